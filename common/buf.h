@@ -1,0 +1,40 @@
+/* A growing run of bytes with a maximum. Growth past the maximum is an ordinary failure that
+ * changes nothing, so what a stranger sends can never take more than its budget. The bytes are
+ * always followed by a NUL that is not counted: data may be read as a string. */
+#ifndef RBEE_COMMON_BUF_H
+#define RBEE_COMMON_BUF_H
+
+#include "common/attr.h"
+
+#include <stddef.h>
+
+struct buf {
+    char *data;
+    size_t len;
+    size_t capacity;
+    size_t max; /* most bytes it may hold */
+};
+
+/* Storage of the caller. Allocates nothing until the first byte; data is "" until then. */
+void buf_init(struct buf *buf, size_t max);
+/* Frees the bytes; the buf may be used again as after buf_init with the same maximum. */
+void buf_release(struct buf *buf);
+#define AUTO_BUF __attribute__((cleanup(buf_release)))
+
+/* Each returns 0, or -1 when the maximum would be passed or memory is gone; then nothing has been
+ * added. */
+int buf_add(struct buf *buf, const void *data, size_t len);
+int buf_add_string(struct buf *buf, const char *text);
+int buf_add_byte(struct buf *buf, char byte);
+int buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Makes room for LEN more bytes at data + len; the caller writes them and raises len itself. */
+int buf_reserve(struct buf *buf, size_t len);
+
+/* Drops LEN bytes at the front. */
+void buf_consume(struct buf *buf, size_t len);
+/* Keeps the storage. */
+void buf_clear(struct buf *buf);
+/* Hands the bytes over; the caller frees them. The buf is empty afterwards. */
+char *buf_take(struct buf *buf);
+
+#endif

@@ -1,0 +1,23 @@
+/* The only reader of clocks. Monotonic time is what everything compares; wall time is for people
+ * and for the database. */
+#ifndef RBEE_COMMON_CLOCK_H
+#define RBEE_COMMON_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* CLOCK_BOOTTIME-independent: CLOCK_MONOTONIC. */
+uint64_t clock_monotonic_ms(void);
+uint64_t clock_monotonic_us(void);
+/* Milliseconds since the Unix epoch. */
+int64_t clock_wall_ms(void);
+
+enum { CLOCK_RFC3339_BYTES = 32 };
+/* "2026-11-21T22:51:07.123Z" */
+void clock_format_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_BYTES]);
+
+enum { CLOCK_BOOT_ID_BYTES = 40 };
+/* The kernel's boot id; "unknown" where /proc has none. */
+void clock_boot_id(char out[CLOCK_BOOT_ID_BYTES]);
+
+#endif

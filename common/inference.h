@@ -1,0 +1,47 @@
+/* The body of POST /v1/inference, checked: what the supervisor and the worker both read. */
+#ifndef RBEE_COMMON_INFERENCE_H
+#define RBEE_COMMON_INFERENCE_H
+
+#include "common/err.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    INFERENCE_STOP_MAX_COUNT = 16,
+    INFERENCE_STOP_MAX_BYTES = 256,
+    INFERENCE_MESSAGE_MAX_COUNT = 1024,
+};
+
+/* Defaults of the sampling fields are llama.cpp's: what users of GGUF files are used to. */
+struct inference_request {
+    const char *model;      /* NULL: not given */
+    const char *prompt;     /* this or messages, never both */
+    const json_t *messages; /* array of {role: system|user|assistant, content: text} */
+    int64_t max_tokens;     /* -1: to the end of the context */
+    double temperature;     /* [0, 100] 0.8; 0 is greedy */
+    double top_p;           /* (0, 1] 0.95 */
+    int64_t top_k;          /* [0, 1000000] 40; 0: off */
+    double min_p;           /* [0, 1] 0.05 */
+    double repeat_penalty;  /* (0, 10] 1.0, over the last 64 tokens */
+    int64_t seed;           /* [0, 2^53]; -1: random */
+    const char *stop[INFERENCE_STOP_MAX_COUNT];
+    size_t stop_count;
+    bool raw;    /* no chat template */
+    bool stream; /* true */
+    /* Where the worker is not running yet. */
+    int64_t context_tokens; /* field "context"; 0: not given */
+    int64_t slots;          /* 0: not given */
+    const char *device;     /* "cpu", "gpu:ID"; NULL: not given */
+    bool allow_cpu;
+    bool start; /* field "start", true: start a worker that is down */
+};
+
+/* Reads and checks BODY, from which all text in *out is borrowed. Fields that are none of ours are
+ * added to UNKNOWN (a JSON array, owned by the caller) by name. ERR_INVALID_FIELD names the field,
+ * its constraint and the value. Empty prompt: ERR_INVALID_FIELD; text with NUL: likewise. */
+int inference_parse(const json_t *body, struct inference_request *out, json_t *unknown,
+                    struct err *err);
+
+#endif

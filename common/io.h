@@ -1,0 +1,32 @@
+/* Files, whole: bounded reads and writes that either happen or do not. */
+#ifndef RBEE_COMMON_IO_H
+#define RBEE_COMMON_IO_H
+
+#include "common/buf.h"
+#include "common/err.h"
+
+#include <stddef.h>
+
+/* Appends all of FD to BUF; more than the buf's maximum is ERR_BODY_TOO_LARGE. */
+int io_read_all(int fd, struct buf *buf, struct err *err);
+/* Reads a regular file. ERR_NO_FILE when there is none. */
+int io_read_file(const char *path, struct buf *buf, struct err *err);
+/* Writes everything, over short writes and EINTR, on a blocking descriptor. ERR_OUTPUT. */
+int io_write_all(int fd, const void *data, size_t len, struct err *err);
+/* Makes PATH and its missing parents, MODE for the last of them, 0755 for the others. */
+int io_make_folders(const char *path, unsigned mode, struct err *err);
+
+/* A file written beside its place and renamed over it at the end, so that PATH holds the old
+ * content or the whole new one. */
+struct io_atomic {
+    int fd;
+    char *path;
+    char *temporary_path;
+};
+int io_atomic_begin(struct io_atomic *file, const char *path, unsigned mode, struct err *err);
+/* fsync, rename, fsync of the folder. ERR_OUTPUT. */
+int io_atomic_commit(struct io_atomic *file, struct err *err);
+/* Removes what was not committed; accepts a committed or an empty one. */
+void io_atomic_release(struct io_atomic *file);
+
+#endif

@@ -1,0 +1,19 @@
+/* Allocation that cannot fail: it ends the process when memory is gone. Only for sizes bounded by
+ * our own limits; a size that comes from input is checked against a budget and allocated with
+ * malloc, and its failure is an ordinary error. */
+#ifndef RBEE_COMMON_MEM_H
+#define RBEE_COMMON_MEM_H
+
+#include "common/attr.h"
+
+#include <stddef.h>
+
+void *xmalloc(size_t size) __attribute__((malloc, returns_nonnull));
+void *xcalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
+/* Room for COUNT elements of SIZE bytes; the product is checked. */
+void *xreallocarray(void *pointer, size_t count, size_t size) __attribute__((returns_nonnull));
+char *xstrdup(const char *text) __attribute__((malloc, returns_nonnull));
+char *xstrndup(const char *text, size_t len) __attribute__((malloc, returns_nonnull));
+char *xasprintf(const char *format, ...) PRINTF_LIKE(1, 2) __attribute__((returns_nonnull));
+
+#endif

@@ -1,0 +1,34 @@
+/* Secrets and ids: random values, their fingerprints, comparison in constant time (libsodium). */
+#ifndef RBEE_COMMON_TOKEN_H
+#define RBEE_COMMON_TOKEN_H
+
+#include "common/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum {
+    TOKEN_BYTES = 32,                       /* random bytes in a token of ours */
+    TOKEN_TEXT_BYTES = 2 * TOKEN_BYTES + 1, /* hex with its NUL */
+    TOKEN_FINGERPRINT_BYTES = 7,            /* six hex digits of the SHA-256 and a NUL */
+    TOKEN_ID_BYTES = 25,                    /* "r-" and 22 characters for an id, with its NUL */
+    TOKEN_MIN_LEN = 16,
+    TOKEN_MAX_LEN = 4096,
+};
+
+/* Once a process, before any other of these. Ends the process when the system has no randomness. */
+void token_init(void);
+void token_new(char out[TOKEN_TEXT_BYTES]);
+/* An id that no one can guess: PREFIX is one letter, as 'r' for requests, 'w' for worker instances.
+ */
+void token_new_id(char prefix, char out[TOKEN_ID_BYTES]);
+/* Equal texts, in a time that depends on neither (both are hashed first). */
+bool token_equal(const char *a, const char *b);
+void token_fingerprint(const char *token, char out[TOKEN_FINGERPRINT_BYTES]);
+/* Overwrites a secret. */
+void token_wipe(void *secret, size_t len);
+/* Reads one token from FD to its end: one line of 16 to 4096 printable bytes. The caller frees and
+ * wipes it. */
+char *token_read(int fd, struct err *err);
+
+#endif

@@ -1,0 +1,62 @@
+/* A model: the checked file, its parameters and tensors by role (load.c), and one generic layer
+ * (forward.c) that runs it on a backend. A model never changes after model_open; what changes
+ * while it runs (KV, scratch) belongs to a session. */
+#ifndef RBEE_HIP_MODEL_MODEL_H
+#define RBEE_HIP_MODEL_MODEL_H
+
+#include "common/err.h"
+#include "hip/model/gguf.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct model;
+struct backend;
+struct session;
+
+/* Maps and checks the file: architecture, parameters, every tensor's presence and shape. Reads no
+ * weights. ERR_NO_FILE, ERR_IO, ERR_INVALID_MODEL ("architecture mamba is not supported"). */
+struct model *model_open(const char *path, struct err *err);
+void model_free(struct model *model);
+const struct gguf *model_gguf(const struct model *model);
+uint32_t model_vocab_count(const struct model *model);    /* rows of the head */
+uint32_t model_context_tokens(const struct model *model); /* what it was trained on */
+/* One record for --describe: name, architecture, parameters, quantisation, size_bytes,
+ * context_tokens, vocab, layers, template... A new reference. */
+json_t *model_describe(const struct model *model);
+
+/* ---- running ---- */
+
+struct session_options {
+    uint32_t context_tokens; /* capacity of the KV store in tokens */
+    /* Told from time to time while weights are made ready; may be NULL. */
+    void (*on_progress)(void *owner, uint64_t done_bytes, uint64_t total_bytes);
+    void *owner;
+};
+
+/* Makes the weights ready on BACKEND (borrowed, outlives the session) and allocates KV and scratch.
+ * ERR_NO_MEMORY with both numbers. */
+struct session *session_new(const struct model *model, struct backend *backend,
+                            const struct session_options *options, struct err *err);
+void session_free(struct session *session);
+uint64_t session_memory_bytes(const struct session *session);
+uint32_t session_context_tokens(const struct session *session);
+
+/* One step: COUNT rows, any mix of sequences. The frame runs one sequence (0). */
+struct batch_row {
+    uint32_t token;
+    uint32_t position; /* in its sequence, from 0; rows of a sequence come in order */
+    uint32_t sequence;
+    bool wants_logits;
+};
+enum { SESSION_BATCH_MAX_ROWS = 512 };
+/* Computes the rows, writes K and V at their positions and, for each row that wants them, logits to
+ * LOGITS [rows that want them][vocab_count], in row order. Positions must lie below the session's
+ * context (the caller checks). ERR_DEVICE or ERR_NO_MEMORY when the backend fails. */
+int session_step(struct session *session, const struct batch_row *rows, uint32_t count,
+                 float *logits, struct err *err);
+/* Forgets positions from FROM on, of SEQUENCE. */
+void session_truncate(struct session *session, uint32_t sequence, uint32_t from);
+
+#endif

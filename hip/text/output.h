@@ -1,0 +1,27 @@
+/* Tokens to text as it may be shown: whole characters only, nothing that might still turn into a
+ * stop string. Detokeniser (detok.c) and stop strings (stop.c) in one stream of one request. */
+#ifndef RBEE_HIP_TEXT_OUTPUT_H
+#define RBEE_HIP_TEXT_OUTPUT_H
+
+#include "common/buf.h"
+#include "common/err.h"
+#include "hip/text/vocab.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct text_output;
+
+/* STOPS are copied. */
+struct text_output *text_output_new(const struct vocab *vocab, const char *const *stops,
+                                    size_t stop_count);
+void text_output_free(struct text_output *output);
+/* Adds a token; appends to OUT the text that may be shown now (perhaps none). *out_stopped is true
+ * when a stop string is complete: the text before it has been appended, the rest is dropped. Bytes
+ * that can never become a character are shown as U+FFFD. */
+int text_output_push(struct text_output *output, uint32_t token, struct buf *out, bool *out_stopped,
+                     struct err *err);
+/* The end has come without a stop string: appends what was held back. */
+int text_output_flush(struct text_output *output, struct buf *out, struct err *err);
+
+#endif
