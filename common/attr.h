@@ -3,6 +3,7 @@
 #ifndef RBEE_COMMON_ATTR_H
 #define RBEE_COMMON_ATTR_H
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -48,6 +48,8 @@ void err_fill(struct err *err, enum err_kind kind, const char *format, ...)
     va_end(args);
     if (len >= (int)sizeof(err->message))
         err_mark_cut(err);
+    /* Paths and foreign text come in here; what goes out is one line of UTF-8. */
+    utf8_make_printable(err->message, strlen(err->message));
 }
 
 void err_prefix(struct err *err, const char *format, ...)
@@ -65,6 +67,7 @@ void err_prefix(struct err *err, const char *format, ...)
         rest = snprintf(err->message + len, sizeof(err->message) - (size_t)len, ": %s", inner);
     if (len + rest >= (int)sizeof(err->message))
         err_mark_cut(err);
+    utf8_make_printable(err->message, strlen(err->message));
 }
 
 const char *err_wire_code(enum err_kind kind)

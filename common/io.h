@@ -17,12 +17,19 @@ int io_write_all(int fd, const void *data, size_t len, struct err *err);
 int io_make_folders(const char *path, unsigned mode, struct err *err);
 
 /* A file written beside its place and renamed over it at the end, so that PATH holds the old
- * content or the whole new one. */
+ * content or the whole new one. A link is followed. What is no regular file (a terminal, a pipe,
+ * /dev/null) is written directly: it must not be replaced. */
 struct io_atomic {
-    int fd;
+    int fd; /* write here; -1 when there is none */
     char *path;
-    char *temporary_path;
+    char *temporary_path; /* NULL once renamed, or when written directly */
 };
+#define IO_ATOMIC_INIT                                                                             \
+    {                                                                                              \
+        .fd = -1                                                                                   \
+    }
+#define AUTO_IO_ATOMIC __attribute__((cleanup(io_atomic_release)))
+/* MODE is subject to the umask, as in open(2). */
 int io_atomic_begin(struct io_atomic *file, const char *path, unsigned mode, struct err *err);
 /* fsync, rename, fsync of the folder. ERR_OUTPUT. */
 int io_atomic_commit(struct io_atomic *file, struct err *err);

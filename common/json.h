@@ -20,16 +20,16 @@ static inline void json_release(json_t **json)
 
 /* Parses one JSON value. Before the parser sees a byte: length against MAX_BYTES
  * (ERR_BODY_TOO_LARGE), UTF-8 (ERR_INVALID_UTF8), nesting against JSON_DEPTH_MAX
- * (ERR_INVALID_JSON). Duplicate keys, NaN and trailing text are refused. The caller owns the
- * result; NULL on failure. */
+ * (ERR_INVALID_JSON). Duplicate keys, NaN, \u0000 and trailing text are refused. The caller owns
+ * the result; NULL on failure. */
 json_t *json_parse(const char *text, size_t len, size_t max_bytes, struct err *err);
 
 /* Compact text, keys in the order they were set; the caller frees it. Never NULL. */
 char *json_to_text(const json_t *json);
 
-/* Field readers. A missing field leaves *out alone and returns 0; one of another type or out of
- * range is ERR_INVALID_FIELD ("temperature must be a number from 0 to 100, not \"hot\"").
- * Text is borrowed from OBJECT. */
+/* Field readers. A missing or null field leaves *out alone and returns 0; one of another type or
+ * out of range, or text with a NUL, is ERR_INVALID_FIELD ("temperature must be a number from 0 to
+ * 100, not \"hot\""). Text is borrowed from OBJECT. */
 int json_read_text(const json_t *object, const char *field, const char **out, struct err *err);
 int json_read_bool(const json_t *object, const char *field, bool *out, struct err *err);
 int json_read_integer(const json_t *object, const char *field, int64_t min, int64_t max,
@@ -37,11 +37,12 @@ int json_read_integer(const json_t *object, const char *field, int64_t min, int6
 int json_read_number(const json_t *object, const char *field, double min, double max, double *out,
                      struct err *err);
 
-/* Text as a JSON string; bytes that are not UTF-8 become U+FFFD (a label must not be lost because
- * of one bad byte). */
+/* Text as a JSON string; bytes that are not UTF-8, and NUL, become U+FFFD (a label must not be lost
+ * because of one bad byte, and json_parse at the other end refuses NUL). */
 json_t *json_text_lossy(const char *text, size_t len);
 
-/* {"error":{"code","message","details":{},"request_id"}}; the envelope of every failed reply and of
+/* {"error":{"code","type","message","details":{},"request_id"}}, where type is what OpenAI clients
+ * look at; the envelope of every failed reply and of
  * --json on stdout. REQUEST_ID may be NULL; DETAILS may be NULL (borrowed). */
 json_t *json_error_envelope(const struct err *err, const char *request_id, const json_t *details);
 /* Reads such an envelope back; ERR_PROTOCOL when it is none. */

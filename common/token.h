@@ -27,8 +27,9 @@ bool token_equal(const char *a, const char *b);
 void token_fingerprint(const char *token, char out[TOKEN_FINGERPRINT_BYTES]);
 /* Overwrites a secret. */
 void token_wipe(void *secret, size_t len);
-/* Reads one token from FD to its end: one line of 16 to 4096 printable bytes. The caller frees and
- * wipes it. */
+/* Reads one token from FD to its end: one line of 16 to 4096 printable bytes without blanks. A
+ * regular file that group or others can use is refused. ERR_CONFIG says which rule was broken. The
+ * caller wipes and frees the result. */
 char *token_read(int fd, struct err *err);
 
 #endif

@@ -21,4 +21,11 @@ size_t utf8_incomplete_tail(const char *text, size_t len);
  * least MAX bytes. */
 size_t utf8_cut_len(const char *text, size_t max);
 
+/* May stand in a line of a terminal, a log or a table: no control character (C0, DEL, C1), no line
+ * separator, nothing that turns the direction of writing. */
+bool utf8_is_printable(uint32_t codepoint);
+/* Overwrites what is not: blanks for tabs and line ends, '?' for each byte of the rest, and of what
+ * is not UTF-8. The length stays. */
+void utf8_make_printable(char *text, size_t len);
+
 #endif

@@ -1,0 +1,69 @@
+/* Owns the reading of clocks. Must not know what is timed. */
+#include "common/clock.h"
+
+#include "common/attr.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    MS_PER_S = 1000,
+    US_PER_MS = 1000,
+    US_PER_S = 1000000,
+    NS_PER_US = 1000,
+    NS_PER_MS = 1000000
+};
+
+uint64_t clock_monotonic_us(void)
+{
+    struct timespec now = {0, 0};
+    int rc = clock_gettime(CLOCK_MONOTONIC, &now);
+
+    assert(rc == 0);
+    return (uint64_t)now.tv_sec * US_PER_S + (uint64_t)now.tv_nsec / NS_PER_US;
+}
+
+uint64_t clock_monotonic_ms(void)
+{
+    return clock_monotonic_us() / US_PER_MS;
+}
+
+int64_t clock_wall_ms(void)
+{
+    struct timespec now = {0, 0};
+    int rc = clock_gettime(CLOCK_REALTIME, &now);
+
+    assert(rc == 0);
+    return (int64_t)now.tv_sec * MS_PER_S + now.tv_nsec / NS_PER_MS;
+}
+
+void clock_format_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_BYTES])
+{
+    /* 9999-12-31T23:59:59.999Z: RFC 3339 has four digits for the year. */
+    static const int64_t LAST_MS = 253402300799999;
+    int64_t ms = wall_ms < 0 ? 0 : wall_ms > LAST_MS ? LAST_MS : wall_ms;
+    time_t seconds = (time_t)(ms / MS_PER_S);
+    struct tm utc;
+    size_t len = 0;
+
+    memset(&utc, 0, sizeof(utc));
+    (void)gmtime_r(&seconds, &utc); /* fails only for years it cannot count */
+    len = strftime(out, CLOCK_RFC3339_BYTES, "%Y-%m-%dT%H:%M:%S", &utc);
+    (void)snprintf(out + len, CLOCK_RFC3339_BYTES - len, ".%03dZ", (int)(ms % MS_PER_S));
+}
+
+void clock_boot_id(char out[CLOCK_BOOT_ID_BYTES])
+{
+    AUTO_CLOSE int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read(fd, out, CLOCK_BOOT_ID_BYTES - 1);
+
+    if (len <= 0) {
+        (void)snprintf(out, CLOCK_BOOT_ID_BYTES, "unknown");
+        return;
+    }
+    out[len] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+}

@@ -1,0 +1,200 @@
+/* Owns whole-file reading and writing. Must not know what the files mean. */
+#include "common/io.h"
+
+#include "common/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+enum {
+    IO_CHUNK_BYTES = 64 * 1024,
+    IO_PARENT_MODE = 0755,
+    IO_NAME_TRIES = 16, /* random names that may be taken before we give up */
+};
+
+static ssize_t io_read_some(int fd, void *data, size_t len)
+{
+    ssize_t got = 0;
+
+    do
+        got = read(fd, data, len);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
+int io_read_all(int fd, struct buf *buf, struct err *err)
+{
+    for (;;) {
+        size_t room = buf->max - buf->len;
+        size_t want = room < IO_CHUNK_BYTES ? room : IO_CHUNK_BYTES;
+        char probe = 0;
+        ssize_t got = 0;
+
+        if (want > 0 && buf_reserve(buf, want) < 0)
+            return err_set(err, ERR_NO_MEMORY, "no memory for %zu more bytes", want);
+        /* Full: the end is told from one byte too many only by asking for it. */
+        got = io_read_some(fd, want > 0 ? buf->data + buf->len : &probe, want > 0 ? want : 1);
+        if (got < 0)
+            return err_set(err, ERR_IO, "read: %m");
+        if (got == 0)
+            return 0;
+        if (want == 0)
+            return err_set(err, ERR_BODY_TOO_LARGE, "more than %zu bytes", buf->max);
+        buf->len += (size_t)got;
+        buf->data[buf->len] = '\0';
+    }
+}
+
+int io_read_file(const char *path, struct buf *buf, struct err *err)
+{
+    /* O_NONBLOCK: opening a FIFO that nobody writes must not wait. */
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat info;
+
+    if (fd < 0)
+        return err_set(err, errno == ENOENT || errno == ENOTDIR ? ERR_NO_FILE : ERR_IO,
+                       "open %s: %m", path);
+    if (fstat(fd, &info) < 0)
+        return err_set(err, ERR_IO, "stat %s: %m", path);
+    if (!S_ISREG(info.st_mode))
+        return err_set(err, ERR_IO, "%s is not a regular file", path);
+    if (io_read_all(fd, buf, err) < 0)
+        return err_wrap(err, "%s", path);
+    return 0;
+}
+
+int io_write_all(int fd, const void *data, size_t len, struct err *err)
+{
+    const char *rest = data;
+
+    while (len > 0) {
+        ssize_t written = write(fd, rest, len);
+
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return err_set(err, ERR_OUTPUT, "write: %m");
+        rest += written;
+        len -= (size_t)written;
+    }
+    return 0;
+}
+
+static int io_make_folder(const char *path, unsigned mode, struct err *err)
+{
+    struct stat info;
+
+    if (mkdir(path, mode) == 0)
+        return 0;
+    if (errno != EEXIST)
+        return err_set(err, ERR_IO, "make folder %s: %m", path);
+    if (stat(path, &info) < 0)
+        return err_set(err, ERR_IO, "stat %s: %m", path);
+    if (!S_ISDIR(info.st_mode))
+        return err_set(err, ERR_IO, "%s is not a folder", path);
+    return 0;
+}
+
+int io_make_folders(const char *path, unsigned mode, struct err *err)
+{
+    AUTO_FREE char *folder = xstrdup(path);
+    size_t len = strlen(folder);
+
+    while (len > 1 && folder[len - 1] == '/')
+        folder[--len] = '\0';
+    for (char *slash = strchr(folder + (len > 0), '/'); slash != NULL;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        /* A parent that is there may be one that mkdir is not allowed to try (a mount, EROFS). */
+        if (access(folder, F_OK) < 0 && io_make_folder(folder, IO_PARENT_MODE, err) < 0)
+            return -1;
+        *slash = '/';
+    }
+    return io_make_folder(folder, mode, err);
+}
+
+/* Opens a new file with a name of its own beside PATH. */
+static int io_open_temporary(struct io_atomic *file, unsigned mode, struct err *err)
+{
+    for (int try = 0; try < IO_NAME_TRIES; try++) {
+        uint64_t random = 0;
+        AUTO_FREE char *name = NULL;
+
+        if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+            return err_set(err, ERR_OUTPUT, "getrandom: %m");
+        name = xasprintf("%s.tmp-%016llx", file->path, (unsigned long long)random);
+        file->fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+        if (file->fd >= 0) {
+            file->temporary_path = take_ptr(name);
+            return 0;
+        }
+        if (errno != EEXIST)
+            return err_set(err, ERR_OUTPUT, "create %s: %m", name);
+    }
+    return err_set(err, ERR_OUTPUT, "create a file beside %s: no free name", file->path);
+}
+
+int io_atomic_begin(struct io_atomic *file, const char *path, unsigned mode, struct err *err)
+{
+    AUTO_FREE char *target = realpath(path, NULL); /* a link is written through */
+    struct stat info;
+    int rc = 0;
+
+    *file = (struct io_atomic){.fd = -1, .path = target != NULL ? take_ptr(target) : xstrdup(path)};
+    if (stat(file->path, &info) == 0 && !S_ISREG(info.st_mode)) {
+        /* A terminal, a pipe or /dev/null is written to, never replaced. */
+        file->fd = open(file->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        if (file->fd < 0)
+            rc = err_set(err, ERR_OUTPUT, "open %s: %m", path);
+    } else {
+        rc = io_open_temporary(file, mode, err);
+    }
+    if (rc < 0)
+        io_atomic_release(file);
+    return rc;
+}
+
+static int io_sync_folder_of(const char *path, struct err *err)
+{
+    const char *slash = strrchr(path, '/');
+    AUTO_FREE char *folder = slash == NULL   ? xstrdup(".")
+                             : slash == path ? xstrdup("/")
+                                             : xstrndup(path, (size_t)(slash - path));
+    AUTO_CLOSE int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0 && errno == EACCES)
+        return 0; /* a folder we may write but not read cannot be synced by us */
+    if (fd < 0)
+        return err_set(err, ERR_OUTPUT, "open %s: %m", folder);
+    if (fsync(fd) < 0 && errno != EINVAL) /* EINVAL: a file system that has no such thing */
+        return err_set(err, ERR_OUTPUT, "fsync %s: %m", folder);
+    return 0;
+}
+
+int io_atomic_commit(struct io_atomic *file, struct err *err)
+{
+    if (fsync(file->fd) < 0 && errno != EINVAL && errno != EROFS) /* not a file: nothing to sync */
+        return err_set(err, ERR_OUTPUT, "fsync %s: %m", file->path);
+    if (close(take_fd(&file->fd)) < 0)
+        return err_set(err, ERR_OUTPUT, "close %s: %m", file->path);
+    if (file->temporary_path == NULL)
+        return 0;
+    if (rename(file->temporary_path, file->path) < 0)
+        return err_set(err, ERR_OUTPUT, "rename to %s: %m", file->path);
+    free(take_ptr(file->temporary_path));
+    return io_sync_folder_of(file->path, err);
+}
+
+void io_atomic_release(struct io_atomic *file)
+{
+    attr_close(&file->fd);
+    if (file->temporary_path != NULL)
+        (void)unlink(file->temporary_path); /* somebody else may have removed it */
+    free(file->temporary_path);
+    free(file->path);
+    *file = (struct io_atomic){.fd = -1};
+}
