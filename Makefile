@@ -25,11 +25,23 @@ CPPFLAGS += -I. -I$(BUILD)/generated -D_GNU_SOURCE -DRBEE_VERSION='"$(VERSION)"'
 CFLAGS += -std=gnu17 $(OPTIMISE) $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fPIE,$(HARDENING))
 LDFLAGS += -pie -Wl,--as-needed -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
+# Debian packages: to build, to test beside that, to check beside that. Each is a complete list:
+# nothing but git and make is taken for granted.
+APT_BUILD := gcc libc6-dev libevent-dev libjansson-dev libsodium-dev libconfuse-dev libpcre2-dev \
+             libsqlite3-dev node-llhttp
+APT_MODEL := python3 python3-pip
+APT_TEST := bats bats-assert bats-support bats-file libcmocka-dev curl jq procps util-linux
+APT_CHECK := clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck
+
 # llhttp: Debian's node-llhttp ships the C sources; newer systems have it as a library.
 LLHTTP_SOURCE_DIR ?= /usr/share/llhttp
 LLHTTP_INCLUDE_DIR ?= /usr/share/include/llhttp
+ifneq ($(wildcard /usr/include/llhttp.h),)
+LLHTTP_LIBS := -lllhttp
+else
 CPPFLAGS += -isystem $(LLHTTP_INCLUDE_DIR)
 LLHTTP_OBJECTS := $(patsubst %,$(BUILD)/obj/llhttp/%.o,api http llhttp)
+endif
 
 COMMON_SOURCES := $(wildcard common/*.c common/http/*.c)
 DB_SOURCES := $(wildcard db/*.c)
@@ -45,7 +57,7 @@ SUPERVISOR_LIB := $(BUILD)/libsupervisor.a
 WORKER_LIB := $(BUILD)/libworker.a
 CLI_LIB := $(BUILD)/libcli.a
 
-COMMON_LIBS := -levent_core -ljansson -lsodium -lconfuse
+COMMON_LIBS := -levent_core -ljansson -lsodium -lconfuse $(LLHTTP_LIBS)
 WORKER_LIBS := -lpcre2-8 -lm -lpthread
 SUPERVISOR_LIBS := -lsqlite3 -lpthread
 
@@ -94,6 +106,71 @@ $(BUILD)/generated/migrations_data.c: $(MIGRATIONS) db/embed_migrations.sh
 $(BUILD)/obj/db/migrations_data.o: $(BUILD)/generated/migrations_data.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# ---- tests ----
+# One binary for each tests/unit/test_*.c, tests/tools/*.c and tests/bench/bench_*.c, linked with
+# everything but the programs' main(); the corpus of each fuzz target runs as a test, too.
+test_programs = $(patsubst $(1)/%.c,$(BUILD)/tests/$(2)%,$(wildcard $(1)/$(3).c))
+UNIT_TESTS := $(call test_programs,tests/unit,,test_*)
+TEST_TOOLS := $(call test_programs,tests/tools,,*)
+BENCHES := $(call test_programs,tests/bench,,bench_*)
+FUZZ_REPLAYS := $(call test_programs,tests/fuzz,replay_,fuzz_*)
+FUZZERS := $(call test_programs,tests/fuzz,,fuzz_*)
+ARCHIVES := $(SUPERVISOR_LIB) $(WORKER_LIB) $(CLI_LIB) $(DB_LIB) $(COMMON_LIB)
+LINK_TEST = $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) \
+            -Wl,--end-group $(COMMON_LIBS) $(WORKER_LIBS) $(SUPERVISOR_LIBS)
+
+$(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(LINK_TEST) -lcmocka
+$(TEST_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/tools/%.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(LINK_TEST)
+$(BENCHES): $(BUILD)/tests/%: $(BUILD)/obj/tests/bench/%.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(LINK_TEST)
+$(FUZZ_REPLAYS): $(BUILD)/tests/replay_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(LINK_TEST)
+$(FUZZERS): $(BUILD)/tests/%: $(BUILD)/obj/tests/fuzz/%.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(LINK_TEST) -fsanitize=fuzzer
+
+.PHONY: test-programs
+test-programs: all $(UNIT_TESTS) $(TEST_TOOLS) $(FUZZ_REPLAYS)
+
+JOBS ?= $(shell nproc)
+T ?=
+
+.PHONY: packages
+packages: ## Install the Debian packages that building needs
+	@scripts/packages.sh $(APT_BUILD)
+
+.PHONY: demo
+demo: ## Install, build, fetch a small model, ask it one question
+	@scripts/packages.sh $(APT_BUILD)
+	@$(MAKE) -q all || echo 'demo: building rbee (about a minute)' >&2
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all
+	@scripts/demo.sh $(BIN) $(APT_MODEL)
+
+.PHONY: test
+test: ## Run every test, or the suites named: make test T="infer gguf"
+	@scripts/packages.sh $(APT_BUILD) $(APT_TEST)
+	@$(MAKE) --no-print-directory -s -j$(JOBS) test-programs
+	@BUILD=$(BUILD) tests/run.sh $(T)
+
+# libFuzzer comes with clang: the newest one that can link it.
+FUZZ_SECONDS ?= 60
+FUZZ_CC ?= $(or $(shell tests/fuzz/find_clang.sh),$(error no clang here can link libFuzzer: apt-get install clang libclang-rt-14-dev))
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser of foreign bytes: FUZZ_SECONDS=60 each
+	@$(MAKE) --no-print-directory -s -j$(JOBS) CC=$(FUZZ_CC) BUILD=build/fuzz \
+		SANITIZE=fuzzer-no-link,address,undefined fuzz-programs
+	@tests/fuzz/run.sh build/fuzz/tests $(FUZZ_SECONDS) $(T)
+
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZERS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 

@@ -1,0 +1,173 @@
+# What the black-box suites share: a world of their own for each test (folders, programs, supervisor),
+# waiting for events, models, and the proof that nothing is left behind. A suite begins with
+#
+#   load helpers
+#   setup() { rbee_setup; }
+#   teardown() { rbee_teardown; }
+#
+# $T is the test's folder. $T/bin holds the programs and is first in PATH; a process belongs to this
+# test when its program lies there, whatever its environment or parent has become.
+
+bats_load_library bats-support
+bats_load_library bats-assert
+bats_load_library bats-file
+
+TESTS_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+TREE_DIR=$(dirname "$TESTS_DIR")
+RBEE_BUILD=${RBEE_BUILD:-$TREE_DIR/build/plain}
+# How long an event may take before its test fails; generous, because sanitizers and other suites
+# share the machine, and nobody waits that long when all is well.
+WAIT_LIMIT_S=60
+
+# ---- a world for one test ----
+
+rbee_setup() {
+    T=$(mktemp -d "${TMPDIR:-/tmp}/t.XXXXXX")
+    mkdir -m 700 "$T"/{bin,home,config,state,data,run}
+    export HOME=$T/home XDG_CONFIG_HOME=$T/config XDG_STATE_HOME=$T/state
+    export XDG_DATA_HOME=$T/data XDG_RUNTIME_DIR=$T/run
+    unset RBEE_MODEL RBEE_API_TOKEN LLORCH_API_TOKEN NO_COLOR
+    use_program "$RBEE_BUILD/bin/rbee"
+    use_program "$RBEE_BUILD/bin/rbeed"
+    use_program "$RBEE_BUILD/bin/rbee-worker"
+    PATH=$T/bin:$PATH
+    SOCKET=$T/run/rbee/rbee.sock
+    STATE=$T/state/rbee
+    cd "$T" || return
+}
+
+# Ends what the test started, first politely; fails when something needed to be killed.
+rbee_teardown() {
+    local pid stubborn
+    for pid in $(test_processes); do
+        kill -CONT "$pid" 2>/dev/null || true # a stopped process would not see the TERM
+        kill -TERM "$pid" 2>/dev/null || true
+    done
+    wait_until has_no_process || stubborn=$(describe_processes)
+    for pid in $(test_processes); do
+        kill -KILL "$pid" 2>/dev/null || true
+    done
+    cd / && rm -rf "$T"
+    [ -z "${stubborn:-}" ] || fail "did not end at SIGTERM: $stubborn"
+}
+
+# Puts a program into $T/bin: a link where that is allowed, else a copy.
+use_program() {
+    ln "$1" "$T/bin/" 2>/dev/null || cp "$1" "$T/bin/"
+}
+
+# A program of tests/tools, ready to run by its name.
+use_tool() {
+    [ -x "$T/bin/$1" ] || use_program "$RBEE_BUILD/tests/$1"
+}
+
+write_config() { # TEXT on stdin
+    mkdir -p "$XDG_CONFIG_HOME/rbee"
+    cat >"$XDG_CONFIG_HOME/rbee/rbee.conf"
+    chmod 600 "$XDG_CONFIG_HOME/rbee/rbee.conf"
+}
+
+# ---- processes ----
+
+# Pids of this test's programs; with NAME, of that program alone.
+test_processes() {
+    local exe
+    for exe in /proc/[0-9]*/exe; do
+        [[ $(readlink "$exe" 2>/dev/null) == "$T/bin/"${1:-*} ]] && basename "${exe%/exe}"
+    done
+    return 0
+}
+
+describe_processes() {
+    local pid
+    for pid in $(test_processes); do
+        echo "$pid: $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null);"
+    done
+}
+
+has_no_process() { # [NAME]
+    [ -z "$(test_processes "$@")" ]
+}
+
+# Nothing of this test runs any more, or will in a moment.
+assert_no_process() { # [NAME]
+    wait_until has_no_process "$@" || fail "still running: $(describe_processes)"
+}
+
+# Nothing lies below FOLDER.
+assert_no_file() {
+    local found
+    found=$(find "$1" -mindepth 1 2>/dev/null)
+    [ -z "$found" ] || fail "left behind: $found"
+}
+
+# ---- waiting for events ----
+
+# Tries COMMAND until it succeeds; fails after WAIT_LIMIT_S. Looks 50 times a second.
+wait_until() {
+    local end=$((SECONDS + WAIT_LIMIT_S))
+    until "$@"; do
+        [ "$SECONDS" -lt "$end" ] || return 1
+        sleep 0.02
+    done
+}
+
+# Waits until FILE has a line that matches the extended regular expression.
+wait_for_line() {
+    wait_until grep -qsE -- "$2" "$1" || fail "no line '$2' in $1: $(cat "$1" 2>&1)"
+}
+
+# ---- the supervisor ----
+
+# Starts rbeed in the background and returns once it accepts requests; $RBEED_PID is its process,
+# $T/rbeed.log its log. Fails with what it said when it does not come up.
+start_rbeed() { # [OPTION...]
+    local said
+    mkfifo "$T/ready"
+    "$T/bin/rbeed" --ready-fd 9 "$@" 9>"$T/ready" >"$T/rbeed.log" 2>&1 3>&- </dev/null &
+    RBEED_PID=$!
+    IFS= read -r -t "$WAIT_LIMIT_S" said <"$T/ready" || said="nothing"
+    rm -f "$T/ready"
+    [ "$said" = ready ] || fail "rbeed said '$said': $(cat "$T/rbeed.log")"
+}
+
+# TERM, then waits for its end; the exit status is rbeed's.
+stop_rbeed() {
+    kill -TERM "$RBEED_PID"
+    wait "$RBEED_PID"
+}
+
+# ---- requests without the command line ----
+
+# curl to the supervisor's socket: api METHOD PATH [CURL-OPTION...]; prints the body.
+api() {
+    local method=$1 path=$2
+    shift 2
+    curl -sS --unix-socket "$SOCKET" -X "$method" "http://rbee$path" "$@"
+}
+
+# The same, printing the status alone.
+api_status() {
+    api "$@" -o /dev/null -w '%{http_code}'
+}
+
+# ---- models ----
+
+# Writes a small valid model made of random weights to FILE: tiny_model FILE [OPTION of make_gguf...]
+tiny_model() {
+    use_tool make_gguf
+    make_gguf "$@"
+}
+
+# $DEMO_MODEL is the demo model's file; without it the test is skipped, and says why.
+demo_model() {
+    DEMO_MODEL=${RBEE_DEMO_MODEL:-$TREE_DIR/.cache/models/smollm2-135m-instruct.gguf}
+    [ -r "$DEMO_MODEL" ] ||
+        skip "the demo model is not here: no package registry was in reach when make test looked"
+}
+
+# The demo model under its name, known to a supervisor that runs.
+with_demo_model() {
+    demo_model
+    rbee model add "$DEMO_MODEL" --name smollm2-135m-instruct
+}
