@@ -46,6 +46,7 @@ endif
 COMMON_SOURCES := $(wildcard common/*.c common/http/*.c)
 DB_SOURCES := $(wildcard db/*.c)
 SUPERVISOR_SOURCES := $(wildcard supervisor/*.c)
+MIGRATIONS := $(sort $(wildcard db/migrations/*.sql))
 WORKER_SOURCES := $(wildcard hip/*.c hip/*/*.c)
 CLI_SOURCES := $(wildcard cli/*.c tui/*.c)
 
@@ -77,7 +78,7 @@ $(BIN)/rbee-worker: $(call objects,hip/worker.c) $(WORKER_LIB) $(COMMON_LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(COMMON_LIBS) $(WORKER_LIBS)
 
 $(COMMON_LIB): $(call objects,$(COMMON_SOURCES)) $(LLHTTP_OBJECTS)
-$(DB_LIB): $(call objects,$(DB_SOURCES)) $(BUILD)/obj/db/migrations_data.o
+$(DB_LIB): $(call objects,$(DB_SOURCES)) $(if $(MIGRATIONS),$(BUILD)/obj/db/migrations_data.o)
 $(SUPERVISOR_LIB): $(call objects,$(filter-out supervisor/main.c,$(SUPERVISOR_SOURCES)))
 $(WORKER_LIB): $(call objects,$(filter-out hip/worker.c,$(WORKER_SOURCES)))
 $(CLI_LIB): $(call objects,$(filter-out cli/main.c,$(CLI_SOURCES)))
@@ -99,7 +100,6 @@ $(BUILD)/obj/llhttp/%.o: $(LLHTTP_SOURCE_DIR)/%.c
 	$(CC) -I$(LLHTTP_INCLUDE_DIR) -DLLHTTP_STRICT_MODE=1 -std=gnu11 $(OPTIMISE) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -fPIE -w -c -o $@ $<
 
 # The migrations, in order, as C strings.
-MIGRATIONS := $(sort $(wildcard db/migrations/*.sql))
 $(BUILD)/generated/migrations_data.c: $(MIGRATIONS) db/embed_migrations.sh
 	@mkdir -p $(@D)
 	bash db/embed_migrations.sh $(MIGRATIONS) >$@
