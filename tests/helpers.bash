@@ -6,7 +6,8 @@
 #   teardown() { rbee_teardown; }
 #
 # $T is the test's folder. $T/bin holds the programs and is first in PATH; a process belongs to this
-# test when its program lies there, whatever its environment or parent has become.
+# test when its program lies there, or its command line names something there (scripts), whatever
+# its environment or parent has become.
 
 bats_load_library bats-support
 bats_load_library bats-assert
@@ -71,9 +72,13 @@ write_config() { # TEXT on stdin
 
 # Pids of this test's programs; with NAME, of that program alone.
 test_processes() {
-    local exe
-    for exe in /proc/[0-9]*/exe; do
-        [[ $(readlink "$exe" 2>/dev/null) == "$T/bin/"${1:-*} ]] && basename "${exe%/exe}"
+    local folder program
+    for folder in /proc/[0-9]*; do
+        program=$(readlink "$folder/exe" 2>/dev/null) || continue
+        if [[ $program != "$T/bin/"* ]]; then
+            program=$(tr '\0' '\n' <"$folder/cmdline" 2>/dev/null | grep -m1 "^$T/bin/") || continue
+        fi
+        [[ $program == "$T/bin/"${1:-*} ]] && echo "${folder#/proc/}"
     done
     return 0
 }
