@@ -47,9 +47,13 @@ struct gguf_tensor {
 
 /* ERR_NO_FILE, ERR_IO, or ERR_INVALID_MODEL with what is wrong and where (byte offset). */
 struct gguf *gguf_open(const char *path, struct err *err);
-/* The same on bytes of the caller, for tests and the fuzzer; they must outlive the gguf. */
+/* The same on bytes of the caller, for tests and the fuzzer; they must outlive the gguf and begin
+ * at a multiple of 8, as malloc's do. */
 struct gguf *gguf_open_memory(const void *data, size_t len, struct err *err);
 void gguf_free(struct gguf *gguf);
+/* Has the file kept the size and time it had when it was opened? Asked before weights are read: a
+ * file that is cut under its map would end the process (SIGBUS). ERR_INVALID_MODEL if not. */
+int gguf_check_same(const struct gguf *gguf, struct err *err);
 
 uint32_t gguf_version(const struct gguf *gguf);
 uint64_t gguf_file_bytes(const struct gguf *gguf);
