@@ -1,0 +1,83 @@
+/* The supervisor's database: one SQLite file, one connection, one writer thread.
+ *
+ *   store_open    opens, checks, migrates         the connection belongs to the caller's thread
+ *   x_load_all    what the last run left          (workers.h, models.h, events.h, requests.h)
+ *   store_start   starts the writer               from here on the connection belongs to it
+ *   x_put         posts a row and returns at once never waits for the disk
+ *   store_fd      readable when rows are done     the owner's loop calls store_dispatch
+ *   store_close   writes what is queued, ends the writer, closes
+ *
+ * Every function is called on one thread, the loop's; callbacks run there too, inside
+ * store_dispatch or store_close, never inside a put.
+ *
+ * When the disk is full or fails, rows stay queued, in order, and are tried again every second; the
+ * queue is bounded, and a put that finds it full fails. A row that the schema itself refuses is a
+ * fault of the program: it alone is dropped and reported as lost. Nothing goes in silence. */
+#ifndef RBEE_DB_STORE_H
+#define RBEE_DB_STORE_H
+
+#include "common/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    STORE_QUEUE_MAX_ROWS = 16 * 1024,
+    STORE_QUEUE_MAX_BYTES = 32 * 1024 * 1024,
+    STORE_GROUP_MAX_ROWS = 256, /* in one transaction */
+    STORE_LINGER_MS = 2,        /* how long a group waits for company, unless somebody waits */
+    STORE_RETRY_MS = 1000,      /* between tries while the disk refuses */
+    STORE_ROW_MAX_BYTES = 256 * 1024,
+};
+
+struct store;
+
+/* What opening found; all zero when nothing happened. */
+struct store_report {
+    bool was_corrupt;       /* a new file was begun; say it loudly */
+    char corrupt_path[512]; /* where the old one is now */
+    uint32_t migrated_from; /* schema versions; equal when nothing was migrated */
+    uint32_t migrated_to;
+    int64_t interrupted_count; /* requests that had no end and got the outcome "interrupted" */
+};
+
+/* Told on the loop's thread. */
+struct store_listener {
+    /* ERR: why the disk takes nothing; rows wait. ERR_NONE: it does again. Only on a change. */
+    void (*on_health)(void *owner, const struct err *err);
+    /* A row is gone: refused by the schema, or the store was closed while the disk refused. */
+    void (*on_lost)(void *owner, const struct err *err);
+    void *owner;
+};
+
+/* Who waits for a row. Called exactly once: with ERR_NONE when the row is on disk; else with the
+ * reason why it was not at the first try. Then it still waits in the queue, unless it is lost. */
+struct store_done {
+    void (*on_done)(void *owner, const struct err *err); /* NULL: nobody waits */
+    void *owner;
+};
+#define STORE_NOBODY ((struct store_done){NULL, NULL})
+
+/* Opens the file PATH, made with mode 0600; its folder must be there. A file that is corrupt is set
+ * aside as PATH.corrupt-TIME and a new one begun. A schema newer than ours, or a file that is
+ * not ours: ERR_CONFIG, nothing is touched. Held by another process: ERR_CONFLICT. Else ERR_IO. */
+struct store *store_open(const char *path, struct store_report *out_report, struct err *err);
+/* LISTENER is copied; its owner outlives the store. */
+int store_start(struct store *store, const struct store_listener *listener, struct err *err);
+/* Readable when store_dispatch has something to tell. */
+int store_fd(const struct store *store);
+void store_dispatch(struct store *store);
+/* Rows posted and not yet on disk. */
+size_t store_queued_count(const struct store *store);
+/* Writes what is queued, tells who waits, ends the writer, frees. Rows that the disk refuses even
+ * now are reported as lost. Accepts NULL and a store that was never started. */
+void store_close(struct store *store);
+
+/* Texts of loaded rows, freed with them. */
+struct store_texts {
+    char **texts;
+    size_t count;
+};
+
+#endif
