@@ -1,0 +1,178 @@
+/* What a device must be able to do to run a model: the op table. Ops are few, fused and batch-
+ * shaped, and there is no graph: forward.c calls them in order. A device is one more table
+ * (backends.def); ref.c is the one that all others are tested against.
+ *
+ * Rows: a step has 1 to SESSION_BATCH_MAX_ROWS rows, each one token at one position of one
+ * sequence. An activation is a buffer of floats [row][width], row 0 first; an op works on the first
+ * row_count rows of the running step. Calls come from one thread, between step_begin and step_end,
+ * in order; a device may run them later, as long as head() and buffer_read() return finished data.
+ *
+ * Ownership: what x_new returns belongs to the caller, who frees it before the backend. A weight
+ * may refer to the bytes it was made from: they stay until it is freed.
+ *
+ * Failure: ERR_NO_MEMORY or ERR_DEVICE; the step is then lost. Shapes are asserted: only a bug of
+ * ours makes them wrong. NaN and infinity are no failure: they travel to the logits, and the
+ * sampler refuses them.
+ *
+ * Tolerance against ref (normalised mean square error): 1e-6 for ops in floats, 5e-4 for matmul and
+ * head with quantised weights, 1e-5 for what goes through a half-precision KV store. */
+#ifndef RBEE_HIP_BACKEND_BACKEND_H
+#define RBEE_HIP_BACKEND_BACKEND_H
+
+#include "common/err.h"
+
+#include <stdint.h>
+
+enum {
+    BACKEND_KV_BLOCK_TOKENS = 32,
+    BACKEND_MATMUL_MAX_COUNT = 3, /* q, k and v */
+    BACKEND_THREADS_MAX_COUNT = 256,
+};
+
+struct backend_weight; /* a matrix on the device, in whatever order the device likes */
+struct backend_buffer; /* activations on the device: float [row_max][width] */
+struct backend_kv;     /* keys and values of all layers, in blocks of BACKEND_KV_BLOCK_TOKENS */
+
+/* A tensor as the file has it: [rows][columns], columns innermost; a vector has one row. */
+struct backend_matrix {
+    uint32_t type; /* enum quant_type, one with a reader */
+    uint32_t columns;
+    uint32_t rows;
+    const void *data;
+};
+
+struct backend_kv_shape {
+    uint32_t layer_count;
+    uint32_t block_count;
+    uint32_t kv_head_count;
+    uint32_t head_dim;
+};
+
+/* The inputs of a step; the arrays live until step_end. */
+struct backend_step {
+    uint32_t row_count;
+    uint32_t logit_row_count;
+    uint32_t blocks_per_sequence;
+    const uint32_t *tokens;    /* [row] */
+    const uint32_t *positions; /* [row] in its sequence */
+    const uint32_t *sequences; /* [row] index into block_tables */
+    const uint32_t
+        *block_tables;          /* [sequence][blocks_per_sequence] ids below the KV's block_count */
+    const uint32_t *logit_rows; /* [logit_row_count] rows that want logits, rising */
+};
+
+/* out[row] = table[token of row] */
+struct backend_embed {
+    const struct backend_weight *table; /* [vocab][width] */
+    struct backend_buffer *out;         /* [row][width] */
+};
+
+/* out[row] = x / sqrt(mean(x * x) + epsilon) * scale. May not be in place.
+ * https://arxiv.org/abs/1910.07467 */
+struct backend_norm {
+    const struct backend_buffer *x;     /* [row][width] */
+    const struct backend_weight *scale; /* [1][width] */
+    float epsilon;
+    struct backend_buffer *out; /* [row][width] */
+};
+
+enum backend_epilogue {
+    BACKEND_STORE,    /* out = y */
+    BACKEND_ADD,      /* out += y */
+    BACKEND_SILU_MUL, /* out = silu(y of weights[0]) * (y of weights[1]), two weights, one out */
+};
+
+/* y = x * transposed(weight), for each weight, over the same x. */
+struct backend_matmul {
+    const struct backend_buffer *x; /* [row][columns] */
+    uint32_t weight_count;
+    const struct backend_weight *weights[BACKEND_MATMUL_MAX_COUNT]; /* [width][columns] */
+    struct backend_buffer *outs[BACKEND_MATMUL_MAX_COUNT];          /* [row][width] */
+    enum backend_epilogue epilogue;
+};
+
+/* table[row] = cos and sin of position * frequency, in pairs; made once a step for all layers. */
+struct backend_rope_table {
+    const struct backend_buffer *frequencies; /* [1][pairs] radians a position */
+    struct backend_buffer *table;             /* [row][2 * pairs] */
+};
+
+/* Turns neighbouring elements (2i, 2i + 1) of each head of q and k, the first 2 * pairs of
+ * them, and writes k and v to the KV store at the row's position. https://arxiv.org/abs/2104.09864
+ */
+struct backend_rope_kv {
+    const struct backend_buffer *table; /* [row][2 * pairs] */
+    struct backend_buffer *q;           /* [row][head][head_dim], turned in place */
+    const struct backend_buffer *k;     /* [row][kv_head][head_dim] */
+    const struct backend_buffer *v;     /* [row][kv_head][head_dim] */
+    struct backend_kv *kv;
+    uint32_t layer;
+};
+
+/* out = softmax(scale * q * transposed(K)) * V over positions 0 to the row's own of its sequence.
+ * Head h reads kv_head h / (heads / kv_heads). */
+struct backend_attention {
+    const struct backend_buffer *q; /* [row][head][head_dim] */
+    const struct backend_kv *kv;
+    uint32_t layer;
+    float scale;
+    struct backend_buffer *out; /* [row][head][head_dim] */
+};
+
+/* Logits of the step's logit rows, on the host when it returns: norm, then matmul. */
+struct backend_head {
+    const struct backend_buffer *x;     /* [row][width] */
+    const struct backend_weight *scale; /* [1][width] of the norm */
+    float epsilon;
+    const struct backend_weight *weight; /* [vocab][width] */
+    float *logits;                       /* [logit row][vocab] */
+};
+
+struct backend;
+
+struct backend_ops {
+    void (*free)(struct backend *backend);
+    /* Bytes that can still be allocated, as far as the system tells. */
+    uint64_t (*memory_available)(struct backend *backend);
+
+    struct backend_weight *(*weight_new)(struct backend *backend,
+                                         const struct backend_matrix *matrix, struct err *err);
+    void (*weight_free)(struct backend *backend, struct backend_weight *weight);
+    /* Zeroed. */
+    struct backend_buffer *(*buffer_new)(struct backend *backend, uint32_t row_max, uint32_t width,
+                                         struct err *err);
+    void (*buffer_free)(struct backend *backend, struct backend_buffer *buffer);
+    /* The first ROW_COUNT rows from or to VALUES [row_count][width]. */
+    int (*buffer_write)(struct backend *backend, struct backend_buffer *buffer, const float *values,
+                        uint32_t row_count, struct err *err);
+    int (*buffer_read)(struct backend *backend, const struct backend_buffer *buffer, float *values,
+                       uint32_t row_count, struct err *err);
+    uint64_t (*kv_bytes)(const struct backend *backend, const struct backend_kv_shape *shape);
+    struct backend_kv *(*kv_new)(struct backend *backend, const struct backend_kv_shape *shape,
+                                 struct err *err);
+    void (*kv_free)(struct backend *backend, struct backend_kv *kv);
+
+    int (*step_begin)(struct backend *backend, const struct backend_step *step, struct err *err);
+    int (*embed)(struct backend *backend, const struct backend_embed *op, struct err *err);
+    int (*rope_table)(struct backend *backend, const struct backend_rope_table *op,
+                      struct err *err);
+    int (*norm)(struct backend *backend, const struct backend_norm *op, struct err *err);
+    int (*matmul)(struct backend *backend, const struct backend_matmul *op, struct err *err);
+    int (*rope_kv)(struct backend *backend, const struct backend_rope_kv *op, struct err *err);
+    int (*attention)(struct backend *backend, const struct backend_attention *op, struct err *err);
+    int (*head)(struct backend *backend, const struct backend_head *op, struct err *err);
+    /* Also after a failed op. */
+    void (*step_end)(struct backend *backend);
+};
+
+/* First member of every device's own struct. */
+struct backend {
+    const struct backend_ops *ops;
+};
+
+/* DEVICE is a name of backends.def: "cpu", or "ref" for the oracle. THREADS 0: as many as there
+ * are cores. ERR_DEVICE when there is no such device here. The caller frees it. */
+struct backend *backend_new(const char *device, uint32_t threads, struct err *err);
+void backend_free(struct backend *backend);
+
+#endif
