@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -53,6 +54,26 @@ void clock_format_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_BYTES])
     (void)gmtime_r(&seconds, &utc); /* fails only for years it cannot count */
     len = strftime(out, CLOCK_RFC3339_BYTES, "%Y-%m-%dT%H:%M:%S", &utc);
     (void)snprintf(out + len, CLOCK_RFC3339_BYTES - len, ".%03dZ", (int)(ms % MS_PER_S));
+}
+
+bool clock_parse_rfc3339(const char *text, int64_t *out_wall_ms)
+{
+    char again[CLOCK_RFC3339_BYTES];
+    struct tm utc;
+    const char *rest = NULL;
+    int64_t ms = 0;
+
+    memset(&utc, 0, sizeof(utc));
+    rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
+    if (rest == NULL || rest[0] != '.' || strspn(rest + 1, "0123456789") != 3)
+        return false;
+    ms = (int64_t)timegm(&utc) * MS_PER_S + strtol(rest + 1, NULL, 10);
+    /* strptime is lenient (blanks, single digits, a 31st of June): only what we write counts. */
+    clock_format_rfc3339(ms, again);
+    if (strcmp(again, text) != 0)
+        return false;
+    *out_wall_ms = ms;
+    return true;
 }
 
 void clock_boot_id(char out[CLOCK_BOOT_ID_BYTES])

@@ -3,6 +3,7 @@
 #ifndef RBEE_COMMON_CLOCK_H
 #define RBEE_COMMON_CLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,8 @@ int64_t clock_wall_ms(void);
 enum { CLOCK_RFC3339_BYTES = 32 };
 /* "2026-11-21T22:51:07.123Z" */
 void clock_format_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_BYTES]);
+/* Reads what clock_format_rfc3339 writes, nothing else. */
+bool clock_parse_rfc3339(const char *text, int64_t *out_wall_ms);
 
 enum { CLOCK_BOOT_ID_BYTES = 40 };
 /* The kernel's boot id; "unknown" where /proc has none. */

@@ -13,7 +13,8 @@ const char *paths_system_config(void);
 char *paths_state_dir(void);
 /* $XDG_DATA_HOME/rbee/models or ~/.local/share/rbee/models */
 char *paths_models_dir(void);
-/* $XDG_RUNTIME_DIR/rbee, else /run/user/UID/rbee if /run/user/UID is ours, else STATE/run. */
+/* $XDG_RUNTIME_DIR/rbee, else /run/user/UID/rbee, else STATE/run; of the first two, what is not a
+ * folder of ours is passed over. */
 char *paths_runtime_dir(void);
 /* The socket rbeed listens on unless told otherwise: RUNTIME_DIR/rbee.sock */
 char *paths_socket(void);

@@ -43,9 +43,10 @@ const struct record_field *record_fields(enum record_kind kind, size_t *out_coun
 void record_check(enum record_kind kind, const json_t *object);
 
 /* Appends a table of ROWS (an array of such objects), aligned, with a line of headings; an unknown
- * (null) value is "-". Foreign text is made harmless. */
+ * (null) value is "-", as is an empty text. Foreign text is made harmless. */
 void record_print_table(enum record_kind kind, const json_t *rows, struct buf *out);
-/* Appends one object as "name: value" lines, all fields. */
+/* Appends one object as "name: value" lines, all fields but those of type JSON; the further lines
+ * of a text are indented. */
 void record_print_details(enum record_kind kind, const json_t *object, struct buf *out);
 
 #endif
