@@ -5,10 +5,6 @@
 
 #include <string.h>
 
-#define BACKEND(name, maker, summary) struct backend *maker(uint32_t threads, struct err *err);
-#include "hip/backend/backends.def"
-#undef BACKEND
-
 static const struct {
     const char *name;
     struct backend *(*make)(uint32_t threads, struct err *err);

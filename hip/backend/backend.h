@@ -175,4 +175,9 @@ struct backend {
 struct backend *backend_new(const char *device, uint32_t threads, struct err *err);
 void backend_free(struct backend *backend);
 
+/* The makers, for the table alone. */
+#define BACKEND(name, maker, summary) struct backend *maker(uint32_t threads, struct err *err);
+#include "hip/backend/backends.def"
+#undef BACKEND
+
 #endif

@@ -1,0 +1,200 @@
+/* make_gguf: writes a small llama with random weights and a real BPE vocabulary
+ * (tests/tiny_model.h) to a file, whole or with a planted fault. Options are a table; the usage
+ * text is made of it. */
+#include "common/err.h"
+#include "common/io.h"
+#include "tests/tiny_model.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+
+static const size_t FILE_MAX_BYTES = (size_t)8 * 1024 * 1024 * 1024;
+
+struct options {
+    struct tiny_model tiny;
+    const char *fault;
+};
+
+/* Faults in the bytes of a finished file; those in the model are flags of struct tiny_model. */
+static const struct {
+    const char *name;
+    const char *summary;
+} FAULTS[] = {
+    {"truncated", "the second half is missing"},
+    {"header-truncated", "ends after 100 bytes"},
+    {"zeros", "the same length, all zero"},
+    {"empty", "no byte at all"},
+    {"magic", "begins with GGML"},
+    {"version-1", "claims version 1"},
+    {"big-endian", "claims version 3 in the other byte order"},
+    {"past-end", "the last tensor's data are cut off"},
+    {"tensor-count", "claims 2^60 tensors"},
+    {"key-count", "claims 2^60 keys"},
+    {"nan", "NaN in a weight: every logit is NaN"},
+    {"missing-tensor", "no blk.0.attn_k.weight"},
+    {"wrong-shape", "blk.0.ffn_down.weight is turned round"},
+    {"architecture", "is a \"mamba\""},
+    {"tensor-type", "the first tensor claims to be Q4_K"},
+};
+
+#define NUMBERS(X)                                                                                 \
+    X(embedding, "width of a row")                                                                 \
+    X(layers, "layers")                                                                            \
+    X(heads, "query heads")                                                                        \
+    X(kv_heads, "key and value heads")                                                             \
+    X(head_dim, "elements of a head")                                                              \
+    X(rope_dims, "how many of them turn")                                                          \
+    X(feed_forward, "width inside the feed-forward part")                                          \
+    X(context, "tokens it claims to be trained on")                                                \
+    X(seed, "of the weights")
+
+#define FLAGS(X)                                                                                   \
+    X(is_untied, "a head of its own (output.weight)")                                              \
+    X(has_rope_freqs, "with rope_freqs.weight")                                                    \
+    X(has_no_template, "without a chat template")                                                  \
+    X(never_ends, "greedy never takes a control token")
+
+static void usage(FILE *file)
+{
+    struct tiny_model tiny = tiny_model_default();
+
+    fputs("usage: make_gguf [OPTION=VALUE]... [FLAG]... [fault=NAME] FILE\n"
+          "  type=T, head_type=T          one of F32 F16 BF16 Q8_0 Q4_0 Q4_1 [Q8_0]\n",
+          file);
+#define X(field, summary)                                                                          \
+    fprintf(file, "  %-28s %s [%llu]\n", #field "=N", summary, (unsigned long long)tiny.field);
+    NUMBERS(X)
+#undef X
+#define X(field, summary) fprintf(file, "  %-28s %s\n", #field, summary);
+    FLAGS(X)
+#undef X
+    fputs("faults:\n", file);
+    for (size_t i = 0; i < ARRAY_COUNT(FAULTS); i++)
+        fprintf(file, "  %-28s %s\n", FAULTS[i].name, FAULTS[i].summary);
+    fputs("A token that takes long: --device ref, or embedding=1024 feed_forward=4096 layers=24 "
+          "heads=16 kv_heads=16 head_dim=64 (about 430 MB).\n",
+          file);
+}
+
+static bool parse_type(const char *text, uint32_t *out)
+{
+    for (uint32_t type = 0; type <= QUANT_BF16; type++) {
+        if (quant_info(type) != NULL && quant_info(type)->decode != NULL &&
+            strcmp(quant_info(type)->name, text) == 0) {
+            *out = type;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool parse_fault(struct options *options, const char *name)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(FAULTS); i++) {
+        if (strcmp(FAULTS[i].name, name) == 0)
+            options->fault = FAULTS[i].name;
+    }
+    options->tiny.nan_weights = strcmp(name, "nan") == 0;
+    options->tiny.lacks_tensor = strcmp(name, "missing-tensor") == 0;
+    options->tiny.wrong_shape = strcmp(name, "wrong-shape") == 0;
+    if (strcmp(name, "architecture") == 0)
+        options->tiny.architecture = "mamba";
+    return options->fault != NULL;
+}
+
+static bool parse_option(struct options *options, const char *text)
+{
+    struct tiny_model *tiny = &options->tiny;
+    const char *equals = strchr(text, '=');
+    const char *value = equals != NULL ? equals + 1 : "";
+    size_t len = equals != NULL ? (size_t)(equals - text) : strlen(text);
+
+#define X(field, summary)                                                                          \
+    if (equals != NULL && len == sizeof(#field) - 1 && strncmp(text, #field, len) == 0) {          \
+        tiny->field = (__typeof__(tiny->field))strtoull(value, NULL, 10);                          \
+        return true;                                                                               \
+    }
+    NUMBERS(X)
+#undef X
+#define X(field, summary)                                                                          \
+    if (strcmp(text, #field) == 0) {                                                               \
+        tiny->field = true;                                                                        \
+        return true;                                                                               \
+    }
+    FLAGS(X)
+#undef X
+    if (strncmp(text, "type=", 5) == 0)
+        return parse_type(value, &tiny->type);
+    if (strncmp(text, "head_type=", 10) == 0)
+        return parse_type(value, &tiny->head_type);
+    return strncmp(text, "fault=", 6) == 0 && parse_fault(options, value);
+}
+
+/* Bytes 4 to 7 are the version, 8 to 15 the tensor count, 16 to 23 the key count. */
+static void plant_fault(struct buf *file, const char *fault)
+{
+    const uint64_t huge = (uint64_t)1 << 60;
+    const uint32_t version_1 = 1;
+    const uint32_t version_3_swapped = 3u << 24;
+    const char *first_tensor = "token_embd.weight";
+    const size_t type_after_name = 17 + 4 + 2 * 8;
+    char *place = NULL;
+
+    if (strcmp(fault, "truncated") == 0) {
+        file->len /= 2;
+    } else if (strcmp(fault, "header-truncated") == 0) {
+        file->len = 100;
+    } else if (strcmp(fault, "zeros") == 0) {
+        memset(file->data, 0, file->len);
+    } else if (strcmp(fault, "empty") == 0) {
+        file->len = 0;
+    } else if (strcmp(fault, "magic") == 0) {
+        memcpy(file->data, "GGML", 4);
+    } else if (strcmp(fault, "version-1") == 0) {
+        memcpy(file->data + 4, &version_1, sizeof(version_1));
+    } else if (strcmp(fault, "big-endian") == 0) {
+        memcpy(file->data + 4, &version_3_swapped, sizeof(version_3_swapped));
+    } else if (strcmp(fault, "past-end") == 0) {
+        file->len -= 64;
+    } else if (strcmp(fault, "tensor-count") == 0) {
+        memcpy(file->data + 8, &huge, sizeof(huge));
+    } else if (strcmp(fault, "key-count") == 0) {
+        memcpy(file->data + 16, &huge, sizeof(huge));
+    } else if (strcmp(fault, "tensor-type") == 0) {
+        const uint32_t type = QUANT_Q4_K;
+
+        place = memmem(file->data, file->len, first_tensor, strlen(first_tensor));
+        memcpy(place + type_after_name, &type, sizeof(type));
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {.tiny = tiny_model_default()};
+    struct err err = ERR_INIT;
+    struct buf file;
+    int fd = -1;
+
+    for (int i = 1; i < argc - 1; i++) {
+        if (!parse_option(&options, argv[i])) {
+            fprintf(stderr, "make_gguf: cannot read \"%s\"\n", argv[i]);
+            usage(stderr);
+            return 2;
+        }
+    }
+    if (argc < 2 || strcmp(argv[argc - 1], "--help") == 0) {
+        usage(argc < 2 ? stderr : stdout);
+        return argc < 2 ? 2 : 0;
+    }
+    buf_init(&file, FILE_MAX_BYTES);
+    tiny_model_build(&options.tiny, &file);
+    if (options.fault != NULL)
+        plant_fault(&file, options.fault);
+    fd = open(argv[argc - 1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0 || io_write_all(fd, file.data, file.len, &err) != 0 || close(fd) != 0) {
+        fprintf(stderr, "make_gguf: %s: cannot write: %s\n", argv[argc - 1], err.message);
+        return 1;
+    }
+    buf_release(&file);
+    return 0;
+}
