@@ -158,7 +158,7 @@ demo: ## Install, build, fetch a small model, ask it one question
 test: ## Run every test, or the suites named: make test T="infer gguf"
 	@scripts/packages.sh $(APT_BUILD) $(APT_TEST)
 	@$(MAKE) --no-print-directory -s -j$(JOBS) test-programs
-	@BUILD=$(BUILD) tests/run.sh $(T)
+	@RBEE_DEMO_MODEL="$$(scripts/demo_model.sh $(APT_MODEL) || true)" BUILD=$(BUILD) tests/run.sh $(T)
 
 # libFuzzer comes with clang: the newest one that can link it.
 FUZZ_SECONDS ?= 60

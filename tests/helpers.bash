@@ -72,15 +72,10 @@ write_config() { # TEXT on stdin
 
 # Pids of this test's programs; with NAME, of that program alone.
 test_processes() {
-    local folder program
-    for folder in /proc/[0-9]*; do
-        program=$(readlink "$folder/exe" 2>/dev/null) || continue
-        if [[ $program != "$T/bin/"* ]]; then
-            program=$(tr '\0' '\n' <"$folder/cmdline" 2>/dev/null | grep -m1 "^$T/bin/") || continue
-        fi
-        [[ $program == "$T/bin/"${1:-*} ]] && echo "${folder#/proc/}"
-    done
-    return 0
+    {
+        find /proc -mindepth 2 -maxdepth 2 -name exe -lname "$T/bin/${1:-*}" 2>/dev/null
+        grep -lzs "^$T/bin/${1:-}" /proc/[0-9]*/cmdline
+    } | cut -d/ -f3 | sort -nu
 }
 
 describe_processes() {
