@@ -1,0 +1,365 @@
+/* Asks llama.cpp (the prebuilt library of the npm package node-llama-cpp) for what our engine is
+ * compared with. Built and run by `make oracle` alone; its results are the files of tests/golden/.
+ * Nothing of llama.cpp is in this tree, and nothing of ours is linked here.
+ *
+ *   llama_oracle f32 MODEL OUT.gguf              the same model with every weight as F32
+ *   llama_oracle tokenize MODEL [--markup]       stdin -> a JSON array of token ids
+ *   llama_oracle greedy MODEL N PROMPTS.json     -> JSON: N tokens for each prompt, with the two
+ *                                                   most probable tokens of each step
+ *   llama_oracle logits MODEL IDS.json OUT.f32   every position's logits, [position][vocab]
+ *   llama_oracle golden OUT.f32 IDS.json VOCAB_COUNT OUT.bin   golden_logits.h of such a file
+ *
+ * $LLAMA_BACKENDS is the folder of ggml's CPU libraries. KV is F32 and flash attention off, so that
+ * what is left of a difference is the order of additions. */
+#include "ggml-backend.h"
+#include "llama.h"
+#include "tests/oracle/golden_logits.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    ORACLE_CONTEXT_TOKENS = 1024,
+    ORACLE_TEXT_MAX_BYTES = 1 << 20,
+    ORACLE_THREADS = 2,
+};
+
+__attribute__((noreturn, format(printf, 1, 2))) static void die(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    (void)fputs("llama_oracle: ", stderr);
+    (void)vfprintf(stderr, format, args);
+    (void)fputc('\n', stderr);
+    va_end(args);
+    exit(1);
+}
+
+/* ---- llama.cpp ---- */
+
+struct oracle {
+    struct llama_model *model;
+    const struct llama_vocab *vocab;
+    struct llama_context *context;
+    int32_t vocab_count;
+};
+
+static void log_nothing(enum ggml_log_level level, const char *text, void *user)
+{
+    (void)user;
+    if (level >= GGML_LOG_LEVEL_ERROR && level != GGML_LOG_LEVEL_CONT)
+        (void)fputs(text, stderr);
+}
+
+static void library_init(void)
+{
+    const char *backends = getenv("LLAMA_BACKENDS");
+
+    if (backends == NULL)
+        die("LLAMA_BACKENDS is not set");
+    llama_log_set(log_nothing, NULL);
+    ggml_backend_load_all_from_path(backends);
+    llama_backend_init();
+}
+
+static void oracle_init(struct oracle *oracle, const char *path)
+{
+    struct llama_model_params model_params = llama_model_default_params();
+    struct llama_context_params params = llama_context_default_params();
+
+    library_init();
+    model_params.n_gpu_layers = 0;
+    oracle->model = llama_model_load_from_file(path, model_params);
+    if (oracle->model == NULL)
+        die("cannot load %s", path);
+    oracle->vocab = llama_model_get_vocab(oracle->model);
+    oracle->vocab_count = llama_vocab_n_tokens(oracle->vocab);
+
+    params.n_ctx = ORACLE_CONTEXT_TOKENS;
+    params.n_batch = ORACLE_CONTEXT_TOKENS;
+    params.n_ubatch = ORACLE_CONTEXT_TOKENS;
+    params.n_threads = ORACLE_THREADS;
+    params.n_threads_batch = ORACLE_THREADS;
+    params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+    params.type_k = GGML_TYPE_F32;
+    params.type_v = GGML_TYPE_F32;
+    oracle->context = llama_init_from_model(oracle->model, params);
+    if (oracle->context == NULL)
+        die("cannot make a context");
+}
+
+/* Runs COUNT tokens from POSITION on; the logits of the last one, or of all, can be read then. */
+static void oracle_decode(struct oracle *oracle, const llama_token *tokens, int32_t count,
+                          int32_t position, bool all_logits)
+{
+    struct llama_batch batch = llama_batch_init(count, 0, 1);
+
+    for (int32_t i = 0; i < count; i++) {
+        batch.token[i] = tokens[i];
+        batch.pos[i] = position + i;
+        batch.n_seq_id[i] = 1;
+        batch.seq_id[i][0] = 0;
+        batch.logits[i] = all_logits || i == count - 1;
+    }
+    batch.n_tokens = count;
+    if (llama_decode(oracle->context, batch) != 0)
+        die("llama_decode failed");
+    llama_batch_free(batch);
+}
+
+static int32_t oracle_tokenize(const struct oracle *oracle, const char *text, size_t len,
+                               bool markup, llama_token *out, int32_t max)
+{
+    int32_t count = llama_tokenize(oracle->vocab, text, (int32_t)len, out, max, true, markup);
+
+    if (count < 0)
+        die("the text has more than %d tokens", max);
+    return count;
+}
+
+/* ---- distributions ---- */
+
+/* log of the sum of exp(logits): log-probability = logit - this. */
+static double log_sum_exp(const float *logits, int32_t count)
+{
+    double max = -INFINITY, sum = 0;
+
+    for (int32_t i = 0; i < count; i++)
+        max = fmax(max, logits[i]);
+    for (int32_t i = 0; i < count; i++)
+        sum += exp(logits[i] - max);
+    return max + log(sum);
+}
+
+struct ranked {
+    float logit;
+    uint32_t token;
+};
+
+static int compare_ranked(const void *a, const void *b)
+{
+    const struct ranked *x = a, *y = b;
+
+    if (x->logit != y->logit)
+        return x->logit < y->logit ? 1 : -1;
+    return x->token < y->token ? -1 : 1;
+}
+
+/* All tokens, most probable first; equal ones by id. */
+static void rank(const float *logits, int32_t count, struct ranked *out)
+{
+    for (int32_t i = 0; i < count; i++)
+        out[i] = (struct ranked){.logit = logits[i], .token = (uint32_t)i};
+    qsort(out, (size_t)count, sizeof(*out), compare_ranked);
+}
+
+/* ---- commands ---- */
+
+static json_t *load_json(const char *path)
+{
+    json_error_t error;
+    json_t *value = json_load_file(path, 0, &error);
+
+    if (value == NULL)
+        die("%s:%d: %s", path, error.line, error.text);
+    return value;
+}
+
+static int32_t load_tokens(const char *path, llama_token out[GOLDEN_POSITION_MAX_COUNT])
+{
+    json_t *ids = load_json(path), *id;
+    size_t i;
+
+    if (json_array_size(ids) > GOLDEN_POSITION_MAX_COUNT)
+        die("%s: more than %d tokens", path, GOLDEN_POSITION_MAX_COUNT);
+    json_array_foreach(ids, i, id) out[i] = (llama_token)json_integer_value(id);
+    json_decref(ids);
+    return (int32_t)i;
+}
+
+static int command_f32(char **args)
+{
+    struct llama_model_quantize_params params = llama_model_quantize_default_params();
+
+    library_init();
+    params.ftype = LLAMA_FTYPE_ALL_F32;
+    params.allow_requantize = true;
+    params.nthread = ORACLE_THREADS;
+    return llama_model_quantize(args[0], args[1], &params) == 0 ? 0 : 1;
+}
+
+static int command_tokenize(char **args)
+{
+    static char text[ORACLE_TEXT_MAX_BYTES];
+    static llama_token tokens[ORACLE_TEXT_MAX_BYTES];
+    size_t len = fread(text, 1, sizeof(text), stdin);
+    bool markup = args[1] != NULL && strcmp(args[1], "--markup") == 0;
+    struct llama_model_params params = llama_model_default_params();
+    struct oracle oracle = {0};
+
+    library_init();
+    params.vocab_only = true;
+    oracle.model = llama_model_load_from_file(args[0], params);
+    if (oracle.model == NULL)
+        die("cannot load %s", args[0]);
+    oracle.vocab = llama_model_get_vocab(oracle.model);
+    int32_t count = oracle_tokenize(&oracle, text, len, markup, tokens, ORACLE_TEXT_MAX_BYTES);
+    json_t *ids = json_array();
+    for (int32_t i = 0; i < count; i++)
+        json_array_append_new(ids, json_integer(tokens[i]));
+    (void)json_dumpf(ids, stdout, JSON_COMPACT);
+    (void)putchar('\n');
+    json_decref(ids);
+    llama_model_free(oracle.model);
+    return 0;
+}
+
+/* One step's line: [token, its probability, the second token, its probability]. */
+static json_t *describe_step(const float *logits, int32_t vocab_count, struct ranked *ranking)
+{
+    double norm = log_sum_exp(logits, vocab_count);
+
+    rank(logits, vocab_count, ranking);
+    return json_pack("[i,f,i,f]", (int)ranking[0].token, exp(ranking[0].logit - norm),
+                     (int)ranking[1].token, exp(ranking[1].logit - norm));
+}
+
+/* LIMIT tokens after TEXT, or fewer where the model ends its text. */
+static json_t *complete(struct oracle *oracle, const char *text, int32_t limit,
+                        struct ranked *ranking)
+{
+    llama_token tokens[ORACLE_CONTEXT_TOKENS];
+    int32_t count =
+        oracle_tokenize(oracle, text, strlen(text), false, tokens, ORACLE_CONTEXT_TOKENS);
+    json_t *ids = json_array(), *steps = json_array();
+
+    for (int32_t i = 0; i < count; i++)
+        json_array_append_new(ids, json_integer(tokens[i]));
+    llama_memory_clear(llama_get_memory(oracle->context), true);
+    oracle_decode(oracle, tokens, count, 0, false);
+    for (int32_t position = count; position < count + limit; position++) {
+        json_array_append_new(steps, describe_step(llama_get_logits_ith(oracle->context, -1),
+                                                   oracle->vocab_count, ranking));
+        llama_token next = (llama_token)ranking[0].token;
+        if (llama_vocab_is_eog(oracle->vocab, next))
+            break;
+        oracle_decode(oracle, &next, 1, position, false);
+    }
+    return json_pack("{s:s,s:o,s:o}", "prompt", text, "ids", ids, "steps", steps);
+}
+
+static int command_greedy(char **args)
+{
+    struct oracle oracle;
+    json_t *prompts = load_json(args[2]), *prompt, *out = json_array();
+    int32_t limit = (int32_t)strtol(args[1], NULL, 10);
+    size_t i;
+
+    oracle_init(&oracle, args[0]);
+    struct ranked *ranking = calloc((size_t)oracle.vocab_count, sizeof(*ranking));
+    json_array_foreach(prompts, i, prompt)
+        json_array_append_new(out, complete(&oracle, json_string_value(prompt), limit, ranking));
+    /* One prompt a line. */
+    json_array_foreach(out, i, prompt)
+    {
+        (void)fputs(i == 0 ? "[" : ",\n", stdout);
+        (void)json_dumpf(prompt, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    }
+    (void)puts("]");
+    return 0;
+}
+
+static int command_logits(char **args)
+{
+    llama_token tokens[GOLDEN_POSITION_MAX_COUNT];
+    int32_t count = load_tokens(args[1], tokens);
+    struct oracle oracle;
+    FILE *file = fopen(args[2], "wb");
+
+    if (file == NULL)
+        die("cannot write %s", args[2]);
+    oracle_init(&oracle, args[0]);
+    oracle_decode(&oracle, tokens, count, 0, true);
+    for (int32_t i = 0; i < count; i++) {
+        const float *logits = llama_get_logits_ith(oracle.context, i);
+        if (fwrite(logits, sizeof(*logits), (size_t)oracle.vocab_count, file) !=
+            (size_t)oracle.vocab_count)
+            die("cannot write %s", args[2]);
+    }
+    if (fclose(file) != 0)
+        die("cannot write %s", args[2]);
+    printf("%d\n", oracle.vocab_count);
+    return 0;
+}
+
+/* Reads the next position's logits; writes its entries and returns log_rest. */
+static float write_position(FILE *in, int32_t vocab_count, float *logits, struct ranked *ranking,
+                            FILE *out)
+{
+    if (fread(logits, sizeof(*logits), (size_t)vocab_count, in) != (size_t)vocab_count)
+        die("the logits end too early");
+    double norm = log_sum_exp(logits, vocab_count), rest = 0;
+
+    rank(logits, vocab_count, ranking);
+    for (int32_t i = 0; i < GOLDEN_TOP_COUNT; i++) {
+        struct golden_entry entry = {.token = ranking[i].token,
+                                     .log_probability = (float)(ranking[i].logit - norm)};
+        (void)fwrite(&entry, sizeof(entry), 1, out); /* ferror() is asked at the end */
+    }
+    for (int32_t i = GOLDEN_TOP_COUNT; i < vocab_count; i++)
+        rest += exp(ranking[i].logit - norm);
+    return (float)log(rest);
+}
+
+static int command_golden(char **args)
+{
+    llama_token tokens[GOLDEN_POSITION_MAX_COUNT];
+    float log_rest[GOLDEN_POSITION_MAX_COUNT];
+    int32_t count = load_tokens(args[1], tokens);
+    int32_t vocab_count = (int32_t)strtol(args[2], NULL, 10);
+    struct golden_header header = {.magic = GOLDEN_MAGIC,
+                                   .version = GOLDEN_VERSION,
+                                   .position_count = (uint32_t)count,
+                                   .top_count = GOLDEN_TOP_COUNT,
+                                   .vocab_count = (uint32_t)vocab_count};
+    FILE *in = fopen(args[0], "rb"), *out = fopen(args[3], "wb");
+    float *logits = calloc((size_t)vocab_count, sizeof(*logits));
+    struct ranked *ranking = calloc((size_t)vocab_count, sizeof(*ranking));
+
+    if (in == NULL || out == NULL || logits == NULL || ranking == NULL)
+        die("cannot open %s and %s", args[0], args[3]);
+    (void)fwrite(&header, sizeof(header), 1, out);
+    (void)fwrite(tokens, sizeof(*tokens), (size_t)count, out);
+    for (int32_t i = 0; i < count; i++)
+        log_rest[i] = write_position(in, vocab_count, logits, ranking, out);
+    (void)fwrite(log_rest, sizeof(*log_rest), (size_t)count, out);
+    if (ferror(out) || fclose(out) != 0)
+        die("cannot write %s", args[3]);
+    free(logits);
+    free(ranking);
+    return fclose(in);
+}
+
+static const struct {
+    const char *name;
+    int args_min;
+    int (*run)(char **args);
+} commands[] = {
+    {"f32", 2, command_f32},       {"tokenize", 1, command_tokenize}, {"greedy", 3, command_greedy},
+    {"logits", 3, command_logits}, {"golden", 4, command_golden},
+};
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; argc >= 2 && i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(argv[1], commands[i].name) == 0 && argc - 2 >= commands[i].args_min)
+            return commands[i].run(argv + 2);
+    }
+    die("usage: see the head of llama_oracle.c");
+}

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Compares the engine with llama.cpp, and writes the golden files that `make test` compares with.
+# Called by `make oracle`. Usage: run.sh BUILD-FOLDER [--golden]
+#
+# llama.cpp comes prebuilt in the npm package node-llama-cpp, its headers in a git bundle in there.
+# Everything fetched or made on the way stays in .cache/oracle/; only --golden writes into the tree.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+build=$1 write_golden=${2:-}
+version=3.22.1
+positions=200
+tokens=64
+cache=$PWD/.cache/oracle
+golden=tests/golden
+
+say() {
+    echo "oracle: $*" >&2
+}
+
+fetch_llama() {
+    local packages=$cache/node_modules
+    library=$packages/@node-llama-cpp/linux-x64/bins/linux-x64
+    headers=$cache/headers
+    if [ ! -e "$library/libggml-base.so" ]; then
+        say "fetching node-llama-cpp $version from the npm registry"
+        npm install --prefix "$cache" --omit=optional --ignore-scripts --no-audit --no-fund --silent \
+            "node-llama-cpp@$version" "@node-llama-cpp/linux-x64@$version" ||
+            { say "no npm registry is in reach (npm is Debian's package npm)"; exit 1; }
+    fi
+    if [ ! -d "$headers/include" ]; then
+        rm -rf "$headers"
+        git -c advice.detachedHead=false clone --quiet \
+            "$packages/node-llama-cpp/llama/gitRelease.bundle" "$headers"
+    fi
+}
+
+build_oracle() {
+    gcc -std=gnu17 -O2 -Wall -Wextra -I. -isystem "$headers/include" -isystem "$headers/ggml/include" \
+        -o "$cache/llama_oracle" tests/oracle/llama_oracle.c \
+        "$library"/libllama.v*.so "$library"/libggml.v*.so "$library/libggml-base.so" \
+        -Wl,-rpath,"$library" -ljansson -lm
+    export LLAMA_BACKENDS=$library
+}
+
+# What llama.cpp says, all of it: $cache/{f32,file}.logits, ids.json, greedy.json.
+ask_llama() {
+    model=$(scripts/demo_model.sh)
+    [ -e "$cache/model.f32.gguf" ] || "$cache/llama_oracle" f32 "$model" "$cache/model.f32.gguf"
+    "$cache/llama_oracle" tokenize "$model" <tests/oracle/passage.txt |
+        python3 -c 'import json, sys
+print(json.dumps(json.load(sys.stdin)[:int(sys.argv[1])]))' "$positions" >"$cache/ids.json"
+    vocab=$("$cache/llama_oracle" logits "$cache/model.f32.gguf" "$cache/ids.json" "$cache/f32.logits")
+    "$cache/llama_oracle" logits "$model" "$cache/ids.json" "$cache/file.logits" >/dev/null
+    "$cache/llama_oracle" greedy "$cache/model.f32.gguf" "$tokens" tests/oracle/prompts.json \
+        >"$cache/greedy.json"
+}
+
+write_golden() {
+    mkdir -p "$golden"
+    cp "$cache/greedy.json" "$golden/greedy_smollm2.json"
+    "$cache/llama_oracle" golden "$cache/f32.logits" "$cache/ids.json" "$vocab" \
+        "$golden/logits_smollm2_f32.bin"
+    "$cache/llama_oracle" golden "$cache/file.logits" "$cache/ids.json" "$vocab" \
+        "$golden/logits_smollm2_file.bin"
+    say "wrote $golden/greedy_smollm2.json and logits_smollm2_{f32,file}.bin"
+}
+
+# Ours against theirs over all tokens of the vocabulary, and theirs against itself.
+compare() {
+    local eval=$build/tests/eval device library_dir=$cache/haswell
+    "$build/tests/gguf_to_f32" "$model" "$cache/ours.f32.gguf"
+    echo "ref, F32 file, against llama.cpp, F32 file:"
+    "$eval" full ref "$cache/ours.f32.gguf" "$cache/ids.json" "$cache/f32.logits"
+    for device in ref cpu; do
+        echo "$device, the file as it is, against llama.cpp, F32 file (the same weights, exactly):"
+        "$eval" full "$device" "$model" "$cache/ids.json" "$cache/f32.logits"
+        echo "$device, the file as it is, against llama.cpp, the file as it is:"
+        "$eval" full "$device" "$model" "$cache/ids.json" "$cache/file.logits"
+    done
+    mkdir -p "$library_dir"
+    cp "$library/libggml-cpu-haswell.so" "$library_dir/"
+    LLAMA_BACKENDS=$library_dir LD_LIBRARY_PATH=$library "$cache/llama_oracle" logits "$model" \
+        "$cache/ids.json" "$cache/haswell.logits" >/dev/null
+    echo "llama.cpp against itself: the file as it is against F32:"
+    "$eval" pair "$cache/file.logits" "$cache/f32.logits" "$vocab"
+    echo "llama.cpp against itself: the file on this processor's kernels against its AVX2 ones:"
+    "$eval" pair "$cache/file.logits" "$cache/haswell.logits" "$vocab"
+    echo "greedy texts, cpu on the file as it is against llama.cpp on F32:"
+    "$eval" greedy cpu "$model" "$cache/greedy.json"
+}
+
+fetch_llama
+build_oracle
+ask_llama
+[ "$write_golden" != --golden ] || write_golden
+compare
