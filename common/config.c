@@ -1,0 +1,346 @@
+/* Owns the settings of a program: the table of keys, their values and where each comes from. Must
+ * not know how a file is written (config_file.c). */
+#include "common/config.h"
+
+#include "common/buf.h"
+#include "common/config_values.h"
+#include "common/mem.h"
+#include "common/paths.h"
+#include "common/units.h"
+#include "common/utf8.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+static const struct config_key_info KEYS[CONFIG_KEY_COUNT] = {
+#define KEY(section, key, type, def, min, max, summary)                                            \
+    [CONFIG_##section##_##key] = {#section, #key, CONFIG_##type, def, min, max, summary},
+#define WORKER_KEY(key, type, def, min, max, summary)
+#include "common/config_keys.def"
+#undef KEY
+#undef WORKER_KEY
+};
+
+static const struct config_key_info WORKER_KEYS[CONFIG_WORKER_KEY_COUNT] = {
+#define KEY(section, key, type, def, min, max, summary)
+#define WORKER_KEY(key, type, def, min, max, summary)                                              \
+    [CONFIG_WORKER_##key] = {"worker", #key, CONFIG_##type, def, min, max, summary},
+#include "common/config_keys.def"
+#undef KEY
+#undef WORKER_KEY
+};
+
+/* ---- one value ---- */
+
+/* NUMBER as it would stand in the file; the caller frees it. */
+static char *config_format_number(enum config_type type, int64_t number)
+{
+    static const struct {
+        enum config_type type;
+        int64_t factor;
+        const char *suffix;
+    } UNITS[] = {
+        {CONFIG_DURATION, 3600000, "h"},  {CONFIG_DURATION, 60000, "m"},
+        {CONFIG_DURATION, 1000, "s"},     {CONFIG_DURATION, 1, "ms"},
+        {CONFIG_SIZE, 1073741824, "GiB"}, {CONFIG_SIZE, 1048576, "MiB"},
+        {CONFIG_SIZE, 1024, "KiB"},
+    };
+
+    if (type == CONFIG_BOOL)
+        return xstrdup(number != 0 ? "true" : "false");
+    for (size_t i = 0; i < ARRAY_COUNT(UNITS); i++) {
+        if (UNITS[i].type == type && number != 0 && number % UNITS[i].factor == 0)
+            return xasprintf("%" PRId64 "%s", number / UNITS[i].factor, UNITS[i].suffix);
+    }
+    return xasprintf("%" PRId64, number);
+}
+
+static int config_parse_bool(const char *text, int64_t *out, struct err *err)
+{
+    static const char *const WORDS[2][3] = {{"false", "no", "off"}, {"true", "yes", "on"}};
+
+    for (int64_t value = 0; value < 2; value++) {
+        for (size_t i = 0; i < ARRAY_COUNT(WORDS[value]); i++) {
+            if (strcmp(text, WORDS[value][i]) == 0) {
+                *out = value;
+                return 0;
+            }
+        }
+    }
+    return err_set(err, ERR_USAGE, "\"%.40s\" is not true or false", text);
+}
+
+static int config_check_range(const struct config_key_info *info, const char *text, uint64_t number,
+                              int64_t *out, struct err *err)
+{
+    AUTO_FREE char *min = config_format_number(info->type, info->min);
+    AUTO_FREE char *max = config_format_number(info->type, info->max);
+
+    if (number < (uint64_t)info->min || number > (uint64_t)info->max)
+        return err_set(err, ERR_USAGE, "%.40s is not in %s to %s", text, min, max);
+    *out = (int64_t)number;
+    return 0;
+}
+
+static int config_check_text(const char *text, struct err *err)
+{
+    size_t len = strlen(text);
+    AUTO_FREE char *printable = NULL;
+
+    if (len > CONFIG_TEXT_MAX_BYTES)
+        return err_set(err, ERR_USAGE, "text of %zu bytes, the limit is %d", len,
+                       CONFIG_TEXT_MAX_BYTES);
+    if (!utf8_is_valid(text, len))
+        return err_set(err, ERR_USAGE, "text is not UTF-8");
+    printable = xstrdup(text);
+    utf8_make_printable(printable, len);
+    if (strcmp(text, printable) != 0)
+        return err_set(err, ERR_USAGE, "text with control characters");
+    return 0;
+}
+
+static int config_parse_number(const struct config_key_info *info, const char *text, int64_t *out,
+                               struct err *err)
+{
+    uint64_t number = 0;
+
+    switch (info->type) {
+    case CONFIG_INTEGER:
+        return units_parse_integer(text, info->min, info->max, out, err);
+    case CONFIG_BOOL:
+        return config_parse_bool(text, out, err);
+    case CONFIG_DURATION:
+        if (units_parse_duration(text, &number, err) < 0)
+            return -1;
+        return config_check_range(info, text, number, out, err);
+    case CONFIG_SIZE:
+        if (units_parse_size(text, &number, err) < 0)
+            return -1;
+        return config_check_range(info, text, number, out, err);
+    case CONFIG_TEXT:
+        break;
+    }
+    return 0;
+}
+
+int config_value_set(struct config_value *value, const struct config_key_info *info,
+                     const char *text, enum config_origin origin, struct err *err)
+{
+    int64_t number = 0;
+
+    if (info->type == CONFIG_TEXT ? config_check_text(text, err) < 0
+                                  : config_parse_number(info, text, &number, err) < 0)
+        return -1;
+    free(value->text);
+    value->text = info->type == CONFIG_TEXT ? xstrdup(text) : NULL;
+    value->number = number;
+    value->origin = origin;
+    return 0;
+}
+
+static void config_value_default(struct config_value *value, const struct config_key_info *info)
+{
+    struct err err = ERR_INIT;
+    int rc = config_value_set(value, info, info->default_text, CONFIG_FROM_DEFAULT, &err);
+
+    assert(rc == 0); /* a default of config_keys.def breaks its own rule */
+}
+
+static char *config_value_format(const struct config_value *value,
+                                 const struct config_key_info *info)
+{
+    struct buf quoted;
+
+    if (info->type != CONFIG_TEXT)
+        return config_format_number(info->type, value->number);
+    buf_init(&quoted, 2 * CONFIG_TEXT_MAX_BYTES + 2); /* every byte escaped, and the quotes */
+    (void)buf_add_byte(&quoted, '"');                 /* fits, as the rest does */
+    for (const char *c = value->text; *c != '\0'; c++) {
+        if (*c == '"' || *c == '\\')
+            (void)buf_add_byte(&quoted, '\\');
+        (void)buf_add_byte(&quoted, *c);
+    }
+    (void)buf_add_byte(&quoted, '"');
+    return buf_take(&quoted);
+}
+
+/* ---- all of them ---- */
+
+struct config *config_new_default(void)
+{
+    struct config *config = xcalloc(1, sizeof(*config));
+
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++)
+        config_value_default(&config->values[i], &KEYS[i]);
+    return config;
+}
+
+void config_free(struct config *config)
+{
+    if (config == NULL)
+        return;
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++)
+        free(config->values[i].text);
+    for (size_t i = 0; i < config->worker_count; i++) {
+        for (size_t key = 0; key < CONFIG_WORKER_KEY_COUNT; key++)
+            free(config->workers[i].values[key].text);
+        free(config->workers[i].name);
+    }
+    free(config->workers);
+    free(config);
+}
+
+struct config_worker *config_find_worker(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->worker_count; i++) {
+        if (strcmp(config->workers[i].name, name) == 0)
+            return &config->workers[i];
+    }
+    return NULL;
+}
+
+struct config_worker *config_add_worker(struct config *config, const char *name)
+{
+    struct config_worker *worker = NULL;
+
+    assert(config->worker_count < CONFIG_WORKER_MAX_COUNT);
+    config->workers =
+        xreallocarray(config->workers, config->worker_count + 1, sizeof(*config->workers));
+    worker = &config->workers[config->worker_count++];
+    *worker = (struct config_worker){.name = xstrdup(name)};
+    for (size_t i = 0; i < CONFIG_WORKER_KEY_COUNT; i++)
+        config_value_default(&worker->values[i], &WORKER_KEYS[i]);
+    return worker;
+}
+
+static int config_read_places(struct config *config, struct err *err)
+{
+    AUTO_FREE char *user_path = paths_user_config();
+    bool is_missing = false;
+
+    if (config_file_read(config, paths_system_config(), CONFIG_FROM_SYSTEM, &is_missing, err) < 0)
+        return -1;
+    return config_file_read(config, user_path, CONFIG_FROM_USER, &is_missing, err);
+}
+
+static int config_read_named(struct config *config, const char *path, struct err *err)
+{
+    bool is_missing = false;
+
+    if (config_file_read(config, path, CONFIG_FROM_USER, &is_missing, err) < 0)
+        return -1;
+    if (is_missing)
+        return err_set(err, ERR_NO_FILE, "there is no configuration file %s", path);
+    return 0;
+}
+
+struct config *config_load(const char *path, struct err *err)
+{
+    struct config *config = config_new_default();
+    int rc = path != NULL ? config_read_named(config, path, err) : config_read_places(config, err);
+
+    if (rc < 0) {
+        config_free(config);
+        return NULL;
+    }
+    return config;
+}
+
+const struct config_key_info *config_key_info(enum config_key key)
+{
+    assert(key < CONFIG_KEY_COUNT);
+    return &KEYS[key];
+}
+
+const struct config_key_info *config_worker_key_info(enum config_worker_key key)
+{
+    assert(key < CONFIG_WORKER_KEY_COUNT);
+    return &WORKER_KEYS[key];
+}
+
+int64_t config_number(const struct config *config, enum config_key key)
+{
+    assert(key < CONFIG_KEY_COUNT && KEYS[key].type != CONFIG_TEXT);
+    return config->values[key].number;
+}
+
+const char *config_text(const struct config *config, enum config_key key)
+{
+    assert(key < CONFIG_KEY_COUNT && KEYS[key].type == CONFIG_TEXT);
+    return config->values[key].text;
+}
+
+enum config_origin config_origin(const struct config *config, enum config_key key)
+{
+    assert(key < CONFIG_KEY_COUNT);
+    return config->values[key].origin;
+}
+
+int config_override(struct config *config, enum config_key key, const char *value, struct err *err)
+{
+    assert(key < CONFIG_KEY_COUNT);
+    if (config_value_set(&config->values[key], &KEYS[key], value, CONFIG_FROM_FLAG, err) < 0)
+        return err_wrap(err, "%s.%s", KEYS[key].section, KEYS[key].key);
+    return 0;
+}
+
+size_t config_worker_count(const struct config *config)
+{
+    return config->worker_count;
+}
+
+const char *config_worker_name(const struct config *config, size_t index)
+{
+    assert(index < config->worker_count);
+    return config->workers[index].name;
+}
+
+int64_t config_worker_number(const struct config *config, size_t index, enum config_worker_key key)
+{
+    assert(index < config->worker_count && key < CONFIG_WORKER_KEY_COUNT);
+    assert(WORKER_KEYS[key].type != CONFIG_TEXT);
+    return config->workers[index].values[key].number;
+}
+
+const char *config_worker_text(const struct config *config, size_t index,
+                               enum config_worker_key key)
+{
+    assert(index < config->worker_count && key < CONFIG_WORKER_KEY_COUNT);
+    assert(WORKER_KEYS[key].type == CONFIG_TEXT);
+    return config->workers[index].values[key].text;
+}
+
+char *config_value_text(const struct config *config, enum config_key key)
+{
+    assert(key < CONFIG_KEY_COUNT);
+    return config_value_format(&config->values[key], &KEYS[key]);
+}
+
+char *config_worker_value_text(const struct config *config, size_t index,
+                               enum config_worker_key key)
+{
+    assert(index < config->worker_count && key < CONFIG_WORKER_KEY_COUNT);
+    return config_value_format(&config->workers[index].values[key], &WORKER_KEYS[key]);
+}
+
+const char *config_origin_name(enum config_origin origin)
+{
+    static const char *const NAMES[] = {
+        [CONFIG_FROM_DEFAULT] = "default",
+        [CONFIG_FROM_SYSTEM] = "system file",
+        [CONFIG_FROM_USER] = "user file",
+        [CONFIG_FROM_FLAG] = "flag",
+    };
+
+    assert((size_t)origin < ARRAY_COUNT(NAMES));
+    return NAMES[origin];
+}
+
+bool config_name_is_valid(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len >= 1 && len <= CONFIG_NAME_MAX_BYTES && name[0] != '.' && name[0] != '_' &&
+           name[0] != '-' && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == len;
+}
