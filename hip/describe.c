@@ -1,0 +1,39 @@
+/* Owns --describe: what a file must have to be worth adding, and the line that says so. */
+#include "hip/describe.h"
+
+#include "common/buf.h"
+#include "common/io.h"
+#include "common/json.h"
+#include "hip/model/model.h"
+#include "hip/text/vocab.h"
+
+#include <string.h>
+
+static int describe_model(const struct model *model, struct err *err)
+{
+    AUTO_JSON json_t *record = NULL;
+    AUTO_FREE char *text = NULL;
+    struct vocab *vocab = vocab_new(model_gguf(model), err);
+
+    /* A file whose tokenizer we cannot run would be refused at every start: say it now. */
+    if (vocab == NULL)
+        return -1;
+    vocab_free(vocab);
+    record = model_describe(model);
+    text = json_to_text(record);
+    if (io_write_all(STDOUT_FILENO, text, strlen(text), err) < 0)
+        return -1;
+    return io_write_all(STDOUT_FILENO, "\n", 1, err);
+}
+
+int describe_run(const char *path, struct err *err)
+{
+    struct model *model = model_open(path, err);
+    int result = 0;
+
+    if (model == NULL)
+        return -1;
+    result = describe_model(model, err);
+    model_free(model);
+    return result;
+}

@@ -1,0 +1,147 @@
+/* The engine: one thread that loads a model and then runs steps for the requests it is given, while
+ * the program's loop goes on serving.
+ *
+ *   engine:   LOAD -> WARM_UP -> READY          (FAILED from each of them; the program then ends)
+ *   request:  queued -> prefill -> decode -> done
+ *
+ * The loop submits a request and takes its events; the engine's thread computes. What passes
+ * between them lies in mailbox.h, and nothing else is shared. Each request ends with exactly one
+ * terminal event (END or ERROR), whatever happens to it: when the loop has taken that, the engine
+ * has forgotten the request, and the loop frees it.
+ *
+ * Each step takes rows of every active request: one token of those that decode, a chunk of the
+ * prompt of those that prefill. ENGINE_SLOTS of them are active at a time, the others wait in
+ * order. A cancelled request ends before the next step.
+ *
+ * A client that does not read: the loop leaves the request's events where they are, and with
+ * ENGINE_EVENT_MAX_COUNT of them untaken the request gets no rows until some are taken. Nothing is
+ * dropped, and memory is bounded. It keeps its slot meanwhile; that the connection takes no bytes
+ * for too long is for http.h to see (idle_time_ms), which ends the request through on_closed. */
+#ifndef RBEE_HIP_ENGINE_ENGINE_H
+#define RBEE_HIP_ENGINE_ENGINE_H
+
+#include "common/err.h"
+#include "common/inference.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+enum {
+    ENGINE_SLOTS = 1,
+    /* At 50 bytes an event this is a twentieth of what the connection itself may hold unsent; it
+     * only has to cover the time between two turns of the loop. */
+    ENGINE_EVENT_MAX_COUNT = 256,
+    /* The most context a worker takes unless told: enough for long prompts, and the KV store of a
+     * 7B model stays below 1 GiB. */
+    ENGINE_CONTEXT_DEFAULT_TOKENS = 8192,
+    /* No prompt of a body that the door lets in makes more tokens than this (4 MiB, at most one
+     * token a byte, and a template's few around each message), so a prompt that is too long is
+     * counted to its end and the error has both numbers. */
+    ENGINE_PROMPT_MAX_TOKENS = 8 << 20,
+};
+
+struct engine;
+struct engine_request;
+
+struct engine_options {
+    const char *model_path;
+    const char *device;      /* "cpu", "ref" (the oracle: slow), "gpu:ID" */
+    bool allow_cpu;          /* where the wanted GPU cannot be used */
+    uint32_t context_tokens; /* 0: ENGINE_CONTEXT_DEFAULT_TOKENS, or the model's if less */
+    uint32_t thread_count;   /* 0: one for each core */
+};
+
+enum engine_phase { ENGINE_LOAD, ENGINE_WARM_UP, ENGINE_READY, ENGINE_FAILED };
+
+struct engine_status {
+    enum engine_phase phase;
+    uint64_t done_bytes; /* of the load */
+    uint64_t total_bytes;
+    uint64_t tokens;         /* sampled since the start; only rises */
+    uint64_t prefill_tokens; /* of prompts, computed since the start; only rises */
+    uint32_t context_tokens; /* from READY on */
+    uint64_t memory_bytes;   /* from READY on */
+    const char *device;      /* what it runs on; from READY on */
+};
+
+/* Starts the thread and returns at once; the load goes on there. The texts of OPTIONS must outlive
+ * the engine. */
+struct engine *engine_new(const struct engine_options *options, struct err *err);
+/* Ends what runs, waits for the thread and frees. Requests must have been freed. A load cannot be
+ * interrupted: this waits for it. */
+void engine_free(struct engine *engine);
+/* True when no load runs and no request is there: engine_free() then returns at once. */
+bool engine_is_idle(struct engine *engine);
+
+void engine_read_status(struct engine *engine, struct engine_status *out);
+/* Why the engine has FAILED; nothing in other phases. */
+void engine_read_failure(struct engine *engine, struct err *out_err);
+
+/* Readable when some request has events or the phase has changed. */
+int engine_event_fd(const struct engine *engine);
+void engine_clear_event_fd(struct engine *engine);
+/* The next request whose events have not been taken since it was last returned here; NULL when
+ * there is none. */
+struct engine_request *engine_next_request(struct engine *engine);
+
+/* ---- requests: for the loop's thread ---- */
+
+enum engine_event_kind {
+    ENGINE_EVENT_QUEUED,  /* first if at all: it has to wait */
+    ENGINE_EVENT_STARTED, /* prefill begins; the prompt fits */
+    ENGINE_EVENT_TEXT,
+    ENGINE_EVENT_END,   /* terminal: the outcome has the reason, usage and timings */
+    ENGINE_EVENT_ERROR, /* terminal: the outcome has the error */
+};
+
+struct engine_event {
+    STAILQ_ENTRY(engine_event) link; /* of the mailbox */
+    enum engine_event_kind kind;
+    uint32_t position; /* QUEUED: 1 is next */
+    size_t text_len;   /* TEXT: whole characters, UTF-8, not terminated */
+    char text[];
+};
+
+enum engine_stop_reason {
+    ENGINE_STOP_END,       /* the model ended its text */
+    ENGINE_STOP_LENGTH,    /* max_tokens, or the context is full */
+    ENGINE_STOP_STRING,    /* one of `stop` was met */
+    ENGINE_STOP_CANCELLED, /* by engine_request_cancel */
+};
+/* "stop", "length", "stop_string", "cancelled" */
+const char *engine_stop_reason_name(enum engine_stop_reason reason);
+
+struct engine_outcome {
+    struct err error; /* of ERROR; not set after END */
+    enum engine_stop_reason stop_reason;
+    uint32_t prompt_tokens;
+    uint32_t completion_tokens; /* sampled; the token that ends the text is not counted */
+    uint64_t queue_us;          /* submitted -> first step */
+    uint64_t prefill_us;        /* first step -> prompt computed */
+    uint64_t decode_us;         /* prompt computed -> end */
+    uint64_t first_token_us;    /* submitted -> first token sampled; 0: there was none */
+};
+
+/* Hands a request to the engine, which must be READY. REQUEST borrows from BODY, of which the new
+ * request takes a reference. USER is the owner's. Never fails: what does is told in an event. */
+struct engine_request *engine_submit(struct engine *engine, const struct inference_request *request,
+                                     json_t *body, void *user);
+void *engine_request_user(const struct engine_request *request);
+void engine_request_set_user(struct engine_request *request, void *user);
+/* Ends it with END and the reason CANCELLED before the next step; a request that is done stays so.
+ */
+void engine_request_cancel(struct engine_request *request);
+/* The next event, which the caller frees with free(); NULL when there is none now. */
+struct engine_event *engine_request_take(struct engine_request *request);
+/* After the terminal event has been taken. */
+const struct engine_outcome *engine_request_outcome(const struct engine_request *request);
+/* After the terminal event has been taken. */
+void engine_request_free(struct engine_request *request);
+
+/* Ends every request with ERR_WORKER_DRAINING before the next step, and each that still comes. */
+void engine_drain(struct engine *engine);
+
+#endif

@@ -1,0 +1,203 @@
+/* Owns the lock between the two threads and the events on their way. */
+#include "hip/engine/mailbox.h"
+
+#include "common/mem.h"
+#include "hip/engine/request.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+int mailbox_init(struct mailbox *mailbox, struct err *err)
+{
+    int event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (event_fd < 0)
+        return err_set(err, ERR_INTERNAL, "make an eventfd: %m");
+    *mailbox = (struct mailbox){.event_fd = event_fd};
+    pthread_mutex_init(&mailbox->lock, NULL);
+    pthread_cond_init(&mailbox->wake, NULL);
+    TAILQ_INIT(&mailbox->inbox);
+    TAILQ_INIT(&mailbox->eventful);
+    return 0;
+}
+
+void mailbox_release(struct mailbox *mailbox)
+{
+    assert(TAILQ_EMPTY(&mailbox->inbox) && TAILQ_EMPTY(&mailbox->eventful));
+    (void)close(mailbox->event_fd); /* an eventfd has nothing to lose */
+    pthread_cond_destroy(&mailbox->wake);
+    pthread_mutex_destroy(&mailbox->lock);
+}
+
+void mailbox_slot_init(struct mailbox_slot *slot)
+{
+    *slot = (struct mailbox_slot){0};
+    STAILQ_INIT(&slot->events);
+}
+
+void mailbox_slot_release(struct mailbox_slot *slot)
+{
+    while (!STAILQ_EMPTY(&slot->events)) {
+        struct engine_event *event = STAILQ_FIRST(&slot->events);
+
+        STAILQ_REMOVE_HEAD(&slot->events, link);
+        free(event);
+    }
+}
+
+static void mailbox_change(struct mailbox *mailbox)
+{
+    mailbox->has_changed = true;
+    pthread_cond_signal(&mailbox->wake);
+}
+
+void mailbox_submit(struct mailbox *mailbox, struct engine_request *request)
+{
+    pthread_mutex_lock(&mailbox->lock);
+    TAILQ_INSERT_TAIL(&mailbox->inbox, request, link);
+    mailbox_change(mailbox);
+    pthread_mutex_unlock(&mailbox->lock);
+}
+
+void mailbox_notify(struct mailbox *mailbox)
+{
+    pthread_mutex_lock(&mailbox->lock);
+    mailbox_change(mailbox);
+    pthread_mutex_unlock(&mailbox->lock);
+}
+
+void mailbox_drain(struct mailbox *mailbox)
+{
+    pthread_mutex_lock(&mailbox->lock);
+    mailbox->is_draining = true;
+    mailbox_change(mailbox);
+    pthread_mutex_unlock(&mailbox->lock);
+}
+
+void mailbox_close(struct mailbox *mailbox)
+{
+    pthread_mutex_lock(&mailbox->lock);
+    mailbox->is_closed = true;
+    mailbox_change(mailbox);
+    pthread_mutex_unlock(&mailbox->lock);
+}
+
+struct engine_request *mailbox_next(struct mailbox *mailbox)
+{
+    struct engine_request *request = NULL;
+
+    pthread_mutex_lock(&mailbox->lock);
+    request = TAILQ_FIRST(&mailbox->eventful);
+    if (request != NULL) {
+        TAILQ_REMOVE(&mailbox->eventful, request, slot.link);
+        request->slot.is_listed = false;
+    }
+    pthread_mutex_unlock(&mailbox->lock);
+    return request;
+}
+
+struct engine_event *mailbox_take(struct mailbox *mailbox, struct engine_request *request)
+{
+    struct mailbox_slot *slot = &request->slot;
+    struct engine_event *event = NULL;
+
+    pthread_mutex_lock(&mailbox->lock);
+    event = STAILQ_FIRST(&slot->events);
+    if (event != NULL) {
+        STAILQ_REMOVE_HEAD(&slot->events, link);
+        /* One wake-up when there is room again, not one for each event. */
+        if (slot->event_count-- == ENGINE_EVENT_MAX_COUNT)
+            mailbox_change(mailbox);
+        if (slot->event_count == 0 && slot->is_listed) {
+            TAILQ_REMOVE(&mailbox->eventful, request, slot.link);
+            slot->is_listed = false;
+        }
+    }
+    pthread_mutex_unlock(&mailbox->lock);
+    return event;
+}
+
+void mailbox_clear_event_fd(struct mailbox *mailbox)
+{
+    uint64_t count = 0;
+
+    pthread_mutex_lock(&mailbox->lock);
+    mailbox->event_fd_is_set = false;
+    (void)!read(mailbox->event_fd, &count, sizeof(count)); /* not set: nothing to clear */
+    pthread_mutex_unlock(&mailbox->lock);
+}
+
+struct mailbox_orders mailbox_collect(struct mailbox *mailbox, struct request_list *into)
+{
+    struct mailbox_orders orders;
+
+    pthread_mutex_lock(&mailbox->lock);
+    mailbox->has_changed = false;
+    TAILQ_CONCAT(into, &mailbox->inbox, link);
+    orders = (struct mailbox_orders){.is_draining = mailbox->is_draining,
+                                     .is_closed = mailbox->is_closed};
+    pthread_mutex_unlock(&mailbox->lock);
+    return orders;
+}
+
+void mailbox_wait(struct mailbox *mailbox)
+{
+    pthread_mutex_lock(&mailbox->lock);
+    while (!mailbox->has_changed)
+        pthread_cond_wait(&mailbox->wake, &mailbox->lock);
+    pthread_mutex_unlock(&mailbox->lock);
+}
+
+/* The lock is held. */
+static void mailbox_set_event_fd(struct mailbox *mailbox)
+{
+    static const uint64_t one = 1;
+
+    if (mailbox->event_fd_is_set)
+        return;
+    mailbox->event_fd_is_set = true;
+    (void)!write(mailbox->event_fd, &one, sizeof(one)); /* its counter cannot be full at one */
+}
+
+void mailbox_deliver(struct mailbox *mailbox, struct engine_request *request,
+                     enum engine_event_kind kind, uint32_t position, const char *text,
+                     size_t text_len)
+{
+    struct engine_event *event = xmalloc(sizeof(*event) + text_len);
+
+    event->kind = kind;
+    event->position = position;
+    event->text_len = text_len;
+    if (text_len > 0)
+        memcpy(event->text, text, text_len);
+    pthread_mutex_lock(&mailbox->lock);
+    STAILQ_INSERT_TAIL(&request->slot.events, event, link);
+    request->slot.event_count++;
+    if (!request->slot.is_listed) {
+        request->slot.is_listed = true;
+        TAILQ_INSERT_TAIL(&mailbox->eventful, request, slot.link);
+    }
+    mailbox_set_event_fd(mailbox);
+    pthread_mutex_unlock(&mailbox->lock);
+}
+
+bool mailbox_is_full(struct mailbox *mailbox, const struct engine_request *request)
+{
+    bool is_full = false;
+
+    pthread_mutex_lock(&mailbox->lock);
+    is_full = request->slot.event_count >= ENGINE_EVENT_MAX_COUNT;
+    pthread_mutex_unlock(&mailbox->lock);
+    return is_full;
+}
+
+void mailbox_wake_loop(struct mailbox *mailbox)
+{
+    pthread_mutex_lock(&mailbox->lock);
+    mailbox_set_event_fd(mailbox);
+    pthread_mutex_unlock(&mailbox->lock);
+}

@@ -1,0 +1,299 @@
+/* Owns one request's way from queued to done. Knows the model's text and its numbers, but neither
+ * HTTP nor which other requests there are. */
+#include "hip/engine/request.h"
+
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/mem.h"
+#include "hip/text/chat_template.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* What one token may make visible. Six bytes of JSON for each of these still fit one event
+ * (SSE_EVENT_MAX_BYTES); real pieces have a few bytes, a damaged vocabulary could have any. */
+enum { REQUEST_TEXT_MAX_BYTES = 128 * 1024 };
+
+static const char *const STOP_REASON_NAMES[] = {
+    [ENGINE_STOP_END] = "stop",
+    [ENGINE_STOP_LENGTH] = "length",
+    [ENGINE_STOP_STRING] = "stop_string",
+    [ENGINE_STOP_CANCELLED] = "cancelled",
+};
+
+const char *engine_stop_reason_name(enum engine_stop_reason reason)
+{
+    assert(reason < ARRAY_COUNT(STOP_REASON_NAMES));
+    return STOP_REASON_NAMES[reason];
+}
+
+struct engine_request *request_new(struct mailbox *mailbox, const struct inference_request *asked,
+                                   json_t *body, void *user)
+{
+    struct engine_request *request = xcalloc(1, sizeof(*request));
+
+    request->mailbox = mailbox;
+    mailbox_slot_init(&request->slot);
+    request->asked = *asked;
+    request->body = json_incref(body);
+    request->user = user;
+    token_list_init(&request->prompt, ENGINE_PROMPT_MAX_TOKENS);
+    buf_init(&request->text, REQUEST_TEXT_MAX_BYTES);
+    request->submitted_us = clock_monotonic_us();
+    return request;
+}
+
+void request_free(struct engine_request *request)
+{
+    if (request == NULL)
+        return;
+    mailbox_slot_release(&request->slot);
+    sampler_free(request->sampler);
+    text_output_free(request->output);
+    buf_release(&request->text);
+    token_list_release(&request->prompt);
+    json_decref(request->body);
+    free(request);
+}
+
+/* ---- preparing ---- */
+
+static int request_tokenize(struct engine_request *request, const struct runtime *runtime,
+                            struct err *err)
+{
+    const struct inference_request *asked = &request->asked;
+    AUTO_JSON json_t *messages = NULL;
+
+    if (asked->raw)
+        return chat_format_raw(runtime->vocab, asked->prompt, strlen(asked->prompt),
+                               &request->prompt, err);
+    if (asked->messages != NULL)
+        return chat_format_render(runtime->format, runtime->vocab, asked->messages,
+                                  &request->prompt, err);
+    messages = json_pack("[{s:s, s:s}]", "role", "user", "content", asked->prompt);
+    if (messages == NULL)
+        return err_set(err, ERR_INVALID_UTF8, "the prompt is not valid UTF-8");
+    return chat_format_render(runtime->format, runtime->vocab, messages, &request->prompt, err);
+}
+
+/* A prompt that fills the context leaves no place for the token that follows it. */
+static int request_check_room(struct engine_request *request, const struct runtime *runtime,
+                              struct err *err)
+{
+    size_t prompt_tokens = request->prompt.count;
+    int64_t asked_tokens = request->asked.max_tokens;
+
+    if (prompt_tokens == 0)
+        return err_set(err, ERR_INVALID_FIELD, "prompt must hold at least one token");
+    request->outcome.prompt_tokens = (uint32_t)prompt_tokens;
+    if (prompt_tokens >= runtime->context_tokens)
+        return err_set(err, ERR_PROMPT_TOO_LONG,
+                       "the prompt has %zu tokens, the context %u, of which one is kept for the "
+                       "answer",
+                       prompt_tokens, runtime->context_tokens);
+    request->token_limit = runtime->context_tokens - (uint32_t)prompt_tokens;
+    if (asked_tokens >= 0 && asked_tokens < (int64_t)request->token_limit)
+        request->token_limit = (uint32_t)asked_tokens;
+    return 0;
+}
+
+static int request_make_sampler(struct engine_request *request, const struct runtime *runtime,
+                                struct err *err)
+{
+    const struct inference_request *asked = &request->asked;
+    struct sampler_params params = {
+        .temperature = (float)asked->temperature,
+        .top_p = (float)asked->top_p,
+        .min_p = (float)asked->min_p,
+        .repeat_penalty = (float)asked->repeat_penalty,
+        .top_k = (uint32_t)asked->top_k,
+        .seed = (uint64_t)asked->seed,
+    };
+    size_t count = request->prompt.count;
+
+    if (asked->seed < 0 &&
+        getrandom(&params.seed, sizeof(params.seed), 0) != (ssize_t)sizeof(params.seed))
+        return err_set(err, ERR_INTERNAL, "draw a seed: %m");
+    request->sampler = sampler_new(&params, runtime->vocab_count);
+    for (size_t i = count > SAMPLER_REPEAT_WINDOW ? count - SAMPLER_REPEAT_WINDOW : 0; i < count;
+         i++)
+        sampler_accept(request->sampler, request->prompt.ids[i]);
+    return 0;
+}
+
+void request_prepare(struct engine_request *request, const struct runtime *runtime)
+{
+    struct err err = ERR_INIT;
+
+    if (request_tokenize(request, runtime, &err) < 0 ||
+        request_check_room(request, runtime, &err) < 0 ||
+        request_make_sampler(request, runtime, &err) < 0) {
+        request_fail(request, &err);
+        return;
+    }
+    request->output =
+        text_output_new(runtime->vocab, request->asked.stop, request->asked.stop_count);
+}
+
+/* ---- running ---- */
+
+void request_begin(struct engine_request *request, uint32_t sequence)
+{
+    assert(request->state == REQUEST_QUEUED);
+    request->state = REQUEST_PREFILL;
+    request->sequence = sequence;
+    request->began_us = clock_monotonic_us();
+    mailbox_deliver(request->mailbox, request, ENGINE_EVENT_STARTED, 0, NULL, 0);
+}
+
+static uint32_t request_add_prompt_rows(struct engine_request *request, struct batch_row *rows,
+                                        uint32_t limit)
+{
+    uint32_t left = (uint32_t)request->prompt.count - request->computed_tokens;
+    uint32_t count = left < limit ? left : limit;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t position = request->computed_tokens + i;
+
+        rows[i] = (struct batch_row){.token = request->prompt.ids[position],
+                                     .position = position,
+                                     .sequence = request->sequence,
+                                     .wants_logits = position + 1 == request->prompt.count};
+    }
+    return count;
+}
+
+uint32_t request_add_rows(struct engine_request *request, struct batch_row *rows, uint32_t limit)
+{
+    assert(request->state == REQUEST_PREFILL || request->state == REQUEST_DECODE);
+    if (limit == 0 || mailbox_is_full(request->mailbox, request)) {
+        request->step_rows = 0;
+    } else if (request->state == REQUEST_PREFILL) {
+        request->step_rows = request_add_prompt_rows(request, rows, limit);
+    } else {
+        rows[0] = (struct batch_row){
+            .token = request->next_token,
+            .position = (uint32_t)request->prompt.count + request->outcome.completion_tokens - 1,
+            .sequence = request->sequence,
+            .wants_logits = true,
+        };
+        request->step_rows = 1;
+    }
+    return request->step_rows;
+}
+
+bool request_wants_logits(const struct engine_request *request)
+{
+    if (request->step_rows == 0)
+        return false;
+    return request->state == REQUEST_DECODE ||
+           request->computed_tokens + request->step_rows == request->prompt.count;
+}
+
+static void request_show_text(struct engine_request *request)
+{
+    if (request->text.len > 0)
+        mailbox_deliver(request->mailbox, request, ENGINE_EVENT_TEXT, 0, request->text.data,
+                        request->text.len);
+    buf_clear(&request->text);
+}
+
+/* Ends with what was held back, since no more comes that could make it a stop string. */
+static int request_flush(struct engine_request *request, enum engine_stop_reason reason,
+                         struct err *err)
+{
+    if (text_output_flush(request->output, &request->text, err) < 0)
+        return -1;
+    request_show_text(request);
+    request_end(request, reason);
+    return 0;
+}
+
+static int request_take_token(struct engine_request *request, uint32_t token, struct err *err)
+{
+    bool is_stopped = false;
+
+    request->outcome.completion_tokens++;
+    request->next_token = token;
+    sampler_accept(request->sampler, token);
+    if (text_output_push(request->output, token, &request->text, &is_stopped, err) < 0)
+        return -1;
+    if (is_stopped) {
+        request_show_text(request);
+        request_end(request, ENGINE_STOP_STRING);
+        return 0;
+    }
+    if (request->outcome.completion_tokens == request->token_limit)
+        return request_flush(request, ENGINE_STOP_LENGTH, err);
+    request_show_text(request);
+    return 0;
+}
+
+static int request_sample(struct engine_request *request, const struct runtime *runtime,
+                          float *logits, struct err *err)
+{
+    uint32_t token = 0;
+
+    if (request->token_limit == 0)
+        return request_flush(request, ENGINE_STOP_LENGTH, err);
+    if (sampler_pick(request->sampler, logits, &token, err) < 0)
+        return -1;
+    if (request->outcome.first_token_us == 0)
+        request->outcome.first_token_us = clock_monotonic_us() - request->submitted_us;
+    if (vocab_is_end(runtime->vocab, token))
+        return request_flush(request, ENGINE_STOP_END, err);
+    return request_take_token(request, token, err);
+}
+
+void request_advance(struct engine_request *request, const struct runtime *runtime, float *logits)
+{
+    struct err err = ERR_INIT;
+
+    if (request->state == REQUEST_PREFILL) {
+        request->computed_tokens += request->step_rows;
+        if (request->computed_tokens < request->prompt.count)
+            return;
+        request->state = REQUEST_DECODE;
+        request->prefilled_us = clock_monotonic_us();
+    }
+    if (request_sample(request, runtime, logits, &err) < 0)
+        request_fail(request, &err);
+}
+
+/* ---- ending ---- */
+
+static void request_close(struct engine_request *request)
+{
+    struct engine_outcome *outcome = &request->outcome;
+    uint64_t now_us = clock_monotonic_us();
+    uint64_t began_us = request->began_us > 0 ? request->began_us : now_us;
+    uint64_t prefilled_us = request->prefilled_us > 0 ? request->prefilled_us : now_us;
+
+    assert(request->state != REQUEST_DONE);
+    request->state = REQUEST_DONE;
+    outcome->queue_us = began_us - request->submitted_us;
+    outcome->prefill_us = prefilled_us - began_us;
+    outcome->decode_us = now_us - prefilled_us;
+}
+
+void request_end(struct engine_request *request, enum engine_stop_reason reason)
+{
+    request_close(request);
+    request->outcome.stop_reason = reason;
+}
+
+void request_fail(struct engine_request *request, const struct err *error)
+{
+    request_close(request);
+    request->outcome.error = *error;
+}
+
+void request_hand_back(struct engine_request *request)
+{
+    assert(request->state == REQUEST_DONE);
+    mailbox_deliver(request->mailbox, request,
+                    err_is_set(&request->outcome.error) ? ENGINE_EVENT_ERROR : ENGINE_EVENT_END, 0,
+                    NULL, 0);
+}

@@ -1,0 +1,103 @@
+/* Owns loading: in which order, with which defaults, and what is refused. Knows nothing of requests
+ * or threads. */
+#include "hip/engine/runtime.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "hip/backend/backend.h"
+#include "hip/model/model.h"
+#include "hip/text/chat_template.h"
+#include "hip/text/vocab.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static int runtime_open_backend(struct runtime *runtime, const struct engine_options *options,
+                                struct err *err)
+{
+    const char *device = options->device;
+
+    /* There is no GPU backend yet; every other name is looked up. */
+    if (strncmp(device, "gpu:", strlen("gpu:")) == 0) {
+        if (!options->allow_cpu)
+            return err_set(err, ERR_CONFIG,
+                           "device %s cannot be used: this build has no GPU backend; --allow-cpu "
+                           "runs on the CPU instead",
+                           device);
+        log_event(LOG_WARN, "device_replaced", "wanted=%s used=cpu", device);
+        device = "cpu";
+    }
+    runtime->backend = backend_new(device, options->thread_count, err);
+    if (runtime->backend == NULL) {
+        /* Nothing has broken: what was asked for does not exist. */
+        if (err->kind == ERR_DEVICE)
+            err->kind = ERR_CONFIG;
+        return -1;
+    }
+    runtime->device = device;
+    return 0;
+}
+
+static int runtime_choose_context(struct runtime *runtime, uint32_t wanted_tokens, struct err *err)
+{
+    uint32_t model_tokens = model_context_tokens(runtime->model);
+
+    if (wanted_tokens > model_tokens)
+        return err_set(err, ERR_CONFIG,
+                       "a context of %" PRIu32 " is more than the model's %" PRIu32, wanted_tokens,
+                       model_tokens);
+    if (wanted_tokens == 0)
+        wanted_tokens = model_tokens < ENGINE_CONTEXT_DEFAULT_TOKENS
+                            ? model_tokens
+                            : ENGINE_CONTEXT_DEFAULT_TOKENS;
+    runtime->context_tokens = wanted_tokens;
+    return 0;
+}
+
+int runtime_load(struct runtime *runtime, const struct engine_options *options,
+                 void (*on_progress)(void *owner, uint64_t done_bytes, uint64_t total_bytes),
+                 void *owner, struct err *err)
+{
+    struct session_options session = {.on_progress = on_progress, .owner = owner};
+
+    /* What can be refused without reading the file comes first. */
+    if (runtime_open_backend(runtime, options, err) < 0)
+        return -1;
+    runtime->model = model_open(options->model_path, err);
+    if (runtime->model == NULL)
+        return -1;
+    runtime->vocab_count = model_vocab_count(runtime->model);
+    if (runtime_choose_context(runtime, options->context_tokens, err) < 0)
+        return -1;
+    runtime->vocab = vocab_new(model_gguf(runtime->model), err);
+    if (runtime->vocab == NULL)
+        return -1;
+    runtime->format = chat_format_new(model_gguf(runtime->model), err);
+    if (runtime->format == NULL)
+        return -1;
+    session.context_tokens = runtime->context_tokens;
+    runtime->session = session_new(runtime->model, runtime->backend, &session, err);
+    return runtime->session == NULL ? -1 : 0;
+}
+
+void runtime_release(struct runtime *runtime)
+{
+    session_free(runtime->session);
+    chat_format_free(runtime->format);
+    vocab_free(runtime->vocab);
+    model_free(runtime->model);
+    backend_free(runtime->backend);
+    *runtime = (struct runtime){0};
+}
+
+int runtime_warm_up(struct runtime *runtime, float *logits, uint64_t *out_us, struct err *err)
+{
+    uint32_t bos = vocab_bos(runtime->vocab);
+    struct batch_row row = {.token = bos < runtime->vocab_count ? bos : 0, .wants_logits = true};
+    uint64_t start_us = clock_monotonic_us();
+
+    if (session_step(runtime->session, &row, 1, logits, err) < 0)
+        return -1;
+    *out_us = clock_monotonic_us() - start_us;
+    return 0;
+}

@@ -1,0 +1,40 @@
+/* What a worker computes with: the model's file, its text, the backend and the session, loaded
+ * once. All of it but the session is read-only afterwards. */
+#ifndef RBEE_HIP_ENGINE_RUNTIME_H
+#define RBEE_HIP_ENGINE_RUNTIME_H
+
+#include "common/err.h"
+#include "hip/engine/engine.h"
+
+#include <stdint.h>
+
+struct model;
+struct vocab;
+struct chat_format;
+struct backend;
+struct session;
+
+struct runtime {
+    struct model *model;
+    struct vocab *vocab;
+    struct chat_format *format;
+    struct backend *backend;
+    struct session *session;
+    const char *device; /* what it really runs on */
+    uint32_t vocab_count;
+    uint32_t context_tokens;
+};
+
+/* Storage of the caller, zeroed. ON_PROGRESS is called on this thread while weights are made ready.
+ * ERR_INVALID_MODEL, ERR_NO_FILE, ERR_IO, ERR_CONFIG (device, context), ERR_NO_MEMORY, ERR_DEVICE.
+ */
+int runtime_load(struct runtime *runtime, const struct engine_options *options,
+                 void (*on_progress)(void *owner, uint64_t done_bytes, uint64_t total_bytes),
+                 void *owner, struct err *err);
+/* Accepts one that was loaded in part. */
+void runtime_release(struct runtime *runtime);
+/* Computes one token into LOGITS [vocab_count], so that what breaks at the first step breaks before
+ * READY. *out_us is the time it took. */
+int runtime_warm_up(struct runtime *runtime, float *logits, uint64_t *out_us, struct err *err);
+
+#endif

@@ -1,0 +1,292 @@
+/* rbee-worker: one process that runs one model. Owns main(), what the modes are given, and how the
+ * process says why it ends; everything else is elsewhere. */
+#include "common/err.h"
+#include "common/http/http.h"
+#include "common/io.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/token.h"
+#include "common/utf8.h"
+#include "hip/describe.h"
+#include "hip/engine/engine.h"
+#include "hip/options.h"
+#include "hip/prompt.h"
+#include "hip/serve.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+enum fault {
+#define FAULT(id, code, class) FAULT_##id,
+#include "hip/faults.def"
+#undef FAULT
+};
+
+static const struct {
+    int exit_code;
+    const char *class;
+} FAULTS[] = {
+#define FAULT(id, code, name) [FAULT_##id] = {.exit_code = code, .class = name},
+#include "hip/faults.def"
+#undef FAULT
+};
+
+/* ---- how it ends ---- */
+
+static enum fault fault_of(enum err_kind kind, const char *device)
+{
+    bool is_gpu = strncmp(device, "gpu", strlen("gpu")) == 0;
+
+    switch (kind) {
+    case ERR_NO_MEMORY:
+        return is_gpu ? FAULT_DEVICE_MEMORY : FAULT_HOST_MEMORY;
+    case ERR_DEVICE:
+        return is_gpu ? FAULT_GPU : FAULT_INTERNAL;
+    case ERR_USAGE:
+    case ERR_CONFIG:
+    case ERR_NO_FILE:
+    case ERR_IO:
+    case ERR_INVALID_MODEL:
+        return FAULT_CONFIG;
+    default:
+        return FAULT_INTERNAL;
+    }
+}
+
+/* The last line on stderr, which the supervisor keeps. */
+static int die_of(const struct err *err, const char *device)
+{
+    enum fault fault = fault_of(err->kind, device);
+    AUTO_FREE char *line = xasprintf("fatal class=%s reason=%s", FAULTS[fault].class, err->message);
+
+    utf8_make_printable(line, strlen(line));
+    fprintf(stderr, "%s\n", line);
+    return FAULTS[fault].exit_code;
+}
+
+/* A load, or a step on a device that hangs, is not waited for: the kernel takes everything back. */
+static void leave_engine(struct engine *engine, int exit_code)
+{
+    if (!engine_is_idle(engine))
+        _exit(exit_code);
+    engine_free(engine);
+}
+
+static const char *device_of(const struct worker_options *options)
+{
+    const char *device = options->text[WORKER_OPTION_DEVICE];
+
+    return device != NULL ? device : "cpu";
+}
+
+static struct engine *start_engine(const struct worker_options *options, struct err *err)
+{
+    struct engine_options engine = {
+        .model_path = options->text[WORKER_OPTION_MODEL],
+        .device = device_of(options),
+        .allow_cpu = options->text[WORKER_OPTION_ALLOW_CPU] != NULL,
+        .context_tokens = options->context_tokens,
+        .thread_count = options->thread_count,
+    };
+
+    return engine_new(&engine, err);
+}
+
+/* ---- --prompt ---- */
+
+static int run_prompt(const struct worker_options *options, struct err *err, int *out_exit_code)
+{
+    struct engine *engine = start_engine(options, err);
+    struct engine_status status;
+    int result = 0;
+
+    if (engine == NULL)
+        return -1;
+    result = prompt_run(options, engine, err);
+    engine_read_status(engine, &status);
+    /* The model was fine, this request was not: that is no fault of the worker. */
+    if (result < 0 && status.phase == ENGINE_READY) {
+        utf8_make_printable(err->message, strlen(err->message));
+        fprintf(stderr, "rbee-worker: %s\n", err->message);
+        *out_exit_code = err_exit_code(err->kind);
+        result = 0;
+    }
+    leave_engine(engine, *out_exit_code);
+    return result;
+}
+
+/* ---- serving ---- */
+
+static int read_token_file(const char *path, char **out_token, struct err *err)
+{
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+    if (fd < 0)
+        return err_set(err, ERR_CONFIG, "open %s: %m", path);
+    *out_token = token_read(fd, err);
+    return *out_token == NULL ? err_wrap(err, "%s", path) : 0;
+}
+
+/* Whether somebody listens there: what is left of one that crashed may be removed. */
+static bool is_stale_socket(const struct http_address *address)
+{
+    AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    struct stat info;
+
+    if (!address->is_unix || lstat(address->path, &info) < 0 || !S_ISSOCK(info.st_mode))
+        return false;
+    static_assert(sizeof(name.sun_path) == sizeof(address->path), "a socket's path fits");
+    memcpy(name.sun_path, address->path, sizeof(name.sun_path));
+    return connect(fd, (struct sockaddr *)&name, sizeof(name)) < 0 && errno == ECONNREFUSED;
+}
+
+static int listen_by_hand(const struct http_address *address, int *out_fd, struct err *err)
+{
+    if (is_stale_socket(address))
+        (void)unlink(address->path); /* if that fails, listening says why */
+    return http_address_listen(address, 0600, out_fd, err);
+}
+
+static int check_listen_fd(int fd, struct err *err)
+{
+    int is_listening = 0;
+    socklen_t len = sizeof(is_listening);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &len) < 0)
+        return err_set(err, ERR_USAGE, "--listen-fd %d: %m", fd);
+    if (!is_listening)
+        return err_set(err, ERR_USAGE, "--listen-fd %d is not a listening socket", fd);
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        return err_set(err, ERR_INTERNAL, "set up descriptor %d: %m", fd);
+    return 0;
+}
+
+/* The model's file name in lower case without its type, as the supervisor names models. */
+static char *name_of_path(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *name = xstrdup(slash != NULL ? slash + 1 : path);
+    char *dot = strrchr(name, '.');
+
+    if (dot != NULL && dot != name)
+        *dot = '\0';
+    for (char *letter = name; *letter != '\0'; letter++)
+        *letter = (char)tolower((unsigned char)*letter);
+    return name;
+}
+
+/* SOCKET_PATH is removed at the end; NULL: the socket is the supervisor's. */
+static int serve(const struct worker_options *options, int listen_fd, const char *token,
+                 const char *socket_path, struct err *err)
+{
+    const char *given = options->text[WORKER_OPTION_NAME];
+    AUTO_FREE char *name =
+        given != NULL ? xstrdup(given) : name_of_path(options->text[WORKER_OPTION_MODEL]);
+    struct serve_options serving = {
+        .listen_fd = listen_fd,
+        .name = name,
+        .token = token,
+        .engine = start_engine(options, err),
+    };
+    int result = 0;
+
+    if (serving.engine == NULL) {
+        (void)close(listen_fd); /* nothing was accepted there */
+        return -1;
+    }
+    result = serve_run(&serving, err);
+    if (socket_path != NULL)
+        (void)unlink(socket_path); /* someone may have removed it before us */
+    if (result == 0)
+        leave_engine(serving.engine, 0);
+    return result; /* an engine that has failed is not freed: the process ends with its error */
+}
+
+static void free_token(char **token)
+{
+    if (*token != NULL)
+        token_wipe(*token, strlen(*token));
+    free(*token);
+}
+
+static int serve_supervised(const struct worker_options *options, struct err *err)
+{
+    __attribute__((cleanup(free_token))) char *token = NULL;
+    AUTO_CLOSE int token_fd = options->token_fd;
+
+    if (check_listen_fd(options->listen_fd, err) < 0)
+        return -1;
+    token = token_read(token_fd, err);
+    if (token == NULL)
+        return err_wrap(err, "--token-fd %d", token_fd);
+    return serve(options, options->listen_fd, token, NULL, err);
+}
+
+static int serve_by_hand(const struct worker_options *options, struct err *err)
+{
+    __attribute__((cleanup(free_token))) char *token = NULL;
+    const char *token_path = options->text[WORKER_OPTION_TOKEN_FILE];
+    struct http_address address;
+    int listen_fd = -1;
+
+    if (http_address_parse(options->text[WORKER_OPTION_LISTEN], &address, err) < 0)
+        return err_wrap(err, "--listen");
+    if (token_path != NULL && read_token_file(token_path, &token, err) < 0)
+        return -1;
+    if (!address.is_unix && token == NULL)
+        return err_set(err, ERR_CONFIG,
+                       "--listen on a TCP port needs --token-file: anyone on this machine could "
+                       "use it; or listen on unix:PATH");
+    if (listen_by_hand(&address, &listen_fd, err) < 0)
+        return -1;
+    log_event(LOG_INFO, "listening", "address=%s", options->text[WORKER_OPTION_LISTEN]);
+    return serve(options, listen_fd, token, address.is_unix ? address.path : NULL, err);
+}
+
+/* ---- main ---- */
+
+static int run(const struct worker_options *options, struct err *err, int *out_exit_code)
+{
+    switch (options->mode) {
+    case WORKER_HELP:
+        worker_options_print_help();
+        return 0;
+    case WORKER_VERSION:
+        puts("rbee-worker " RBEE_VERSION);
+        return 0;
+    case WORKER_DESCRIBE:
+        return describe_run(options->text[WORKER_OPTION_DESCRIBE], err);
+    case WORKER_PROMPT:
+        return run_prompt(options, err, out_exit_code);
+    case WORKER_SERVE_BY_HAND:
+        signal(SIGPIPE, SIG_IGN);
+        return serve_by_hand(options, err);
+    case WORKER_SERVE_SUPERVISED:
+        signal(SIGPIPE, SIG_IGN);
+        return serve_supervised(options, err);
+    }
+    return err_set(err, ERR_INTERNAL, "no such mode");
+}
+
+int main(int argc, char **argv)
+{
+    struct worker_options options;
+    struct err err = ERR_INIT;
+    int exit_code = 0;
+
+    token_init();
+    if (worker_options_parse(&options, argc, argv, &err) < 0)
+        return die_of(&err, "");
+    log_set_level(options.text[WORKER_OPTION_VERBOSE] != NULL ? LOG_DEBUG : LOG_INFO);
+    if (run(&options, &err, &exit_code) < 0)
+        return die_of(&err, device_of(&options));
+    return exit_code;
+}
