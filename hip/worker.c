@@ -13,6 +13,7 @@
 #include "hip/prompt.h"
 #include "hip/serve.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
