@@ -20,6 +20,7 @@ suite_limit_s=${SUITE_SECONDS:-900} # a suite that hangs fails instead of the wh
 ordinary_uid=$(id -u nobody 2>/dev/null || echo 65534)
 
 stage=$(mktemp -d /tmp/rt.XXXXXX)
+tree=$stage/tree
 results=$stage/results
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -28,9 +29,9 @@ trap 'rm -rf "$stage"' EXIT
 # ---- the stage ----
 
 prepare_stage() {
-    mkdir -p "$stage/$build" "$stage/tmp" "$stage/home" "$stage/models" "$results" "$stage/sanitizer"
-    tar -cf - --exclude=./.git --exclude=./build --exclude=./.cache . | tar -xf - -C "$stage" -o
-    cp -r "$build/bin" "$build/tests" "$stage/$build/"
+    mkdir -p "$tree/$build" "$stage/tmp" "$stage/home" "$stage/models" "$results" "$stage/sanitizer"
+    tar -cf - --exclude=./.git --exclude=./build --exclude=./.cache . | tar -xf - -C "$tree" -o
+    cp -r "$build/bin" "$build/tests" "$tree/$build/"
     if [ -n "${RBEE_DEMO_MODEL:-}" ]; then
         cp --reflink=auto "$RBEE_DEMO_MODEL" "$stage/models/"
         RBEE_DEMO_MODEL=$stage/models/$(basename "$RBEE_DEMO_MODEL")
@@ -52,9 +53,9 @@ in_stage() {
         as_user=(setpriv "--reuid=$ordinary_uid" "--regid=$ordinary_uid" --clear-groups --)
     fi
     local report=log_path=$stage/sanitizer/$suite
-    (cd "$stage" && exec env -i "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" \
+    (cd "$tree" && exec env -i "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" \
         "HOME=$stage/home" "TMPDIR=$stage/tmp" LANG=C.UTF-8 \
-        "RBEE_BUILD=$stage/$build" "RBEE_DEMO_MODEL=${RBEE_DEMO_MODEL:-}" \
+        "RBEE_BUILD=$tree/$build" "RBEE_DEMO_MODEL=${RBEE_DEMO_MODEL:-}" \
         CMOCKA_MESSAGE_OUTPUT=TAP \
         "ASAN_OPTIONS=$report" "UBSAN_OPTIONS=print_stacktrace=1:$report" \
         "TSAN_OPTIONS=second_deadlock_stack=1:$report" \

@@ -1,0 +1,257 @@
+/* Owns the fields of an inference and what each may be. Must not know models, tokens or HTTP. */
+#include "common/inference.h"
+
+#include "common/json.h"
+#include "common/utf8.h"
+
+#include <string.h>
+
+enum {
+    INFERENCE_MODEL_MAX_BYTES = 4096,   /* a name or a path: PATH_MAX */
+    INFERENCE_DEVICE_MAX_BYTES = 64,    /* "gpu:" and a PCI address or UUID */
+    INFERENCE_UNKNOWN_MAX_COUNT = 16,   /* names in a warning: the body may hold thousands */
+    INFERENCE_UNKNOWN_MAX_BYTES = 64,   /* of one of them */
+    INFERENCE_MESSAGE_FIELD_BYTES = 40, /* "messages[1023].content" */
+};
+
+/* ---- one field ---- */
+
+enum inference_bounds { BOUNDS_CLOSED, BOUNDS_OPEN };
+
+static int inference_read_BOOL(const json_t *body, const char *field, enum inference_bounds bounds,
+                               int64_t min, int64_t max, bool *out, struct err *err)
+{
+    return json_read_bool(body, field, out, err);
+}
+
+static int inference_read_INTEGER(const json_t *body, const char *field,
+                                  enum inference_bounds bounds, int64_t min, int64_t max,
+                                  int64_t *out, struct err *err)
+{
+    return json_read_integer(body, field, min, max, out, err);
+}
+
+static int inference_read_NUMBER(const json_t *body, const char *field,
+                                 enum inference_bounds bounds, int64_t min, int64_t max,
+                                 double *out, struct err *err)
+{
+    double number = *out;
+
+    if (json_read_number(body, field, (double)min, (double)max, &number, err) < 0)
+        return -1;
+    if (bounds == BOUNDS_OPEN && number <= (double)min)
+        return err_set(err, ERR_INVALID_FIELD,
+                       "%s must be a number above %.15g, up to %.15g, not %.15g", field,
+                       (double)min, (double)max, number);
+    *out = number;
+    return 0;
+}
+
+static int inference_read_plain(const json_t *body, struct inference_request *out, struct err *err)
+{
+#define FIELD(field, member, type, bounds, min, max)                                               \
+    if (inference_read_##type(body, #field, BOUNDS_##bounds, min, max, &out->member, err) < 0)     \
+        return -1;
+#include "common/inference_fields.def"
+#undef FIELD
+    if (out->max_tokens == 0)
+        return err_set(err, ERR_INVALID_FIELD, "max_tokens must be at least 1, or -1, not 0");
+    return 0;
+}
+
+/* Text of 1 to MAX bytes; NULL when the field is not there. */
+static int inference_read_name(const json_t *body, const char *field, size_t max, const char **out,
+                               struct err *err)
+{
+    const char *text = NULL;
+
+    if (json_read_text(body, field, &text, err) < 0)
+        return -1;
+    if (text != NULL && (text[0] == '\0' || strlen(text) > max))
+        return err_set(err, ERR_INVALID_FIELD, "%s must have 1 to %zu bytes, not %zu", field, max,
+                       strlen(text));
+    *out = text;
+    return 0;
+}
+
+static int inference_read_device(const json_t *body, struct inference_request *out, struct err *err)
+{
+    static const char GPU[] = "gpu:";
+    const char *device = NULL;
+
+    if (inference_read_name(body, "device", INFERENCE_DEVICE_MAX_BYTES, &device, err) < 0)
+        return -1;
+    if (device != NULL && strcmp(device, "cpu") != 0 &&
+        (strncmp(device, GPU, sizeof(GPU) - 1) != 0 || device[sizeof(GPU) - 1] == '\0'))
+        return err_set(err, ERR_INVALID_FIELD, "device must be \"cpu\" or \"gpu:ID\", not \"%s\"",
+                       device);
+    out->device = device;
+    return 0;
+}
+
+/* ---- stop ---- */
+
+static int inference_add_stop(const json_t *value, struct inference_request *out, struct err *err)
+{
+    size_t len = json_string_length(value);
+
+    if (!json_is_string(value))
+        return err_set(err, ERR_INVALID_FIELD, "stop must be a text or an array of texts");
+    if (len < 1 || len > INFERENCE_STOP_MAX_BYTES || strlen(json_string_value(value)) != len)
+        return err_set(err, ERR_INVALID_FIELD,
+                       "stop must be texts of 1 to %d bytes without NUL, not one of %zu",
+                       INFERENCE_STOP_MAX_BYTES, len);
+    out->stop[out->stop_count++] = json_string_value(value);
+    return 0;
+}
+
+static int inference_read_stop(const json_t *body, struct inference_request *out, struct err *err)
+{
+    const json_t *stop = json_object_get(body, "stop");
+    size_t count = json_array_size(stop);
+
+    if (stop == NULL || json_is_null(stop))
+        return 0;
+    if (!json_is_array(stop))
+        return inference_add_stop(stop, out, err);
+    if (count > INFERENCE_STOP_MAX_COUNT)
+        return err_set(err, ERR_INVALID_FIELD, "stop must be at most %d texts, not %zu",
+                       INFERENCE_STOP_MAX_COUNT, count);
+    for (size_t i = 0; i < count; i++) {
+        if (inference_add_stop(json_array_get(stop, i), out, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- what is not ours ---- */
+
+static bool inference_is_one_of(const char *name, const char *const *names)
+{
+    while (*names != NULL && strcmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
+}
+
+static void inference_note_unknown(const json_t *object, const char *const *known,
+                                   const char *prefix, json_t *unknown)
+{
+    const char *name = NULL;
+    json_t *value = NULL;
+
+    /* Read only; jansson's iteration wants a pointer that is not const. */
+    json_object_foreach((json_t *)(uintptr_t)object, name, value)
+    {
+        char shown[INFERENCE_MESSAGE_FIELD_BYTES + INFERENCE_UNKNOWN_MAX_BYTES];
+        size_t len = strlen(name);
+
+        if (inference_is_one_of(name, known) ||
+            json_array_size(unknown) >= INFERENCE_UNKNOWN_MAX_COUNT)
+            continue;
+        if (len > INFERENCE_UNKNOWN_MAX_BYTES - 1)
+            len = utf8_cut_len(name, INFERENCE_UNKNOWN_MAX_BYTES - 1);
+        (void)snprintf(shown, sizeof(shown), "%s%.*s", prefix, (int)len, name); /* it fits */
+        (void)json_array_append_new(unknown, json_text_lossy(shown, strlen(shown)));
+    }
+}
+
+/* ---- prompt and messages ---- */
+
+static int inference_read_message(const json_t *message, size_t index, json_t *unknown,
+                                  struct err *err)
+{
+    static const char *const KNOWN[] = {"role", "content", NULL};
+    static const char *const ROLES[] = {"system", "user", "assistant", NULL};
+    char prefix[INFERENCE_MESSAGE_FIELD_BYTES];
+    const char *role = NULL;
+    const char *content = NULL;
+
+    (void)snprintf(prefix, sizeof(prefix), "messages[%zu]", index);
+    if (!json_is_object(message))
+        return err_set(err, ERR_INVALID_FIELD, "%s must be an object", prefix);
+    if (json_read_text(message, "role", &role, err) < 0 ||
+        json_read_text(message, "content", &content, err) < 0)
+        return err_wrap(err, "%s", prefix);
+    if (role == NULL || !inference_is_one_of(role, ROLES))
+        return err_set(err, ERR_INVALID_FIELD,
+                       "%s.role must be system, user or assistant, not \"%.40s\"", prefix,
+                       role != NULL ? role : "");
+    if (content == NULL)
+        return err_set(err, ERR_INVALID_FIELD, "%s.content is missing", prefix);
+    (void)strcat(prefix, "."); /* the room is there: see INFERENCE_MESSAGE_FIELD_BYTES */
+    inference_note_unknown(message, KNOWN, prefix, unknown);
+    return 0;
+}
+
+static int inference_read_messages(const json_t *body, struct inference_request *out,
+                                   json_t *unknown, struct err *err)
+{
+    const json_t *messages = json_object_get(body, "messages");
+    size_t count = json_array_size(messages);
+
+    if (messages == NULL || json_is_null(messages))
+        return 0;
+    if (!json_is_array(messages))
+        return err_set(err, ERR_INVALID_FIELD, "messages must be an array");
+    if (count < 1 || count > INFERENCE_MESSAGE_MAX_COUNT)
+        return err_set(err, ERR_INVALID_FIELD, "messages must be 1 to %d, not %zu",
+                       INFERENCE_MESSAGE_MAX_COUNT, count);
+    for (size_t i = 0; i < count; i++) {
+        if (inference_read_message(json_array_get(messages, i), i, unknown, err) < 0)
+            return -1;
+    }
+    out->messages = messages;
+    return 0;
+}
+
+static int inference_read_input(const json_t *body, struct inference_request *out, json_t *unknown,
+                                struct err *err)
+{
+    if (json_read_text(body, "prompt", &out->prompt, err) < 0 ||
+        inference_read_messages(body, out, unknown, err) < 0)
+        return -1;
+    if (out->prompt == NULL && out->messages == NULL)
+        return err_set(err, ERR_INVALID_FIELD, "prompt is missing (or messages)");
+    if (out->prompt != NULL && out->messages != NULL)
+        return err_set(err, ERR_INVALID_FIELD, "prompt and messages exclude each other");
+    if (out->prompt != NULL && out->prompt[0] == '\0')
+        return err_set(err, ERR_INVALID_FIELD, "prompt must not be empty");
+    if (out->raw && out->messages != NULL)
+        return err_set(err, ERR_INVALID_FIELD,
+                       "raw needs prompt: messages are made for a template");
+    return 0;
+}
+
+int inference_parse(const json_t *body, struct inference_request *out, json_t *unknown,
+                    struct err *err)
+{
+    static const char *const KNOWN[] = {
+#define FIELD(field, member, type, bounds, min, max) #field,
+#include "common/inference_fields.def"
+#undef FIELD
+        "model", "prompt", "messages", "stop", "device", NULL};
+    struct inference_request request = {
+        .max_tokens = -1,
+        .temperature = 0.8,
+        .top_p = 0.95,
+        .top_k = 40,
+        .min_p = 0.05,
+        .repeat_penalty = 1.0,
+        .seed = -1,
+        .stream = true,
+        .start = true,
+    };
+
+    if (!json_is_object(body))
+        return err_set(err, ERR_INVALID_FIELD, "the body must be an object");
+    if (inference_read_plain(body, &request, err) < 0 ||
+        inference_read_name(body, "model", INFERENCE_MODEL_MAX_BYTES, &request.model, err) < 0 ||
+        inference_read_device(body, &request, err) < 0 ||
+        inference_read_stop(body, &request, err) < 0)
+        return -1;
+    inference_note_unknown(body, KNOWN, "", unknown);
+    if (inference_read_input(body, &request, unknown, err) < 0)
+        return -1;
+    *out = request;
+    return 0;
+}

@@ -1,0 +1,313 @@
+#!/usr/bin/env bash
+# The house rules that a program can check (the rest is in CONTRIBUTING.md). Run by `make check` and,
+# as a suite, by `make test`; tests/tidy.bats proves for each rule that it can fail.
+#
+#   tests/tidy.sh [FOLDER]     checks the tree at FOLDER (default: this one)
+#   tests/tidy.sh --rules      names the rules
+#
+# A finding is one line, "rule: file:line: what is wrong"; exit 1 when there is any. A new rule is a
+# row of RULES and a function that prints what it finds as "file:line: text".
+#
+# shellcheck disable=SC2317 # rules are called by name, which shellcheck does not follow
+set -uo pipefail
+
+# ---- the rules ----
+
+#      name        what it keeps
+RULES=(
+    "include       DESIGN.md's table: which folder may include which"
+    "place         what stands in one place only: sqlite3, ncurses, fork, the clock…"
+    "banned        calls that overflow, block, or hide failure"
+    "length        a function has at most 70 lines, a file at most 800"
+    "typedef       struct and enum tags, no typedef"
+    "opening       every source file opens with a comment that says what it owns"
+    "guard         a header's guard is its path"
+    "alone         every header compiles by itself"
+    "table         a .def file holds rows and comments, no two rows alike"
+    "words         open ends are NEEDSWORK: with a question, nothing else"
+    "machine       no path of somebody's machine"
+    "folder        every folder at the top is one of DESIGN.md's"
+    "runner        every test lies where the runner looks for it"
+    "corpus        every fuzz target has a corpus"
+    "script        scripts are executable and say what they are for"
+    "global        no variable at file scope but the log level"
+)
+
+# Folder: what it may include. A name with a slash is that one header.
+INCLUDE_TABLE=(
+    "common:     common"
+    "db:         common db"
+    "supervisor: common db supervisor"
+    "hip:        common hip"
+    "tui:        common tui"
+    "cli:        common cli tui/tui.h"
+    "tests:      common db supervisor hip tui cli tests"
+)
+
+# Extended regular expression @ where alone it may stand (a prefix of the path).
+PLACE_TABLE=(
+    '#include <(n?curses|ncursesw/.*)\.h> @ tui/screen.c'
+    '#include <sqlite3\.h> @ db/'
+    '#include <confuse\.h> @ common/config'
+    '#include <llhttp\.h> @ common/http/'
+    '#include <pcre2\.h> @ hip/text/'
+    '\b(dlopen|dlsym)\( @ hip/backend/gpu_runtime.c'
+    '\b(fork|vfork|posix_spawnp?|clone3?|execv[pe]*|execl[pe]*|execveat)\( @ common/spawn.c'
+    '\b(clock_gettime|gettimeofday|time|ftime)\( @ common/clock.c'
+)
+
+# Call: what to use instead.
+BANNED_TABLE=(
+    "sprintf:snprintf or buf_printf" "vsprintf:vsnprintf" "strcpy:snprintf or memcpy" "strcat:a buf"
+    "strncpy:snprintf" "strncat:a buf" "gets:getline" "strtok:strtok_r" "atoi:units_parse_integer"
+    "atol:units_parse_integer" "atof:units_parse_number" "system:spawn_process" "popen:spawn_process"
+    "rand:a generator with a seed of its own" "srand:a generator of its own"
+    "random:a generator of its own" "sleep:an event with a deadline" "usleep:an event with a deadline"
+    "nanosleep:an event with a deadline" "signal:sigaction or libevent" "alloca:a buf"
+    "strdup:xstrdup" "strndup:xstrndup" "asprintf:xasprintf" "tmpnam:mkstemp" "mktemp:mkstemp"
+    "localtime:clock_format_rfc3339" "gmtime:gmtime_r" "strerror:%m"
+)
+
+TOP_FOLDERS="cli common completions db hip man packaging scripts supervisor tests tui"
+FUNCTION_MAX_LINES=70
+FILE_MAX_LINES=800
+# Mutable variables outside functions, each with its reason.
+#   log_level_shown   the log level
+#   buf_nothing       the empty text of every empty buf; nobody writes it
+GLOBALS="log_level_shown buf_nothing"
+
+# ---- what the rules look at ----
+
+if [ "${1:-}" = --rules ]; then
+    printf '%s\n' "${RULES[@]}"
+    exit 0
+fi
+cd "${1:-$(dirname "$0")/..}" || exit 2
+stripped=$(mktemp -d)
+trap 'rm -rf "$stripped"' EXIT
+
+# Files of the tree by name pattern, without what is built or fetched.
+files() { # PATTERN...
+    local -a names=()
+    local pattern
+    for pattern in "$@"; do
+        names+=(-o -name "$pattern")
+    done
+    find . \( -path ./build -o -path ./.cache -o -path ./.git \) -prune -o -type f \
+        \( "${names[@]:1}" \) -print | sed 's|^\./||' | sort
+}
+
+# C without its comments, line for line; with --no-strings the texts are emptied, too.
+strip_c() {
+    awk -v keep_strings="$([ "${1:-}" = --no-strings ] && echo 0 || echo 1)" '
+    {
+        out = ""; line = $0; n = length(line)
+        for (i = 1; i <= n; i++) {
+            c = substr(line, i, 1); two = substr(line, i, 2)
+            if (in_comment) { if (two == "*/") { in_comment = 0; i++ } continue }
+            if (quote != "") {
+                if (c == "\\") { if (keep_strings) out = out two; i++; continue }
+                if (c == quote) quote = ""
+                if (keep_strings || quote == "") out = out c
+                continue
+            }
+            if (two == "/*") { in_comment = 1; i++; continue }
+            if (two == "//") break
+            if (c == "\"" || c == "\047") quote = c
+            out = out c
+        }
+        quote = ""
+        print out
+    }'
+}
+
+mkdir "$stripped/code" "$stripped/directives"
+mapfile -t sources < <(files '*.c' '*.h' '*.hip')
+for file in "${sources[@]}"; do
+    mkdir -p "$stripped/code/$(dirname "$file")" "$stripped/directives/$(dirname "$file")"
+    strip_c --no-strings <"$file" >"$stripped/code/$file"
+    strip_c <"$file" >"$stripped/directives/$file"
+done
+
+# Lines of code that match, as file:line:text.
+grep_code() { # REGEX
+    (cd "$stripped/code" && grep -rnE -- "$1" . | sed 's|^\./||')
+}
+grep_directives() {
+    (cd "$stripped/directives" && grep -rnE -- "$1" . | sed 's|^\./||')
+}
+
+# ---- one function a rule ----
+
+rule_include() {
+    local row folder allowed file line header
+    grep_directives '^ *# *include "' | sed -E 's/^([^:]*):([0-9]+):.*"(.*)".*/\1 \2 \3/' |
+        while read -r file line header; do
+            allowed=
+            for row in "${INCLUDE_TABLE[@]}"; do
+                [ "${row%%:*}" = "${file%%/*}" ] && allowed=${row#*:}
+            done
+            [ -e "$header" ] || [[ $file == tests/oracle/* ]] ||
+                echo "$file:$line: no $header below the root"
+            folder=${header%%/*}
+            [[ " $allowed " == *" $folder "* || " $allowed " == *" $header "* ]] ||
+                [[ $file == tests/oracle/* ]] ||
+                echo "$file:$line: ${file%%/*} may not include $header"
+        done
+}
+
+rule_place() {
+    local row pattern place
+    for row in "${PLACE_TABLE[@]}"; do
+        pattern=${row% @ *} place=${row##* @ }
+        if [[ $pattern == '#'* ]]; then grep_directives "$pattern"; else grep_code "$pattern"; fi |
+            grep -vE "^($place|tests/)" | sed "s|\$| (belongs in $place)|"
+    done
+}
+
+rule_banned() {
+    local row call
+    for row in "${BANNED_TABLE[@]}"; do
+        call=${row%%:*}
+        grep_code "(^|[^a-zA-Z0-9_>.])$call\(" | sed "s|\$| (use ${row#*:})|"
+    done
+}
+
+rule_length() {
+    local file
+    # clang-format puts a function's braces, and nothing else's, alone at the left edge.
+    for file in "${sources[@]}"; do
+        awk -v file="$file" -v max="$FUNCTION_MAX_LINES" -v file_max="$FILE_MAX_LINES" '
+            /^{$/ { begin = FNR }
+            /^}$/ && begin { if (FNR - begin + 1 > max)
+                print file ":" begin ": a function of " FNR - begin + 1 " lines"; begin = 0 }
+            END { if (FNR > file_max) print file ":" FNR ": a file of " FNR " lines" }' "$file"
+    done
+}
+
+rule_typedef() {
+    grep_code '(^|[^a-zA-Z0-9_])typedef([^a-zA-Z0-9_]|$)' | grep -v '^hip/kernels/'
+}
+
+rule_opening() {
+    local file
+    for file in "${sources[@]}" $(files '*.def'); do
+        [ "$(head -c 3 "$file")" = "/* " ] || echo "$file:1: does not open with a comment"
+    done
+    for file in $(files '*.sql'); do
+        [ "$(head -c 3 "$file")" = "-- " ] || echo "$file:1: does not open with a comment"
+    done
+}
+
+rule_guard() {
+    local file guard
+    for file in $(files '*.h'); do
+        guard=RBEE_$(tr 'a-z/.' 'A-Z__' <<<"$file")
+        grep -qx "#ifndef $guard" "$file" || echo "$file:1: has no guard named $guard"
+    done
+}
+
+compile_alone() {
+    gcc -std=gnu17 -D_GNU_SOURCE -I. -isystem /usr/share/include/llhttp -Wall -Wextra \
+        -Wno-unused-parameter -fsyntax-only -x c "$1" 2>&1 | grep -E 'error|warning' | head -n 1
+}
+export -f compile_alone
+
+rule_alone() {
+    # golden headers of foreign libraries are not here: only ours.
+    files '*.h' | xargs -r -P "$(nproc)" -I{} bash -c 'compile_alone {}' | sed 's/: fatal error/: error/'
+}
+
+rule_table() {
+    local file
+    for file in $(files '*.def'); do
+        awk -v file="$file" '
+            # Comments are blocks of whole lines here.
+            /^\/\*/ { in_comment = 1 }
+            in_comment { if (/\*\//) in_comment = 0; next }
+            in_macro || /^#/ { in_macro = /\\$/; next }
+            /^ *$/ || /^ +[^ ]/ { next } # a row may go on in the next line
+            !/^[A-Z_0-9]+\(/ { print file ":" FNR ": no row: " $0; next }
+            { row = $0; gsub(/ /, "", row) }
+            row in seen { print file ":" FNR ": twice: " $0 }
+            { seen[row] = 1 }' "$file"
+    done
+}
+
+rule_words() {
+    local file
+    files '*.c' '*.h' '*.def' '*.sh' '*.bash' '*.bats' '*.sql' '*.md' '*.py' Makefile |
+        grep -vE '^tests/tidy\.(sh|bats)$' | while read -r file; do
+        grep -nwE 'TODO|FIXME|XXX|HACK' "$file" | sed "s|^|$file:|"
+        grep -n 'NEEDSWORK' "$file" | grep -vE 'NEEDSWORK: .*\?' | grep -v '\.md:' |
+            sed "s|^|$file:|; s|\$| (no question)|" | grep -v '^CONTRIBUTING'
+    done
+}
+
+rule_machine() {
+    local file
+    files '*' | grep -vE '^tests/(tidy\.(sh|bats)$|fuzz/corpus/|golden/.*\.bin$)' | while read -r file; do
+        grep -nIE '(^|[^a-zA-Z0-9_.$}-])/(root|work|tmp/(wt|scratch|brief))/|/home/[a-z]' "$file" |
+            sed "s|^|$file:|"
+    done
+}
+
+rule_folder() {
+    local folder
+    for folder in */; do
+        folder=${folder%/}
+        [ "$folder" = build ] || [ "$folder" = '*' ] || [[ " $TOP_FOLDERS " == *" $folder "* ]] ||
+            echo "$folder:1: no folder of DESIGN.md"
+    done
+}
+
+rule_runner() {
+    local file
+    files 'test_*.c' | grep -v '^tests/unit/' | sed 's/$/:1: belongs in tests\/unit/'
+    files 'fuzz_*.c' | grep -v '^tests/fuzz/' | sed 's/$/:1: belongs in tests\/fuzz/'
+    files 'bench_*.c' | grep -v '^tests/bench/' | sed 's/$/:1: belongs in tests\/bench/'
+    files '*.bats' | grep -vE '^tests/[^/]*$' | sed 's/$/:1: belongs in tests/'
+    for file in $(files '*.c' | grep '^tests/unit/'); do
+        [[ $file == tests/unit/test_* ]] || echo "$file:1: is not named test_NAME.c"
+    done
+}
+
+rule_corpus() {
+    local file name
+    for file in $(files 'fuzz_*.c'); do
+        name=$(basename "$file" .c)
+        [ -n "$(find "tests/fuzz/corpus/${name#fuzz_}" -type f 2>/dev/null | head -n 1)" ] ||
+            echo "$file:1: tests/fuzz/corpus/${name#fuzz_}/ is empty"
+    done
+}
+
+rule_script() {
+    local file
+    for file in $(files '*.sh'); do
+        [ -x "$file" ] || echo "$file:1: is not executable"
+        [ "$(head -c 2 "$file")" = '#!' ] || echo "$file:1: has no #! line"
+        [ "$(sed -n 2p "$file" | head -c 2)" = '# ' ] || echo "$file:2: does not say what it is for"
+    done
+}
+
+rule_global() {
+    local file
+    # A definition with "static" or a type at the left edge, neither const nor a function.
+    grep_code '^(static )?(_Atomic )?(unsigned |struct |enum )?[a-z_0-9]+ \**[a-z_0-9]+(\[[^]]*\])*( = .*[;{]|;)$' |
+        grep -vE ':(extern|typedef|return|const|static const|static inline)\b|:(struct|enum) [a-z_0-9]+;|^tests/' |
+        grep -vE "[ *](${GLOBALS// /|})(\[.*\])*( =|;)" |
+        while IFS= read -r file; do echo "$file (a variable at file scope)"; done
+}
+
+# ---- main ----
+
+failed=0
+for row in "${RULES[@]}"; do
+    rule=${row%% *}
+    findings=$("rule_$rule" | sed "s/^/$rule: /")
+    if [ -n "$findings" ]; then
+        printf '%s\n' "$findings"
+        failed=1
+    fi
+done
+exit "$failed"
