@@ -1,0 +1,25 @@
+/* Signals that end a run in the middle: seen as a descriptor, so that a request can be cancelled
+ * and a temporary file removed before the process ends as the signal would have ended it.
+ *
+ * Until interrupt_watch() signals do what they always do. Ending by the signal itself, and not by
+ * exit(130), lets the shell that runs us in a loop know that it was interrupted. */
+#ifndef RBEE_CLI_INTERRUPT_H
+#define RBEE_CLI_INTERRUPT_H
+
+#include "common/err.h"
+
+#include <signal.h>
+
+struct interrupt {
+    int fd;     /* a signalfd, -1 when signals are not watched */
+    int signal; /* the one that came (or SIGPIPE: stdout has no reader); 0: none */
+};
+
+/* Watches INT, TERM and HUP, but for those that the parent made us ignore. */
+int interrupt_watch(struct interrupt *interrupt, struct err *err);
+/* Takes what has arrived, without waiting; the next of these signals ends the process at once. */
+void interrupt_take(struct interrupt *interrupt);
+/* Ends the process as SIGNO would; the exit status a shell sees is 128 + SIGNO. */
+void interrupt_end_process(int signo) __attribute__((noreturn));
+
+#endif
