@@ -1,0 +1,287 @@
+/* Owns requests to the supervisor. Must not know what they mean.
+ *
+ * A request ends in one of four ways: the reply is complete (on_end), an event's handler gave up, a
+ * signal came, or its time passed. The last three close the connection. */
+#include "cli/api.h"
+
+#include "cli/interrupt.h"
+#include "common/buf.h"
+#include "common/http/sse.h"
+#include "common/json.h"
+#include "common/mem.h"
+#include "common/units.h"
+
+#include <event2/event.h>
+#include <string.h>
+
+enum {
+    STATUS_OK_FIRST = 200,
+    STATUS_OK_LAST = 299,
+    MS_PER_S = 1000,
+    US_PER_MS = 1000,
+    RETRY_AFTER_MAX_S = 86400, /* a day; more is no advice */
+};
+
+struct api {
+    struct event_base *base;
+    struct http_client *client;
+    struct interrupt *interrupt;
+};
+
+/* A request on its way. */
+struct transfer {
+    const struct api_request *request;
+    struct interrupt *interrupt;
+    struct event_base *base;
+    struct http_call *call; /* NULL once it has ended */
+    int status;             /* 0: no head yet */
+    bool is_stream;
+    int64_t retry_after_ms; /* -1: not said */
+    struct buf body;
+    struct sse_parser events;
+    bool has_failed; /* err is set */
+    struct err *err;
+};
+
+struct api *api_new(const struct http_address *address, struct interrupt *interrupt,
+                    struct err *err)
+{
+    struct api *api = xcalloc(1, sizeof(*api));
+
+    api->interrupt = interrupt;
+    api->base = event_base_new();
+    if (api->base == NULL) {
+        free(api);
+        return err_set_null(err, ERR_INTERNAL, "no event loop: %m");
+    }
+    api->client = http_client_new(api->base, address, API_REPLY_MAX_BYTES);
+    return api;
+}
+
+void api_free(struct api *api)
+{
+    if (api == NULL)
+        return;
+    http_client_free(api->client);
+    event_base_free(api->base);
+    free(api);
+}
+
+static bool is_ok(int status)
+{
+    return status >= STATUS_OK_FIRST && status <= STATUS_OK_LAST;
+}
+
+static int64_t read_retry_after(const struct http_head *head)
+{
+    const char *text = http_head_find(head, "Retry-After");
+    struct err ignored = ERR_INIT; /* a date, or nonsense: then nothing is known */
+    int64_t seconds = 0;
+
+    if (text == NULL || units_parse_integer(text, 0, RETRY_AFTER_MAX_S, &seconds, &ignored) < 0)
+        return -1;
+    return seconds * MS_PER_S;
+}
+
+static int on_head(struct http_call *call, void *owner, const struct http_head *head,
+                   struct err *err)
+{
+    static const char SSE_TYPE[] = "text/event-stream";
+    struct transfer *transfer = owner;
+    const char *type = http_head_find(head, "Content-Type");
+
+    transfer->status = head->status;
+    transfer->retry_after_ms = read_retry_after(head);
+    transfer->is_stream = type != NULL && strncasecmp(type, SSE_TYPE, strlen(SSE_TYPE)) == 0;
+    if (is_ok(head->status) && transfer->is_stream != (transfer->request->on_event != NULL))
+        return err_set(err, ERR_PROTOCOL, "the supervisor answered with %.64s",
+                       type != NULL ? type : "no type of content");
+    return 0;
+}
+
+/* Ends the wait; the call is cancelled there, not inside its own callback. */
+static void give_up(struct transfer *transfer)
+{
+    transfer->has_failed = true;
+    (void)event_base_loopbreak(transfer->base); /* cannot fail while the loop runs */
+}
+
+static void on_body(struct http_call *call, void *owner, const char *data, size_t len)
+{
+    struct transfer *transfer = owner;
+
+    if (transfer->has_failed)
+        return;
+    if (transfer->is_stream) {
+        if (sse_parser_feed(&transfer->events, data, len, transfer->request->on_event,
+                            transfer->request->owner, transfer->err) < 0)
+            give_up(transfer);
+    } else if (buf_add(&transfer->body, data, len) < 0) {
+        err_fill(transfer->err, ERR_PROTOCOL, "a reply of more than %d bytes", API_REPLY_MAX_BYTES);
+        give_up(transfer);
+    }
+}
+
+static void on_end(struct http_call *call, void *owner, const struct err *failure)
+{
+    struct transfer *transfer = owner;
+
+    transfer->call = NULL;
+    if (failure == NULL || transfer->has_failed)
+        return;
+    *transfer->err = *failure;
+    transfer->has_failed = true;
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *owner)
+{
+    struct transfer *transfer = owner;
+
+    interrupt_take(transfer->interrupt);
+    if (transfer->interrupt->signal == 0 || transfer->has_failed)
+        return;
+    err_fill(transfer->err, ERR_CANCELLED, "interrupted");
+    give_up(transfer);
+}
+
+static void on_timeout(evutil_socket_t fd, short what, void *owner)
+{
+    struct transfer *transfer = owner;
+
+    if (transfer->has_failed)
+        return;
+    err_fill(transfer->err, ERR_TIMED_OUT, "no answer within the time");
+    give_up(transfer);
+}
+
+static void release_event(struct event **event)
+{
+    if (*event != NULL)
+        event_free(*event);
+}
+
+/* Runs the loop until the call has ended, one way or another. */
+static int transfer_wait(struct transfer *transfer, struct err *err)
+{
+    __attribute__((cleanup(release_event))) struct event *signals = NULL;
+    __attribute__((cleanup(release_event))) struct event *timer =
+        evtimer_new(transfer->base, on_timeout, transfer);
+    uint64_t timeout_ms = transfer->request->timeout_ms;
+    struct timeval time = {.tv_sec = (time_t)(timeout_ms / MS_PER_S),
+                           .tv_usec = (suseconds_t)(timeout_ms % MS_PER_S * US_PER_MS)};
+
+    if (transfer->interrupt->fd >= 0) {
+        signals = event_new(transfer->base, transfer->interrupt->fd, EV_READ | EV_PERSIST,
+                            on_signal, transfer);
+        if (signals == NULL || event_add(signals, NULL) < 0)
+            return err_set(err, ERR_INTERNAL, "watch signals: %m");
+    }
+    if (timeout_ms > 0 && (timer == NULL || event_add(timer, &time) < 0))
+        return err_set(err, ERR_INTERNAL, "set a timer: %m");
+    while (transfer->call != NULL && !transfer->has_failed) {
+        if (event_base_loop(transfer->base, EVLOOP_ONCE) < 0)
+            return err_set(err, ERR_INTERNAL, "event loop: %m");
+    }
+    return transfer->has_failed ? -1 : 0;
+}
+
+/* The envelope of a reply that is an error, with what its headers add. */
+static int read_failure(struct transfer *transfer, json_t **out_failure, struct err *err)
+{
+    AUTO_JSON json_t *envelope =
+        json_parse(transfer->body.data, transfer->body.len, API_REPLY_MAX_BYTES, err);
+    json_t *error = json_object_get(envelope, "error");
+
+    if (error == NULL)
+        return err_set(err, ERR_PROTOCOL, "the supervisor answered %d without saying why",
+                       transfer->status);
+    json_error_from_envelope(envelope, err);
+    if (transfer->retry_after_ms >= 0 && json_object_get(error, "retry_after_ms") == NULL)
+        (void)json_object_set_new(error, "retry_after_ms", json_integer(transfer->retry_after_ms));
+    if (out_failure != NULL)
+        *out_failure = take_ptr(envelope);
+    return -1;
+}
+
+static int read_reply(struct transfer *transfer, json_t **out_reply, json_t **out_failure,
+                      struct err *err)
+{
+    json_t *reply = NULL;
+
+    if (!is_ok(transfer->status))
+        return read_failure(transfer, out_failure, err);
+    if (transfer->body.len > 0) {
+        reply = json_parse(transfer->body.data, transfer->body.len, API_REPLY_MAX_BYTES, err);
+        if (reply == NULL) {
+            err->kind = ERR_PROTOCOL; /* whatever is wrong with it, it is not our input */
+            return err_wrap(err, "the supervisor's answer");
+        }
+    }
+    if (out_reply != NULL)
+        *out_reply = reply;
+    else
+        json_decref(reply);
+    return 0;
+}
+
+static int transfer_run(struct api *api, struct transfer *transfer, struct err *err)
+{
+    static const struct http_call_events EVENTS = {
+        .on_head = on_head, .on_body = on_body, .on_end = on_end};
+    static const struct http_header JSON_TYPE = {"Content-Type", "application/json"};
+    const struct api_request *request = transfer->request;
+    AUTO_FREE char *body = request->body != NULL ? json_to_text(request->body) : NULL;
+    struct http_request http = {.method = request->method,
+                                .target = request->target,
+                                .headers = &JSON_TYPE,
+                                .header_count = body != NULL,
+                                .body = body,
+                                .body_len = body != NULL ? strlen(body) : 0};
+    int rc = 0;
+
+    transfer->call = http_client_send(api->client, &http, &EVENTS, transfer);
+    rc = transfer_wait(transfer, err);
+    if (transfer->call != NULL)
+        http_call_cancel(transfer->call);
+    return rc;
+}
+
+int api_send(struct api *api, const struct api_request *request, json_t **out_reply,
+             json_t **out_failure, struct err *err)
+{
+    struct transfer transfer = {.request = request,
+                                .interrupt = api->interrupt,
+                                .base = api->base,
+                                .retry_after_ms = -1,
+                                .err = err};
+    int rc = 0;
+
+    buf_init(&transfer.body, API_REPLY_MAX_BYTES);
+    sse_parser_init(&transfer.events);
+    rc = transfer_run(api, &transfer, err);
+    if (rc == 0)
+        rc = read_reply(&transfer, out_reply, out_failure, err);
+    buf_release(&transfer.body);
+    sse_parser_release(&transfer.events);
+    return rc;
+}
+
+char *api_target(const char *prefix, const char *name, const char *suffix)
+{
+    static const char UNRESERVED[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    struct buf target;
+
+    buf_init(&target, HTTP_TARGET_MAX_BYTES);
+    /* A name too long for the target is cut: no worker is called that, and the answer says so. */
+    (void)buf_add_string(&target, prefix);
+    for (const unsigned char *at = (const unsigned char *)name;
+         *at != '\0' && target.len + strlen(suffix) + sizeof("%00") < HTTP_TARGET_MAX_BYTES; at++) {
+        if (strchr(UNRESERVED, *at) != NULL)
+            (void)buf_add_byte(&target, (char)*at);
+        else
+            (void)buf_printf(&target, "%%%02X", *at);
+    }
+    (void)buf_add_string(&target, suffix);
+    return buf_take(&target);
+}

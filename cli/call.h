@@ -1,0 +1,29 @@
+/* What most commands do with the supervisor: ask, and print the record or the list that comes. */
+#ifndef RBEE_CLI_CALL_H
+#define RBEE_CLI_CALL_H
+
+#include "cli/api.h"
+#include "cli/cli.h"
+#include "common/records.h"
+
+#include <jansson.h>
+
+/* api_send() on the connection of cli_connect(), which must have been made; what a failed reply
+ * says beside its message is kept in cli->failure. */
+int call_send(struct cli *cli, const struct api_request *request, json_t **out_reply,
+              struct err *err);
+/* GET of TARGET, connecting first. */
+int call_get(struct cli *cli, const char *target, json_t **out_reply, struct err *err);
+
+/* The reply as JSON, or as "name: value" lines. Returns the exit code, or -1. */
+int call_print_record(struct cli *cli, enum record_kind kind, const json_t *record,
+                      struct err *err);
+/* The reply as JSON, or the array in its FIELD as a table. */
+int call_print_list(struct cli *cli, enum record_kind kind, const json_t *reply, const char *field,
+                    struct err *err);
+
+/* Holds until worker NAME is in STATE ("ready", "stopped"); TIMEOUT_MS 0: for ever. */
+int call_wait(struct cli *cli, const char *name, const char *state, uint64_t timeout_ms,
+              json_t **out_record, struct err *err);
+
+#endif

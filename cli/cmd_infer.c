@@ -1,0 +1,69 @@
+/* rbee infer: one answer.
+ *
+ * Everything that can be wrong with the input is found before the supervisor is asked, or started.
+ * From then on signals are watched: the first one closes the connection, which cancels the request
+ * on the worker, removes an unfinished file of -o, and ends the process. */
+#include "cli/call.h"
+#include "cli/infer_answer.h"
+#include "cli/infer_body.h"
+#include "cli/message.h"
+#include "common/json.h"
+
+static int ask(struct infer_answer *answer, const json_t *body, struct err *err)
+{
+    bool is_streamed = json_is_true(json_object_get(body, "stream"));
+    /* Deadlines are the supervisor's; a worker that loads may take minutes. */
+    struct api_request request = {.method = HTTP_POST,
+                                  .target = "/v1/inference",
+                                  .body = body,
+                                  .on_event = is_streamed ? infer_answer_event : NULL,
+                                  .owner = answer};
+    AUTO_JSON json_t *reply = NULL;
+
+    if (call_send(answer->cli, &request, &reply, err) < 0) {
+        /* Nothing is missing: the connection broke after the end. */
+        if (err->kind != ERR_STREAM_BROKEN || answer->end == NULL)
+            return -1;
+        err_clear(err);
+    }
+    if (!is_streamed && infer_answer_whole(answer, reply, err) < 0)
+        return -1;
+    return infer_answer_check_end(answer, err);
+}
+
+static int finish(struct infer_answer *answer, struct err *err)
+{
+    struct cli *cli = answer->cli;
+
+    if (output_commit(answer->output, err) < 0)
+        return -1;
+    if (args_has(cli->args, OPTION_STATS))
+        infer_answer_say_stats(answer);
+    if (!args_has(cli->args, OPTION_FAIL_ON_LENGTH) || !infer_answer_is_cut(answer))
+        return EXIT_DONE;
+    message_note(cli, "the answer was cut by its limit of tokens");
+    return EXIT_INCOMPLETE;
+}
+
+int command_infer(struct cli *cli, struct err *err)
+{
+    AUTO_JSON json_t *body = infer_body_new(cli, err);
+    AUTO_OUTPUT struct output output = {.file = {.fd = -1}};
+    struct infer_answer answer;
+    int rc = 0;
+
+    if (body == NULL || cli_connect(cli, err) < 0 || interrupt_watch(&cli->interrupt, err) < 0 ||
+        output_open(&output, &cli->interrupt, args_text(cli->args, OPTION_OUTPUT), err) < 0)
+        return -1;
+    infer_answer_init(&answer, cli, &output);
+    rc = ask(&answer, body, err);
+    message_progress_clear(cli);
+    if (rc == 0)
+        rc = finish(&answer, err);
+    else
+        infer_answer_tell_failure(&answer, err);
+    if (rc < 0)
+        output_break_line(&output);
+    infer_answer_release(&answer);
+    return rc;
+}

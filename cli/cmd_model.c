@@ -1,0 +1,80 @@
+/* rbee model add, ls, show, rm: which files are models, and what they are called. */
+#include "cli/call.h"
+#include "cli/output.h"
+#include "common/json.h"
+#include "common/paths.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* The name alone, for $(rbee model add FILE); or the record. */
+static int print_added(struct cli *cli, const json_t *record, struct err *err)
+{
+    const char *name = json_string_value(json_object_get(record, "name"));
+    AUTO_BUF struct buf line;
+
+    if (name == NULL)
+        return err_set(err, ERR_PROTOCOL, "the supervisor's answer has no name");
+    if (cli->wants_json)
+        return call_print_record(cli, RECORD_MODEL, record, err);
+    buf_init(&line, strlen(name) + sizeof("\n"));
+    if (buf_printf(&line, "%s\n", name) < 0)
+        return err_set(err, ERR_INTERNAL, "no memory for a name");
+    return output_print(cli, &line, err) < 0 ? -1 : EXIT_DONE;
+}
+
+int command_model_add(struct cli *cli, struct err *err)
+{
+    const char *name = args_text(cli->args, OPTION_NAME);
+    AUTO_FREE char *path = paths_absolute(cli->args->operands[0], err);
+    AUTO_JSON json_t *body = json_object();
+    AUTO_JSON json_t *record = NULL;
+    /* Describing a file takes as long as the disk does: no time limit. */
+    struct api_request request = {.method = HTTP_POST, .target = "/v1/models", .body = body};
+
+    if (path == NULL)
+        return -1;
+    if (access(path, R_OK) < 0)
+        return err_set(err, ERR_NO_FILE, "open %s: %m", path);
+    if (json_object_set_new(body, "path", json_string(path)) < 0)
+        return err_set(err, ERR_INVALID_UTF8, "the path is not UTF-8");
+    if (name != NULL && json_object_set_new(body, "name", json_string(name)) < 0)
+        return err_set(err, ERR_INVALID_UTF8, "--name is not UTF-8");
+    if (cli_connect(cli, err) < 0 || call_send(cli, &request, &record, err) < 0)
+        return -1;
+    return print_added(cli, record, err);
+}
+
+int command_model_ls(struct cli *cli, struct err *err)
+{
+    AUTO_JSON json_t *reply = NULL;
+
+    if (call_get(cli, "/v1/models", &reply, err) < 0)
+        return -1;
+    return call_print_list(cli, RECORD_MODEL, reply, "data", err);
+}
+
+int command_model_show(struct cli *cli, struct err *err)
+{
+    AUTO_FREE char *target = api_target("/v1/models/", cli->args->operands[0], "");
+    AUTO_JSON json_t *record = NULL;
+
+    if (call_get(cli, target, &record, err) < 0)
+        return -1;
+    return call_print_record(cli, RECORD_MODEL, record, err);
+}
+
+int command_model_rm(struct cli *cli, struct err *err)
+{
+    const char *name = cli->args->operands[0];
+    AUTO_FREE char *target = api_target("/v1/models/", name, "");
+    struct api_request request = {
+        .method = HTTP_DELETE, .target = target, .timeout_ms = API_ANSWER_MS};
+    AUTO_JSON json_t *removed = json_pack("{s:s,s:s}", "name", name, "state", "removed");
+
+    if (cli_connect(cli, err) < 0 || call_send(cli, &request, NULL, err) < 0)
+        return -1;
+    if (cli->wants_json && output_print_json(cli, removed, err) < 0)
+        return -1;
+    return EXIT_DONE;
+}

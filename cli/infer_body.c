@@ -1,0 +1,149 @@
+/* Owns the translation of options into the fields of a request. Must not know how it is sent. */
+#include "cli/infer_body.h"
+
+#include "cli/args.h"
+#include "cli/cli.h"
+#include "cli/input.h"
+#include "cli/model_name.h"
+#include "common/buf.h"
+#include "common/inference.h"
+#include "common/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct field {
+    enum option_id option;
+    const char *name;
+};
+
+static const struct field INTEGERS[] = {
+    {OPTION_MAX_TOKENS, "max_tokens"}, {OPTION_TOP_K, "top_k"}, {OPTION_SEED, "seed"},
+    {OPTION_CONTEXT, "context"},       {OPTION_SLOTS, "slots"},
+};
+static const struct field NUMBERS[] = {
+    {OPTION_TEMPERATURE, "temperature"},
+    {OPTION_TOP_P, "top_p"},
+    {OPTION_MIN_P, "min_p"},
+    {OPTION_REPEAT_PENALTY, "repeat_penalty"},
+};
+
+static void set_numbers(const struct args *args, json_t *body)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(INTEGERS); i++) {
+        if (args_has(args, INTEGERS[i].option))
+            (void)json_object_set_new(body, INTEGERS[i].name,
+                                      json_integer(args_integer(args, INTEGERS[i].option)));
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(NUMBERS); i++) {
+        if (args_has(args, NUMBERS[i].option))
+            (void)json_object_set_new(body, NUMBERS[i].name,
+                                      json_real(args_number(args, NUMBERS[i].option)));
+    }
+}
+
+static void set_flags(const struct args *args, json_t *body)
+{
+    bool is_streamed = !args_has(args, OPTION_NO_STREAM) && !args_has(args, OPTION_JSON);
+
+    (void)json_object_set_new(body, "stream", json_boolean(is_streamed));
+    if (args_has(args, OPTION_RAW))
+        (void)json_object_set_new(body, "raw", json_true());
+    if (args_has(args, OPTION_ALLOW_CPU))
+        (void)json_object_set_new(body, "allow_cpu", json_true());
+    if (args_has(args, OPTION_NO_START))
+        (void)json_object_set_new(body, "start", json_false());
+}
+
+static int set_device(const struct args *args, json_t *body, struct err *err)
+{
+    const char *device = args_text(args, OPTION_DEVICE);
+
+    if (device == NULL)
+        return 0;
+    if (input_check_text("--device", device, strlen(device), err) < 0)
+        return -1;
+    (void)json_object_set_new(body, "device", json_string(device));
+    return 0;
+}
+
+/* -m, then RBEE_MODEL; without both the supervisor chooses. */
+static int set_model(const struct args *args, json_t *body, struct err *err)
+{
+    const char *from_environment = getenv("RBEE_MODEL");
+
+    if (args_has(args, OPTION_MODEL) || from_environment == NULL || from_environment[0] == '\0')
+        return model_name_set(args, body, err);
+    if (model_name_set_to(from_environment, body, err) < 0)
+        return err_wrap(err, "RBEE_MODEL");
+    return 0;
+}
+
+static int set_stops(const struct args *args, json_t *body, struct err *err)
+{
+    AUTO_JSON json_t *stops = json_array();
+    const char *stop = NULL;
+    size_t cursor = 0;
+
+    while ((stop = args_next(args, OPTION_STOP, &cursor)) != NULL) {
+        if (stop[0] == '\0' || strlen(stop) > INFERENCE_STOP_MAX_BYTES)
+            return err_set(err, ERR_USAGE, "--stop must be a text of 1 to %d bytes, not \"%.64s\"",
+                           INFERENCE_STOP_MAX_BYTES, stop);
+        if (input_check_text("--stop", stop, strlen(stop), err) < 0)
+            return -1;
+        (void)json_array_append_new(stops, json_string(stop));
+    }
+    if (json_array_size(stops) > INFERENCE_STOP_MAX_COUNT)
+        return err_set(err, ERR_USAGE, "--stop may be given %d times, not %zu",
+                       INFERENCE_STOP_MAX_COUNT, json_array_size(stops));
+    if (json_array_size(stops) > 0)
+        (void)json_object_set(body, "stop", stops);
+    return 0;
+}
+
+/* The prompt alone, or with a system message two messages. */
+static int set_prompt(struct cli *cli, json_t *body, struct err *err)
+{
+    const char *system_option = args_text(cli->args, OPTION_SYSTEM);
+    AUTO_BUF struct buf prompt;
+    AUTO_BUF struct buf system;
+    json_t *messages = NULL;
+
+    buf_init(&prompt, INPUT_MAX_BYTES);
+    buf_init(&system, INPUT_MAX_BYTES);
+    if (system_option != NULL && input_read_system(system_option, &system, err) < 0)
+        return -1;
+    if (input_read_prompt(cli, &prompt, err) < 0)
+        return -1;
+    if (system_option == NULL) {
+        (void)json_object_set_new(body, "prompt", json_stringn(prompt.data, prompt.len));
+        return 0;
+    }
+    messages = json_pack("[{s:s,s:s%},{s:s,s:s%}]", "role", "system", "content", system.data,
+                         system.len, "role", "user", "content", prompt.data, prompt.len);
+    (void)json_object_set_new(body, "messages", messages); /* UTF-8: both were checked */
+    return 0;
+}
+
+static int check_combinations(const struct args *args, struct err *err)
+{
+    if (args_has(args, OPTION_RAW) && args_has(args, OPTION_SYSTEM))
+        return err_set(err, ERR_USAGE, "--raw has no place for a system message (-s)");
+    if (args_has(args, OPTION_STREAM) && args_has(args, OPTION_JSON))
+        return err_set(err, ERR_USAGE, "--stream=ndjson and --json are two forms: choose one");
+    if (args_has(args, OPTION_STREAM) && args_has(args, OPTION_NO_STREAM))
+        return err_set(err, ERR_USAGE, "--stream=ndjson and --no-stream contradict each other");
+    return 0;
+}
+
+json_t *infer_body_new(struct cli *cli, struct err *err)
+{
+    AUTO_JSON json_t *body = json_object();
+
+    if (check_combinations(cli->args, err) < 0 || set_model(cli->args, body, err) < 0 ||
+        set_stops(cli->args, body, err) < 0 || set_device(cli->args, body, err) < 0)
+        return NULL;
+    set_numbers(cli->args, body);
+    set_flags(cli->args, body);
+    return set_prompt(cli, body, err) < 0 ? NULL : take_ptr(body);
+}

@@ -1,0 +1,50 @@
+/* Owns the reading of -m. Must not know which models there are. */
+#include "cli/model_name.h"
+
+#include "common/config.h"
+#include "common/mem.h"
+#include "common/paths.h"
+#include "common/utf8.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static bool ends_in_gguf(const char *text)
+{
+    static const char SUFFIX[] = ".gguf";
+    size_t len = strlen(text);
+
+    return len >= strlen(SUFFIX) && strcasecmp(text + len - strlen(SUFFIX), SUFFIX) == 0;
+}
+
+char *model_name_resolve(const char *text, struct err *err)
+{
+    bool looks_like_path = strchr(text, '/') != NULL || ends_in_gguf(text);
+
+    if (text[0] == '\0')
+        return err_set_null(err, ERR_USAGE, "the name of a model must not be empty");
+    if (!utf8_is_valid(text, strlen(text)))
+        return err_set_null(err, ERR_INVALID_UTF8, "the name of a model must be UTF-8");
+    if (looks_like_path || (!config_name_is_valid(text) && access(text, F_OK) == 0))
+        return paths_absolute(text, err);
+    return xstrdup(text);
+}
+
+int model_name_set_to(const char *text, json_t *body, struct err *err)
+{
+    AUTO_FREE char *name = model_name_resolve(text, err);
+
+    if (name == NULL)
+        return -1;
+    (void)json_object_set_new(body, "model", json_string(name)); /* UTF-8: checked */
+    return 0;
+}
+
+int model_name_set(const struct args *args, json_t *body, struct err *err)
+{
+    const char *text = args_text(args, OPTION_MODEL);
+
+    if (text == NULL)
+        return 0;
+    return model_name_set_to(text, body, err) < 0 ? err_wrap(err, "-m") : 0;
+}
