@@ -21,7 +21,7 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
             -Wformat=2 -Wimplicit-fallthrough -Wno-unused-parameter
 HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 OPTIMISE := -O2 -g -fno-strict-aliasing -fno-omit-frame-pointer
-CPPFLAGS += -I. -I$(BUILD)/generated -D_GNU_SOURCE -DRBEE_VERSION='"$(VERSION)"'
+CPPFLAGS += -I. -I$(BUILD)/generated -D_GNU_SOURCE -DRBEE_VERSION=\"$(VERSION)\"
 CFLAGS += -std=gnu17 $(OPTIMISE) $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fPIE,$(HARDENING))
 LDFLAGS += -pie -Wl,--as-needed -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
@@ -159,6 +159,11 @@ test: ## Run every test, or the suites named: make test T="infer gguf"
 	@scripts/packages.sh $(APT_BUILD) $(APT_TEST)
 	@$(MAKE) --no-print-directory -s -j$(JOBS) test-programs
 	@RBEE_DEMO_MODEL="$$(scripts/demo_model.sh $(APT_MODEL) || true)" BUILD=$(BUILD) tests/run.sh $(T)
+
+.PHONY: check
+check: ## Everything a change must pass: format, house rules, analyzers, tests
+	@scripts/packages.sh $(APT_BUILD) $(APT_TEST) $(APT_CHECK)
+	@CHECK_FLAGS='$(CPPFLAGS)' tests/check.sh $(T)
 
 # libFuzzer comes with clang: the newest one that can link it.
 FUZZ_SECONDS ?= 60

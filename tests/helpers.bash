@@ -33,6 +33,7 @@ rbee_setup() {
     use_program "$RBEE_BUILD/bin/rbee-worker"
     PATH=$T/bin:$PATH
     SOCKET=$T/run/rbee/rbee.sock
+    # shellcheck disable=SC2034 # for the suites
     STATE=$T/state/rbee
     cd "$T" || return
 }
