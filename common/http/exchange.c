@@ -1,0 +1,246 @@
+/* Owns the writing of replies and streams, and what an owner may ask of an exchange. Knows nothing
+ * of how requests come in. */
+#include "common/http/server.h"
+
+#include "common/json.h"
+#include "common/mem.h"
+#include "common/token.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    /* Reply storage that an idle connection may keep. */
+    EXCHANGE_KEPT_BYTES = 4096,
+    EXCHANGE_NO_LENGTH = -1,
+    STATUS_CLASS = 100,
+};
+
+/* ---- request ids ---- */
+
+static bool exchange_is_request_id(const char *text)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                  "._-";
+    size_t len = strspn(text, allowed);
+
+    return len > 0 && len <= HTTP_REQUEST_ID_MAX_LEN && text[len] == '\0';
+}
+
+void exchange_name(struct http_exchange *x, const struct http_head *head)
+{
+    const char *given = head == NULL ? NULL : http_head_find(head, "X-Request-Id");
+
+    static_assert(TOKEN_ID_BYTES <= sizeof(x->request_id), "an id of ours fits");
+    if (given != NULL && exchange_is_request_id(given))
+        memcpy(x->request_id, given, strlen(given) + 1);
+    else
+        token_new_id('q', x->request_id);
+}
+
+const char *http_exchange_request_id(const struct http_exchange *x)
+{
+    return x->request_id;
+}
+
+/* ---- life ---- */
+
+static void exchange_shrink(struct buf *buf)
+{
+    if (buf->capacity > EXCHANGE_KEPT_BYTES)
+        buf_release(buf);
+    else
+        buf_clear(buf);
+}
+
+void exchange_reset(struct http_exchange *x)
+{
+    exchange_shrink(&x->body);
+    exchange_shrink(&x->reply_headers);
+    x->user = NULL;
+    x->request_id[0] = '\0';
+    x->is_open = false;
+    x->is_head_request = false;
+    x->is_version_1_0 = false;
+    x->has_begun = false;
+    x->is_chunked = false;
+    x->has_ended = false;
+    x->is_over_high = false;
+    x->closes = false;
+}
+
+void exchange_release(struct http_exchange *x)
+{
+    buf_release(&x->body);
+    buf_release(&x->reply_headers);
+}
+
+/* ---- what the owner may ask ---- */
+
+const struct http_head *http_exchange_head(const struct http_exchange *x)
+{
+    return x->head;
+}
+
+const char *http_exchange_body(const struct http_exchange *x, size_t *out_len)
+{
+    *out_len = x->body.len;
+    return x->body.data;
+}
+
+const struct http_peer *http_exchange_peer(const struct http_exchange *x)
+{
+    return &x->peer;
+}
+
+uint64_t http_exchange_arrived_us(const struct http_exchange *x)
+{
+    return x->arrived_us;
+}
+
+void http_exchange_set_user(struct http_exchange *x, void *user)
+{
+    x->user = user;
+}
+
+void *http_exchange_user(const struct http_exchange *x)
+{
+    return x->user;
+}
+
+bool http_exchange_has_begun(const struct http_exchange *x)
+{
+    return x->has_begun;
+}
+
+size_t http_exchange_unsent_bytes(const struct http_exchange *x)
+{
+    return conn_unsent_bytes(x->conn);
+}
+
+/* ---- replies ---- */
+
+static const char *exchange_reason(int status)
+{
+    switch (status) {
+#define REASON(code, text)                                                                         \
+    case code:                                                                                     \
+        return text;
+#include "common/http/reasons.def"
+#undef REASON
+    default:
+        return "";
+    }
+}
+
+static bool exchange_status_has_body(int status)
+{
+    return status / STATUS_CLASS != 1 && status != 204 && status != 304;
+}
+
+void http_reply_header(struct http_exchange *x, const char *name, const char *value)
+{
+    assert(!x->has_begun);
+    /* Foreign text belongs into bodies, where it is escaped; here it could add headers. */
+    assert(strpbrk(name, "\r\n: ") == NULL && strpbrk(value, "\r\n") == NULL);
+    if (buf_printf(&x->reply_headers, "%s: %s\r\n", name, value) < 0)
+        assert(!"more reply headers than the limit");
+}
+
+static void exchange_begin(struct http_exchange *x, int status, const char *content_type,
+                           int64_t length)
+{
+    struct buf *out = &x->conn->out;
+    int failed = 0;
+
+    assert(!x->has_begun);
+    x->has_begun = true;
+    if (status == 400) /* its sender and we may not agree on where the next request begins */
+        x->closes = true;
+    failed |= buf_printf(out, "HTTP/1.1 %d %s\r\n", status, exchange_reason(status));
+    if (content_type != NULL)
+        failed |= buf_printf(out, "Content-Type: %s\r\n", content_type);
+    if (x->is_chunked)
+        failed |= buf_add_string(out, "Transfer-Encoding: chunked\r\n");
+    else if (length >= 0 && exchange_status_has_body(status))
+        failed |= buf_printf(out, "Content-Length: %" PRId64 "\r\n", length);
+    if (x->closes)
+        failed |= buf_add_string(out, "Connection: close\r\n");
+    failed |= buf_printf(out, "X-Request-Id: %s\r\n", http_exchange_request_id(x));
+    failed |= buf_add(out, x->reply_headers.data, x->reply_headers.len);
+    failed |= buf_add_string(out, "\r\n");
+    conn_flush_later(x->conn, failed != 0);
+}
+
+void http_reply(struct http_exchange *x, int status, const char *content_type, const void *body,
+                size_t len)
+{
+    exchange_begin(x, status, content_type, (int64_t)len);
+    if (!x->is_head_request && exchange_status_has_body(status))
+        conn_write(x->conn, body, len);
+    x->has_ended = true;
+}
+
+void http_reply_json(struct http_exchange *x, int status, const json_t *body)
+{
+    AUTO_FREE char *text = json_to_text(body);
+
+    http_reply(x, status, "application/json", text, strlen(text));
+}
+
+static bool exchange_has_reply_header(const struct http_exchange *x, const char *name_and_colon)
+{
+    return strcasestr(x->reply_headers.data, name_and_colon) != NULL;
+}
+
+void http_reply_error(struct http_exchange *x, const struct err *error, const json_t *details)
+{
+    int status = err_http_status(error->kind);
+    AUTO_JSON json_t *envelope = json_error_envelope(error, http_exchange_request_id(x), details);
+
+    if (err_is_retryable(error->kind) && !exchange_has_reply_header(x, "Retry-After:"))
+        http_reply_header(x, "Retry-After", "1");
+    if (status == 401 && !exchange_has_reply_header(x, "WWW-Authenticate:"))
+        http_reply_header(x, "WWW-Authenticate", "Bearer");
+    http_reply_json(x, status, envelope);
+}
+
+/* ---- streams ---- */
+
+void http_stream_begin(struct http_exchange *x, int status, const char *content_type)
+{
+    x->is_chunked = !x->is_version_1_0;
+    if (!x->is_chunked)
+        x->closes = true; /* only the end of the connection can say where the body ends */
+    http_reply_header(x, "Cache-Control", "no-store"); /* nobody may keep half a stream */
+    exchange_begin(x, status, content_type, EXCHANGE_NO_LENGTH);
+}
+
+void http_stream_write(struct http_exchange *x, const void *data, size_t len)
+{
+    struct buf *out = &x->conn->out;
+    int failed = 0;
+
+    assert(x->has_begun && !x->has_ended);
+    if (x->is_head_request || len == 0) /* an empty chunk would be the last one */
+        return;
+    if (x->is_chunked)
+        failed |= buf_printf(out, "%zx\r\n", len);
+    failed |= buf_add(out, data, len);
+    if (x->is_chunked)
+        failed |= buf_add_string(out, "\r\n");
+    conn_flush_later(x->conn, failed != 0);
+    if (conn_unsent_bytes(x->conn) > HTTP_UNSENT_HIGH_BYTES)
+        x->is_over_high = true;
+}
+
+void http_stream_end(struct http_exchange *x)
+{
+    assert(x->has_begun && !x->has_ended);
+    if (x->is_chunked && !x->is_head_request)
+        conn_write(x->conn, "0\r\n\r\n", strlen("0\r\n\r\n"));
+    else
+        conn_flush_later(x->conn, false);
+    x->has_ended = true;
+}

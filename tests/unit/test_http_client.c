@@ -1,0 +1,382 @@
+/* The HTTP client against a peer that sends what a test scripts: what a caller is told, for good
+ * replies and for every way in which a worker can go wrong. */
+#include "common/attr.h"
+#include "common/buf.h"
+#include "common/http/http.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum {
+    REPLY_MAX_BYTES = 1 << 20,
+    REQUEST_MAX_BYTES = 8 << 20,
+    SCRIPT_MAX_COUNT = 8,
+    TEST_LIMIT_S = 60, /* a test that hangs fails */
+};
+
+/* ---- a peer that plays a script ---- */
+
+enum after { STAYS, CLOSES, RESETS };
+
+/* What it does with one connection: waits until as many requests' heads have come as there are
+ * replies sent, sends, and does what comes after. */
+struct script {
+    const char *reply; /* NULL: closes as soon as the request is there */
+    enum after after;
+    bool by_bytes; /* each byte by itself */
+};
+
+struct peer {
+    struct event_base *base;
+    struct event *accept;
+    int listen_fd;
+    char folder[64];
+    struct http_address address;
+    struct script scripts[SCRIPT_MAX_COUNT]; /* of one request each, in order */
+    size_t script_count;
+    size_t played_count;
+    unsigned accepted_count;
+    unsigned hang_up_count; /* connections that the client closed */
+    struct buf request;     /* the last one */
+};
+
+struct peer_link {
+    struct peer *peer;
+    struct event *io;
+    int fd;
+};
+
+static void peer_close(struct peer_link *link)
+{
+    event_free(link->io);
+    (void)close(link->fd); /* a test socket */
+    free(link);
+}
+
+static void peer_send(int fd, const char *text, bool by_bytes)
+{
+    size_t len = strlen(text);
+
+    for (size_t i = 0; i < len; i += by_bytes ? 1 : len)
+        assert_true(send(fd, text + i, by_bytes ? 1 : len, MSG_NOSIGNAL) > 0);
+}
+
+static void peer_play(struct peer_link *link)
+{
+    struct peer *peer = link->peer;
+    struct script *script = NULL;
+    struct linger none = {.l_onoff = 1, .l_linger = 0};
+
+    assert_true(peer->played_count < peer->script_count);
+    script = &peer->scripts[peer->played_count++];
+    if (script->reply != NULL)
+        peer_send(link->fd, script->reply, script->by_bytes);
+    if (script->after == STAYS)
+        return;
+    if (script->after == RESETS)
+        (void)setsockopt(link->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none)); /* TCP alone */
+    peer_close(link);
+}
+
+static void peer_on_io(evutil_socket_t fd, short what, void *arg)
+{
+    struct peer_link *link = arg;
+    struct peer *peer = link->peer;
+    const char *head_end = NULL;
+    const char *length = NULL;
+    char bytes[65536];
+    ssize_t len = recv((int)fd, bytes, sizeof(bytes), 0);
+
+    if (len <= 0) {
+        peer->hang_up_count++;
+        peer_close(link);
+        return;
+    }
+    assert_int_equal(buf_add(&peer->request, bytes, (size_t)len), 0);
+    head_end = strstr(peer->request.data, "\r\n\r\n");
+    length = strstr(peer->request.data, "Content-Length: ");
+    if (head_end == NULL ||
+        (length != NULL &&
+         peer->request.len - (size_t)(head_end + strlen("\r\n\r\n") - peer->request.data) <
+             strtoul(length + strlen("Content-Length: "), NULL, 10)))
+        return;
+    peer_play(link);
+    buf_clear(&peer->request);
+}
+
+static void peer_on_accept(evutil_socket_t listen_fd, short what, void *arg)
+{
+    struct peer *peer = arg;
+    struct peer_link *link = calloc(1, sizeof(*link));
+
+    assert_non_null(link);
+    link->peer = peer;
+    link->fd = accept4((int)listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    assert_true(link->fd >= 0);
+    link->io = event_new(peer->base, link->fd, EV_READ | EV_PERSIST, peer_on_io, link);
+    assert_int_equal(event_add(link->io, NULL), 0);
+    peer->accepted_count++;
+}
+
+static void peer_init(struct peer *peer, struct event_base *base)
+{
+    struct err err = ERR_INIT;
+    char text[128];
+
+    *peer = (struct peer){.base = base};
+    buf_init(&peer->request, REQUEST_MAX_BYTES);
+    (void)snprintf(peer->folder, sizeof(peer->folder), "/tmp/rbee-peer-XXXXXX");
+    assert_non_null(mkdtemp(peer->folder));
+    (void)snprintf(text, sizeof(text), "unix:%s/s", peer->folder);
+    assert_int_equal(http_address_parse(text, &peer->address, &err), 0);
+    assert_int_equal(http_address_listen(&peer->address, 0600, &peer->listen_fd, &err), 0);
+    peer->accept = event_new(base, peer->listen_fd, EV_READ | EV_PERSIST, peer_on_accept, peer);
+    assert_int_equal(event_add(peer->accept, NULL), 0);
+}
+
+static void peer_add(struct peer *peer, const char *reply, enum after after)
+{
+    assert_true(peer->script_count < SCRIPT_MAX_COUNT);
+    peer->scripts[peer->script_count++] = (struct script){.reply = reply, .after = after};
+}
+
+/* ---- a caller that writes down what it is told ---- */
+
+struct caller {
+    struct event_base *base;
+    struct http_client *client;
+    struct http_call *call;
+    int status;
+    struct buf body;
+    bool has_ended;
+    unsigned end_count;
+    struct err failure; /* kind ERR_NONE: complete */
+    bool pauses_at_body;
+    bool refuses_head;
+    bool cancels_at_body;
+    unsigned body_count;
+};
+
+static int caller_on_head(struct http_call *call, void *owner, const struct http_head *head,
+                          struct err *err)
+{
+    struct caller *caller = owner;
+
+    assert_int_equal(caller->status, 0);
+    caller->status = head->status;
+    return caller->refuses_head ? err_set(err, ERR_CONFLICT, "not what was wanted") : 0;
+}
+
+static void caller_on_body(struct http_call *call, void *owner, const char *data, size_t len)
+{
+    struct caller *caller = owner;
+
+    assert_false(caller->has_ended);
+    assert_int_equal(buf_add(&caller->body, data, len), 0);
+    caller->body_count++;
+    if (caller->pauses_at_body)
+        http_call_pause(call);
+    if (caller->cancels_at_body) {
+        http_call_cancel(call);
+        (void)event_base_loopbreak(caller->base);
+    }
+}
+
+static void caller_on_end(struct http_call *call, void *owner, const struct err *failure)
+{
+    struct caller *caller = owner;
+
+    caller->has_ended = true;
+    caller->end_count++;
+    if (failure != NULL)
+        caller->failure = *failure;
+    (void)event_base_loopbreak(caller->base);
+}
+
+static const struct http_call_events CALLER_EVENTS = {
+    .on_head = caller_on_head,
+    .on_body = caller_on_body,
+    .on_end = caller_on_end,
+};
+
+/* ---- both ---- */
+
+struct world {
+    struct event_base *base;
+    struct peer peer;
+    struct caller caller;
+    struct http_client *client;
+};
+
+static int world_setup(void **state)
+{
+    struct world *world = calloc(1, sizeof(*world));
+
+    assert_non_null(world);
+    (void)alarm(TEST_LIMIT_S); /* ends the program; the previous test's alarm is replaced */
+    world->base = event_base_new();
+    peer_init(&world->peer, world->base);
+    world->client = http_client_new(world->base, &world->peer.address, REPLY_MAX_BYTES);
+    world->caller.base = world->base;
+    buf_init(&world->caller.body, REQUEST_MAX_BYTES);
+    *state = world;
+    return 0;
+}
+
+/* Everything that became ready is worked on, then nothing is waited for. */
+static void world_settle(struct world *world)
+{
+    for (int i = 0; i < 10; i++)
+        (void)event_base_loop(world->base, EVLOOP_NONBLOCK); /* 1: nothing is pending */
+}
+
+static int world_teardown(void **state)
+{
+    struct world *world = *state;
+
+    http_client_free(world->client);
+    world_settle(world); /* the peer sees its connections end, and frees them */
+    event_free(world->peer.accept);
+    (void)close(world->peer.listen_fd);     /* test files */
+    (void)unlink(world->peer.address.path); /* likewise */
+    (void)rmdir(world->peer.folder);        /* likewise */
+    buf_release(&world->peer.request);
+    buf_release(&world->caller.body);
+    event_base_free(world->base);
+    free(world);
+    return 0;
+}
+
+static void world_send(struct world *world, enum http_method method, const char *body, size_t len)
+{
+    struct http_header header = {.name = "X-Test", .value = "1"};
+    struct http_request request = {.method = method,
+                                   .target = "/t",
+                                   .headers = &header,
+                                   .header_count = 1,
+                                   .body = body,
+                                   .body_len = len};
+    struct caller *caller = &world->caller;
+
+    caller->status = 0;
+    caller->has_ended = false;
+    caller->end_count = 0;
+    caller->body_count = 0;
+    err_clear(&caller->failure);
+    buf_clear(&caller->body);
+    caller->call = http_client_send(world->client, &request, &CALLER_EVENTS, caller);
+    assert_false(caller->has_ended);
+}
+
+static void world_call(struct world *world, enum http_method method)
+{
+    world_send(world, method, "body", method == HTTP_POST ? strlen("body") : 0);
+    (void)event_base_dispatch(world->base); /* until on_end */
+    assert_true(world->caller.has_ended);
+    world_settle(world);
+    assert_int_equal(world->caller.end_count, 1);
+}
+
+/* ---- what a reply leads to ---- */
+
+#define OK_HEAD "HTTP/1.1 200 OK\r\n"
+
+/* Every reply, good or bad: how a call with it ends. */
+static const struct {
+    const char *what;
+    const char *reply;
+    enum after after;
+    enum err_kind kind; /* ERR_NONE: complete */
+    const char *body;
+} REPLIES[] = {
+    {"by length", OK_HEAD "Content-Length: 2\r\n\r\nhi", STAYS, ERR_NONE, "hi"},
+    {"empty", OK_HEAD "Content-Length: 0\r\n\r\n", STAYS, ERR_NONE, ""},
+    {"204 has no body", "HTTP/1.1 204 No Content\r\n\r\n", STAYS, ERR_NONE, ""},
+    {"chunked",
+     OK_HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n1;e=1\r\n!\r\n0\r\nT: v\r\n\r\n", STAYS,
+     ERR_NONE, "hi!"},
+    {"to the end", OK_HEAD "\r\nhi", CLOSES, ERR_NONE, "hi"},
+    {"1.0 to the end", "HTTP/1.0 200 OK\r\n\r\nhi", CLOSES, ERR_NONE, "hi"},
+    {"no reason", "HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nhi", STAYS, ERR_NONE, "hi"},
+    {"interim", "HTTP/1.1 100 Continue\r\n\r\n" OK_HEAD "Content-Length: 2\r\n\r\nhi", STAYS,
+     ERR_NONE, "hi"},
+    {"more than said", OK_HEAD "Content-Length: 2\r\n\r\nhithere", STAYS, ERR_NONE, "hi"},
+
+    {"garbage", "\x01\x02\x03\r\n\r\n", STAYS, ERR_PROTOCOL, ""},
+    {"another protocol", "220 mail.example ESMTP\r\n", STAYS, ERR_PROTOCOL, ""},
+    {"status of four digits", "HTTP/1.1 2000 OK\r\n\r\n", STAYS, ERR_PROTOCOL, ""},
+    {"version 2.0", "HTTP/2.0 200 OK\r\n\r\n", STAYS, ERR_PROTOCOL, ""},
+    {"two lengths", OK_HEAD "Content-Length: 2\r\nContent-Length: 2\r\n\r\nhi", STAYS, ERR_PROTOCOL,
+     ""},
+    {"length not a number", OK_HEAD "Content-Length: +2\r\n\r\nhi", STAYS, ERR_PROTOCOL, ""},
+    {"length and chunked",
+     OK_HEAD "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", STAYS,
+     ERR_PROTOCOL, ""},
+    {"unknown coding", OK_HEAD "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", STAYS,
+     ERR_PROTOCOL, ""},
+    {"packed body", OK_HEAD "Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nhi", STAYS,
+     ERR_PROTOCOL, ""},
+    {"bare line feeds", "HTTP/1.1 200 OK\nContent-Length: 2\n\nhi", STAYS, ERR_PROTOCOL, ""},
+    {"folded header", OK_HEAD "A: b\r\n c\r\nContent-Length: 0\r\n\r\n", STAYS, ERR_PROTOCOL, ""},
+    {"chunk size not hex", OK_HEAD "Transfer-Encoding: chunked\r\n\r\nzz\r\n", STAYS, ERR_PROTOCOL,
+     ""},
+    {"chunk longer than said", OK_HEAD "Transfer-Encoding: chunked\r\n\r\n1\r\nhi\r\n", STAYS,
+     ERR_PROTOCOL, "h"},
+    {"over the cap", OK_HEAD "Content-Length: 1048577\r\n\r\n", STAYS, ERR_PROTOCOL, ""},
+    {"upgrade", "HTTP/1.1 101 Switching Protocols\r\n\r\n", STAYS, ERR_PROTOCOL, ""},
+
+    {"ends before the head", "HTTP/1.1 200 OK\r\nContent-", CLOSES, ERR_STREAM_BROKEN, ""},
+    {"ends without a byte", NULL, CLOSES, ERR_STREAM_BROKEN, ""},
+    {"ends inside the body", OK_HEAD "Content-Length: 5\r\n\r\nhi", CLOSES, ERR_STREAM_BROKEN,
+     "hi"},
+    {"ends inside a chunk", OK_HEAD "Transfer-Encoding: chunked\r\n\r\n5\r\nhi", CLOSES,
+     ERR_STREAM_BROKEN, "hi"},
+    {"ends between chunks", OK_HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n", CLOSES,
+     ERR_STREAM_BROKEN, "hi"},
+};
+
+static void every_reply_ends_as_it_must(void **state, bool by_bytes)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(REPLIES); i++) {
+        struct world *world = NULL;
+
+        (void)world_setup((void **)&world); /* always 0 */
+        print_message("# %s%s\n", REPLIES[i].what, by_bytes ? ", byte by byte" : "");
+        peer_add(&world->peer, REPLIES[i].reply, REPLIES[i].after);
+        world->peer.scripts[0].by_bytes = by_bytes;
+        world_call(world, HTTP_POST);
+        assert_int_equal(world->caller.failure.kind, REPLIES[i].kind);
+        assert_string_equal(world->caller.body.data, REPLIES[i].body);
+        assert_int_equal(world->peer.accepted_count, 1);
+        (void)world_teardown((void **)&world); /* always 0 */
+    }
+}
+
+static void test_replies(void **state)
+{
+    every_reply_ends_as_it_must(state, false);
+}
+
+static void test_replies_byte_by_byte(void **state)
+{
+    every_reply_ends_as_it_must(state, true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_replies_byte_by_byte),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
