@@ -52,7 +52,7 @@ PLACE_TABLE=(
     '#include <llhttp\.h> @ common/http/'
     '#include <pcre2\.h> @ hip/text/'
     '\b(dlopen|dlsym)\( @ hip/backend/gpu_runtime.c'
-    '\b(fork|vfork|posix_spawnp?|clone3?|execv[pe]*|execl[pe]*|execveat)\( @ common/spawn.c'
+    '\b(fork|vfork|posix_spawnp?|clone3?)\( @ common/spawn.c'
     '\b(clock_gettime|gettimeofday|time|ftime)\( @ common/clock.c'
 )
 
