@@ -178,7 +178,7 @@ static int inference_read_message(const json_t *message, size_t index, json_t *u
                        role != NULL ? role : "");
     if (content == NULL)
         return err_set(err, ERR_INVALID_FIELD, "%s.content is missing", prefix);
-    (void)strcat(prefix, "."); /* the room is there: see INFERENCE_MESSAGE_FIELD_BYTES */
+    (void)snprintf(prefix, sizeof(prefix), "messages[%zu].", index);
     inference_note_unknown(message, KNOWN, prefix, unknown);
     return 0;
 }

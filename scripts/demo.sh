@@ -26,6 +26,7 @@ TXT
     "$bin/rbee" model add "$models/$name.gguf" --name "$name" >&2
 }
 
+"$bin/rbee" up -q >/dev/null
 if ! state=$("$bin/rbee" model show "$name" --json 2>/dev/null) || [[ $state != *'"ok"'* ]]; then
     "$bin/rbee" model rm "$name" >/dev/null 2>&1 || true # its file has gone or changed
     install_model "$@"
