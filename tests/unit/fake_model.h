@@ -1,0 +1,294 @@
+/* A model that takes the place of the real one in the test that includes this: it defines the
+ * functions of model.h, backend.h, vocab.h and chat_template.h that the engine calls, so the linker
+ * leaves the real ones in their archive.
+ *
+ * Its vocabulary is the 256 bytes; the text "a" is the token 'a'. After a token it says the next
+ * one, so that "a" is continued with "bcdef...". Byte 0 ends a text. */
+#ifndef RBEE_TESTS_UNIT_FAKE_MODEL_H
+#define RBEE_TESTS_UNIT_FAKE_MODEL_H
+
+#include "hip/backend/backend.h"
+#include "hip/model/model.h"
+#include "hip/text/chat_template.h"
+#include "hip/text/vocab.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FAKE_CONTEXT_TOKENS = 4096 };
+
+enum { VOCAB_COUNT = 256 };
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    enum err_kind load_failure;
+    enum err_kind step_failure;
+    bool is_nan;
+    bool is_held;
+    unsigned let_count;
+    unsigned step_count; /* the warm-up is the first */
+    unsigned row_count;
+} fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+/* Opaque to the engine; only their addresses are used. */
+static char a_model, a_vocab, a_format, a_backend, a_session;
+
+/* ---- for the test ---- */
+
+static void fake_lock(void)
+{
+    pthread_mutex_lock(&fake.lock);
+}
+
+static void fake_unlock(void)
+{
+    pthread_cond_broadcast(&fake.changed);
+    pthread_mutex_unlock(&fake.lock);
+}
+
+/* Everything as it is when all is well; before engine_new(). */
+static void fake_model_reset(void)
+{
+    fake_lock();
+    fake.load_failure = ERR_NONE;
+    fake.step_failure = ERR_NONE;
+    fake.is_nan = false;
+    fake.is_held = false;
+    fake.let_count = 0;
+    fake.step_count = 0;
+    fake.row_count = 0;
+    fake_unlock();
+}
+
+static void fake_model_fail_load(enum err_kind kind)
+{
+    fake_lock();
+    fake.load_failure = kind;
+    fake_unlock();
+}
+
+/* Steps fail with this until told otherwise (ERR_NONE). */
+static void fake_model_fail_steps(enum err_kind kind)
+{
+    fake_lock();
+    fake.step_failure = kind;
+    fake_unlock();
+}
+
+static void fake_model_make_nan(bool is_nan)
+{
+    fake_lock();
+    fake.is_nan = is_nan;
+    fake_unlock();
+}
+
+/* Closes a gate: no step begins until one is let through. */
+static void fake_model_hold_steps(void)
+{
+    fake_lock();
+    fake.is_held = true;
+    fake.let_count = 0;
+    fake_unlock();
+}
+
+static void fake_model_let_steps(unsigned count)
+{
+    fake_lock();
+    fake.let_count += count;
+    fake_unlock();
+}
+
+static void fake_model_release_steps(void)
+{
+    fake_lock();
+    fake.is_held = false;
+    fake_unlock();
+}
+
+/* What has been computed since the reset, without the warm-up. */
+static unsigned fake_model_step_count(void)
+{
+    unsigned count = 0;
+
+    fake_lock();
+    count = fake.step_count - 1;
+    fake_unlock();
+    return count;
+}
+
+static unsigned fake_model_row_count(void)
+{
+    unsigned count = 0;
+
+    fake_lock();
+    count = fake.row_count - 1;
+    fake_unlock();
+    return count;
+}
+
+/* Returns when that many steps have been computed. */
+static void fake_model_wait_for_steps(unsigned count)
+{
+    fake_lock();
+    while (fake.step_count - 1 < count)
+        pthread_cond_wait(&fake.changed, &fake.lock);
+    fake_unlock();
+}
+
+/* ---- model.h, backend.h ---- */
+
+struct model *model_open(const char *path, struct err *err)
+{
+    enum err_kind kind = ERR_NONE;
+
+    fake_lock();
+    kind = fake.load_failure;
+    fake_unlock();
+    if (kind != ERR_NONE)
+        return err_set_null(err, kind, "the fake was told to fail");
+    return (struct model *)&a_model;
+}
+
+void model_free(struct model *model)
+{
+}
+
+const struct gguf *model_gguf(const struct model *model)
+{
+    return NULL;
+}
+
+uint32_t model_vocab_count(const struct model *model)
+{
+    return VOCAB_COUNT;
+}
+
+uint32_t model_context_tokens(const struct model *model)
+{
+    return FAKE_CONTEXT_TOKENS;
+}
+
+struct backend *backend_new(const char *device, uint32_t threads, struct err *err)
+{
+    return (struct backend *)&a_backend;
+}
+
+void backend_free(struct backend *backend)
+{
+}
+
+struct session *session_new(const struct model *model, struct backend *backend,
+                            const struct session_options *options, struct err *err)
+{
+    options->on_progress(options->owner, 1, 2);
+    options->on_progress(options->owner, 2, 2);
+    return (struct session *)&a_session;
+}
+
+void session_free(struct session *session)
+{
+}
+
+uint64_t session_memory_bytes(const struct session *session)
+{
+    return 1000;
+}
+
+uint32_t session_context_tokens(const struct session *session)
+{
+    return FAKE_CONTEXT_TOKENS;
+}
+
+void session_truncate(struct session *session, uint32_t sequence, uint32_t from)
+{
+}
+
+int session_step(struct session *session, const struct batch_row *rows, uint32_t count,
+                 float *logits, struct err *err)
+{
+    enum err_kind failure = ERR_NONE;
+    bool is_nan = false;
+
+    fake_lock();
+    while (fake.is_held && fake.let_count == 0)
+        pthread_cond_wait(&fake.changed, &fake.lock);
+    if (fake.is_held)
+        fake.let_count--;
+    fake.step_count++;
+    fake.row_count += count;
+    failure = fake.step_failure;
+    is_nan = fake.is_nan;
+    fake_unlock();
+    for (uint32_t i = 0; i < count; i++) {
+        if (!rows[i].wants_logits)
+            continue;
+        for (uint32_t token = 0; token < VOCAB_COUNT; token++)
+            logits[token] = is_nan ? NAN : (float)(token == (rows[i].token + 1) % VOCAB_COUNT);
+        logits += VOCAB_COUNT;
+    }
+    return failure == ERR_NONE ? 0 : err_set(err, failure, "the fake was told to fail");
+}
+
+/* ---- vocab.h, chat_template.h ---- */
+
+struct vocab *vocab_new(const struct gguf *gguf, struct err *err)
+{
+    return (struct vocab *)&a_vocab;
+}
+
+void vocab_free(struct vocab *vocab)
+{
+}
+
+uint32_t vocab_bos(const struct vocab *vocab)
+{
+    return VOCAB_NONE;
+}
+
+bool vocab_is_end(const struct vocab *vocab, uint32_t token)
+{
+    return token == 0;
+}
+
+const char *vocab_piece(const struct vocab *vocab, uint32_t token, bool with_control,
+                        size_t *out_len)
+{
+    static char pieces[VOCAB_COUNT];
+
+    pieces[token] = (char)token;
+    *out_len = 1;
+    return &pieces[token];
+}
+
+struct chat_format *chat_format_new(const struct gguf *gguf, struct err *err)
+{
+    return (struct chat_format *)&a_format;
+}
+
+void chat_format_free(struct chat_format *format)
+{
+}
+
+int chat_format_raw(const struct vocab *vocab, const char *text, size_t len, struct token_list *out,
+                    struct err *err)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (token_list_add(out, (unsigned char)text[i], err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int chat_format_render(const struct chat_format *format, const struct vocab *vocab,
+                       const json_t *messages, struct token_list *out, struct err *err)
+{
+    const json_t *first = json_array_get(messages, 0);
+    const char *text = json_string_value(json_object_get(first, "content"));
+
+    return chat_format_raw(vocab, text, strlen(text), out, err);
+}
+
+#endif

@@ -1,0 +1,506 @@
+/* The engine on a model that is told what to do: the order of requests, their ends, and what passes
+ * between the two threads. The test is the loop. */
+#include "hip/engine/engine.h"
+
+#include "common/json.h"
+#include "tests/unit/fake_model.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+enum { PATIENCE_MS = 20000 };
+
+static struct engine *start_engine(void)
+{
+    static const struct engine_options OPTIONS = {.model_path = "none", .device = "cpu"};
+    struct err err = ERR_INIT;
+    struct engine *engine = engine_new(&OPTIONS, &err);
+
+    assert_non_null(engine);
+    return engine;
+}
+
+static void wait_for_engine(struct engine *engine)
+{
+    struct pollfd fd = {.fd = engine_event_fd(engine), .events = POLLIN};
+
+    assert_int_equal(poll(&fd, 1, PATIENCE_MS), 1);
+    engine_clear_event_fd(engine);
+}
+
+static enum engine_phase wait_until_loaded(struct engine *engine)
+{
+    struct engine_status status;
+
+    engine_read_status(engine, &status);
+    while (status.phase == ENGINE_LOAD || status.phase == ENGINE_WARM_UP) {
+        wait_for_engine(engine);
+        engine_read_status(engine, &status);
+    }
+    return status.phase;
+}
+
+static struct engine *ready_engine(void)
+{
+    struct engine *engine = NULL;
+
+    fake_model_reset();
+    engine = start_engine();
+    assert_int_equal(wait_until_loaded(engine), ENGINE_READY);
+    return engine;
+}
+
+static struct engine_request *submit(struct engine *engine, const char *prompt, int max_tokens)
+{
+    AUTO_JSON json_t *body = json_pack("{s:s, s:i, s:i, s:b}", "prompt", prompt, "max_tokens",
+                                       max_tokens, "temperature", 0, "raw", 1);
+    AUTO_JSON json_t *unknown = json_array();
+    struct inference_request asked;
+    struct err err = ERR_INIT;
+
+    assert_int_equal(inference_parse(body, &asked, unknown, &err), 0);
+    return engine_submit(engine, &asked, body, NULL);
+}
+
+/* What a request told, as one line: "queued1 started b c end" */
+struct story {
+    char text[4096];
+    size_t len;
+    unsigned text_count;
+    bool is_over;
+};
+
+static void story_add(struct story *story, const struct engine_event *event)
+{
+    static const char *const NAMES[] = {"queued", "started", "", "end", "error"};
+    size_t room = sizeof(story->text) - story->len;
+
+    assert_false(story->is_over); /* a terminal event is the last */
+    if (event->kind == ENGINE_EVENT_TEXT) {
+        story->text_count++;
+        story->len += (size_t)snprintf(story->text + story->len, room, "%.*s ",
+                                       (int)event->text_len, event->text);
+    } else {
+        story->len += (size_t)snprintf(story->text + story->len, room, "%s ", NAMES[event->kind]);
+    }
+    assert_true(story->len < sizeof(story->text));
+    story->is_over = event->kind == ENGINE_EVENT_END || event->kind == ENGINE_EVENT_ERROR;
+}
+
+static void take_all(struct engine_request *request, struct story *story)
+{
+    struct engine_event *event = NULL;
+
+    while ((event = engine_request_take(request)) != NULL) {
+        story_add(story, event);
+        free(event);
+    }
+}
+
+/* Takes events until the terminal one. */
+static void read_to_end(struct engine *engine, struct engine_request *request, struct story *story)
+{
+    take_all(request, story);
+    while (!story->is_over) {
+        wait_for_engine(engine);
+        take_all(request, story);
+    }
+}
+
+/* ---- one request ---- */
+
+static void a_request_tells_its_story_in_order(void **state)
+{
+    struct engine *engine = ready_engine();
+    struct engine_request *request = submit(engine, "a", 3);
+    const struct engine_outcome *outcome = engine_request_outcome(request);
+    struct story story = {0};
+
+    read_to_end(engine, request, &story);
+    assert_string_equal(story.text, "started b c d end ");
+    assert_int_equal(outcome->stop_reason, ENGINE_STOP_LENGTH);
+    assert_int_equal(outcome->prompt_tokens, 1);
+    assert_int_equal(outcome->completion_tokens, 3);
+    assert_true(outcome->first_token_us >= outcome->queue_us + outcome->prefill_us);
+    engine_request_free(request);
+    engine_free(engine);
+}
+
+static void the_token_that_ends_a_text_is_not_counted(void **state)
+{
+    struct engine *engine = ready_engine();
+    /* U+00FC is the bytes C3 BC, after which the fake says BD to FF, none of which is a character,
+     * and then ends. */
+    struct engine_request *request = submit(engine, "\u00fc", -1);
+    const struct engine_outcome *outcome = engine_request_outcome(request);
+    struct story story = {0};
+
+    read_to_end(engine, request, &story);
+    assert_int_equal(outcome->stop_reason, ENGINE_STOP_END);
+    assert_int_equal(outcome->completion_tokens, 0xff - 0xbc);
+    assert_true(story.text_count > 0);
+    engine_request_free(request);
+    engine_free(engine);
+}
+
+static void no_tokens_wanted_is_an_end_and_no_text(void **state)
+{
+    struct engine *engine = ready_engine();
+    struct engine_request *request = submit(engine, "a", 0);
+    struct story story = {0};
+
+    read_to_end(engine, request, &story);
+    assert_string_equal(story.text, "started end ");
+    assert_int_equal(engine_request_outcome(request)->stop_reason, ENGINE_STOP_LENGTH);
+    engine_request_free(request);
+    engine_free(engine);
+}
+
+static char *text_of_len(size_t len)
+{
+    char *text = malloc(len + 1);
+
+    assert_non_null(text);
+    memset(text, 'a', len);
+    text[len] = '\0';
+    return text;
+}
+
+/* A prompt may leave room for one token, and then gets one; one token more is refused, with both
+ * numbers, before anything is told. */
+static void the_context_is_the_limit_of_prompt_and_answer(void **state)
+{
+    struct engine *engine = ready_engine();
+    AUTO_FREE char *fitting = text_of_len(FAKE_CONTEXT_TOKENS - 1);
+    AUTO_FREE char *too_long = text_of_len(FAKE_CONTEXT_TOKENS);
+    struct engine_request *request = submit(engine, fitting, -1);
+    struct story story = {0};
+    struct story refused = {0};
+
+    read_to_end(engine, request, &story);
+    assert_string_equal(story.text, "started b end ");
+    assert_int_equal(engine_request_outcome(request)->stop_reason, ENGINE_STOP_LENGTH);
+    engine_request_free(request);
+
+    request = submit(engine, too_long, -1);
+    read_to_end(engine, request, &refused);
+    assert_string_equal(refused.text, "error ");
+    assert_int_equal(engine_request_outcome(request)->error.kind, ERR_PROMPT_TOO_LONG);
+    assert_non_null(strstr(engine_request_outcome(request)->error.message, "4096 tokens"));
+    assert_non_null(strstr(engine_request_outcome(request)->error.message, "context 4096"));
+    engine_request_free(request);
+    engine_free(engine);
+}
+
+/* ---- several ---- */
+
+static void the_second_waits_and_then_runs(void **state)
+{
+    struct engine *engine = ready_engine();
+    struct engine_request *first = NULL;
+    struct engine_request *second = NULL;
+    struct story first_story = {0};
+    struct story second_story = {0};
+
+    fake_model_hold_steps();
+    first = submit(engine, "a", 2);
+    second = submit(engine, "k", 2);
+    fake_model_release_steps();
+    read_to_end(engine, first, &first_story);
+    read_to_end(engine, second, &second_story);
+    assert_string_equal(first_story.text, "started b c end ");
+    assert_string_equal(second_story.text, "queued started l m end ");
+    engine_request_free(first);
+    engine_request_free(second);
+    engine_free(engine);
+}
+
+/* An impossible prompt is refused while another request runs, not when its turn comes. */
+static void the_impossible_is_told_at_once(void **state)
+{
+    struct engine *engine = ready_engine();
+    AUTO_FREE char *too_long = text_of_len(FAKE_CONTEXT_TOKENS);
+    struct engine_request *running = submit(engine, "a", -1);
+    struct engine_request *refused = NULL;
+    struct story story = {0};
+    struct story rest = {0};
+
+    fake_model_hold_steps();
+    refused = submit(engine, too_long, -1);
+    fake_model_let_steps(3);
+    read_to_end(engine, refused, &story);
+    assert_string_equal(story.text, "error ");
+    engine_request_cancel(running);
+    fake_model_release_steps();
+    read_to_end(engine, running, &rest);
+    engine_request_free(refused);
+    engine_request_free(running);
+    engine_free(engine);
+}
+
+/* ---- cancelling ---- */
+
+static void a_cancelled_one_computes_one_more_step_at_most(void **state)
+{
+    struct engine *engine = ready_engine();
+    struct engine_request *request = NULL;
+    struct story story = {0};
+    unsigned steps = 0;
+
+    fake_model_hold_steps();
+    request = submit(engine, "a", -1);
+    fake_model_let_steps(5);
+    fake_model_wait_for_steps(5);
+    engine_request_cancel(request);
+    steps = fake_model_step_count();
+    fake_model_release_steps();
+    read_to_end(engine, request, &story);
+    assert_int_equal(engine_request_outcome(request)->stop_reason, ENGINE_STOP_CANCELLED);
+    assert_in_range(fake_model_step_count(), steps, steps + 1);
+    engine_request_free(request);
+    engine_free(engine);
+}
+
+static void a_cancelled_prefill_ends_within_a_chunk(void **state)
+{
+    struct engine *engine = ready_engine();
+    AUTO_FREE char *prompt = text_of_len(FAKE_CONTEXT_TOKENS - 1);
+    struct engine_request *request = NULL;
+    struct story story = {0};
+
+    fake_model_hold_steps();
+    request = submit(engine, prompt, -1);
+    fake_model_let_steps(1);
+    fake_model_wait_for_steps(1);
+    engine_request_cancel(request);
+    fake_model_release_steps();
+    read_to_end(engine, request, &story);
+    assert_string_equal(story.text, "started end ");
+    assert_int_equal(engine_request_outcome(request)->completion_tokens, 0);
+    assert_in_range(fake_model_step_count(), 1, 2);
+    assert_in_range(fake_model_row_count(), 1, 2 * SESSION_BATCH_MAX_ROWS);
+    engine_request_free(request);
+    engine_free(engine);
+}
+
+static void a_cancelled_one_in_the_queue_never_runs(void **state)
+{
+    struct engine *engine = ready_engine();
+    struct engine_request *running = NULL;
+    struct engine_request *waiting = NULL;
+    struct story story = {0};
+    struct story rest = {0};
+
+    fake_model_hold_steps();
+    running = submit(engine, "a", 20);
+    waiting = submit(engine, "k", -1);
+    fake_model_let_steps(3);
+    fake_model_wait_for_steps(3);
+    engine_request_cancel(waiting);
+    fake_model_let_steps(2);
+    read_to_end(engine, waiting, &story);
+    assert_string_equal(story.text, "queued end ");
+    assert_int_equal(engine_request_outcome(waiting)->stop_reason, ENGINE_STOP_CANCELLED);
+    fake_model_release_steps();
+    read_to_end(engine, running, &rest);
+    assert_int_equal(engine_request_outcome(running)->completion_tokens, 20);
+    engine_request_free(waiting);
+    engine_request_free(running);
+    engine_free(engine);
+}
+
+/* ---- a client that does not read ---- */
+
+/* It costs a bounded number of events, nothing of its text is lost, and it goes on by itself when
+ * it is read again. */
+static void events_that_nobody_takes_pause_the_request(void **state)
+{
+    enum { WANTED = 3 * ENGINE_EVENT_MAX_COUNT };
+    struct engine *engine = ready_engine();
+    struct engine_request *request = NULL;
+    struct engine_request *probe = NULL;
+    struct engine_status before;
+    struct engine_status after;
+    struct story story = {0};
+    struct story probe_story = {0};
+
+    request = submit(engine, "\t", WANTED);
+    /* The last token before the pause has been computed when the step count stands. */
+    fake_model_wait_for_steps(ENGINE_EVENT_MAX_COUNT - 1);
+    engine_read_status(engine, &before);
+    probe = submit(engine, "a", 1);
+    wait_for_engine(engine);
+    engine_read_status(engine, &after);
+    assert_in_range(after.tokens, ENGINE_EVENT_MAX_COUNT - 2, ENGINE_EVENT_MAX_COUNT);
+    engine_request_cancel(probe);
+    read_to_end(engine, probe, &probe_story);
+    read_to_end(engine, request, &story);
+    assert_true(engine_request_outcome(request)->completion_tokens > ENGINE_EVENT_MAX_COUNT / 2);
+    engine_request_free(probe);
+    engine_request_free(request);
+    engine_free(engine);
+}
+
+/* ---- faults ---- */
+
+static void nan_fails_the_request_and_nothing_else(void **state)
+{
+    struct engine *engine = ready_engine();
+    struct engine_request *request = NULL;
+    struct story story = {0};
+    struct story next = {0};
+
+    fake_model_make_nan(true);
+    request = submit(engine, "a", 3);
+    read_to_end(engine, request, &story);
+    assert_string_equal(story.text, "started error ");
+    assert_int_equal(engine_request_outcome(request)->error.kind, ERR_INTERNAL);
+    engine_request_free(request);
+    fake_model_make_nan(false);
+    request = submit(engine, "a", 1);
+    read_to_end(engine, request, &next);
+    assert_string_equal(next.text, "started b end ");
+    engine_request_free(request);
+    engine_free(engine);
+}
+
+static void memory_that_is_short_in_a_step_fails_the_request(void **state)
+{
+    struct engine *engine = ready_engine();
+    struct engine_request *request = NULL;
+    struct engine_status status;
+    struct story story = {0};
+
+    fake_model_fail_steps(ERR_NO_MEMORY);
+    request = submit(engine, "a", 3);
+    read_to_end(engine, request, &story);
+    assert_int_equal(engine_request_outcome(request)->error.kind, ERR_NO_MEMORY);
+    engine_read_status(engine, &status);
+    assert_int_equal(status.phase, ENGINE_READY);
+    engine_request_free(request);
+    engine_free(engine);
+}
+
+static void a_device_that_fails_ends_the_engine_and_every_request(void **state)
+{
+    struct engine *engine = ready_engine();
+    struct engine_request *requests[3];
+    struct engine_status status;
+    struct err failure = ERR_INIT;
+
+    fake_model_hold_steps();
+    fake_model_fail_steps(ERR_DEVICE);
+    for (size_t i = 0; i < ARRAY_COUNT(requests); i++)
+        requests[i] = submit(engine, "a", -1);
+    fake_model_release_steps();
+    for (size_t i = 0; i < ARRAY_COUNT(requests); i++) {
+        struct story story = {0};
+
+        read_to_end(engine, requests[i], &story);
+        assert_int_equal(engine_request_outcome(requests[i])->error.kind, ERR_DEVICE);
+        engine_request_free(requests[i]);
+    }
+    engine_read_status(engine, &status);
+    assert_int_equal(status.phase, ENGINE_FAILED);
+    engine_read_failure(engine, &failure);
+    assert_int_equal(failure.kind, ERR_DEVICE);
+    assert_true(engine_is_idle(engine));
+    engine_free(engine);
+}
+
+static void a_load_that_fails_says_why(void **state)
+{
+    struct engine *engine = NULL;
+    struct err failure = ERR_INIT;
+
+    fake_model_reset();
+    fake_model_fail_load(ERR_INVALID_MODEL);
+    engine = start_engine();
+    assert_int_equal(wait_until_loaded(engine), ENGINE_FAILED);
+    engine_read_failure(engine, &failure);
+    assert_int_equal(failure.kind, ERR_INVALID_MODEL);
+    assert_true(engine_is_idle(engine));
+    engine_free(engine);
+}
+
+/* ---- stopping ---- */
+
+static void a_drain_ends_what_runs_what_waits_and_what_comes(void **state)
+{
+    struct engine *engine = ready_engine();
+    struct engine_request *requests[3];
+
+    fake_model_hold_steps();
+    requests[0] = submit(engine, "a", -1);
+    requests[1] = submit(engine, "b", -1);
+    fake_model_let_steps(2);
+    fake_model_wait_for_steps(2);
+    engine_drain(engine);
+    fake_model_release_steps();
+    requests[2] = submit(engine, "c", -1);
+    for (size_t i = 0; i < ARRAY_COUNT(requests); i++) {
+        struct story story = {0};
+
+        read_to_end(engine, requests[i], &story);
+        assert_int_equal(engine_request_outcome(requests[i])->error.kind, ERR_WORKER_DRAINING);
+        engine_request_free(requests[i]);
+    }
+    assert_true(engine_is_idle(engine));
+    engine_free(engine);
+}
+
+/* The supervisor takes counters that rise for life: they never fall, and they stand still when
+ * nothing runs. */
+static void the_counters_only_rise_and_rest_when_idle(void **state)
+{
+    struct engine *engine = ready_engine();
+    struct engine_status last;
+    struct engine_status now;
+
+    engine_read_status(engine, &last);
+    assert_int_equal(last.tokens, 0);
+    for (int i = 1; i <= 3; i++) {
+        struct engine_request *request = submit(engine, "abcd", 5);
+        struct story story = {0};
+
+        read_to_end(engine, request, &story);
+        engine_request_free(request);
+        engine_read_status(engine, &now);
+        assert_int_equal(now.tokens, last.tokens + 5);
+        assert_int_equal(now.prefill_tokens, last.prefill_tokens + 4);
+        last = now;
+    }
+    engine_read_status(engine, &now);
+    assert_int_equal(now.tokens, last.tokens);
+    engine_free(engine);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_tells_its_story_in_order),
+        cmocka_unit_test(the_token_that_ends_a_text_is_not_counted),
+        cmocka_unit_test(no_tokens_wanted_is_an_end_and_no_text),
+        cmocka_unit_test(the_context_is_the_limit_of_prompt_and_answer),
+        cmocka_unit_test(the_second_waits_and_then_runs),
+        cmocka_unit_test(the_impossible_is_told_at_once),
+        cmocka_unit_test(a_cancelled_one_computes_one_more_step_at_most),
+        cmocka_unit_test(a_cancelled_prefill_ends_within_a_chunk),
+        cmocka_unit_test(a_cancelled_one_in_the_queue_never_runs),
+        cmocka_unit_test(events_that_nobody_takes_pause_the_request),
+        cmocka_unit_test(nan_fails_the_request_and_nothing_else),
+        cmocka_unit_test(memory_that_is_short_in_a_step_fails_the_request),
+        cmocka_unit_test(a_device_that_fails_ends_the_engine_and_every_request),
+        cmocka_unit_test(a_load_that_fails_says_why),
+        cmocka_unit_test(a_drain_ends_what_runs_what_waits_and_what_comes),
+        cmocka_unit_test(the_counters_only_rise_and_rest_when_idle),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
