@@ -3,7 +3,7 @@
  * leaves the real ones in their archive.
  *
  * Its vocabulary is the 256 bytes; the text "a" is the token 'a'. After a token it says the next
- * one, so that "a" is continued with "bcdef...". Byte 0 ends a text. */
+ * one, and 'a' after 'z', so that "a" is continued with "bcdef..." for ever. Byte 0 ends a text. */
 #ifndef RBEE_TESTS_UNIT_FAKE_MODEL_H
 #define RBEE_TESTS_UNIT_FAKE_MODEL_H
 
@@ -206,6 +206,11 @@ void session_truncate(struct session *session, uint32_t sequence, uint32_t from)
 {
 }
 
+static uint32_t fake_next(uint32_t token)
+{
+    return token == 'z' ? 'a' : (token + 1) % VOCAB_COUNT;
+}
+
 int session_step(struct session *session, const struct batch_row *rows, uint32_t count,
                  float *logits, struct err *err)
 {
@@ -226,7 +231,7 @@ int session_step(struct session *session, const struct batch_row *rows, uint32_t
         if (!rows[i].wants_logits)
             continue;
         for (uint32_t token = 0; token < VOCAB_COUNT; token++)
-            logits[token] = is_nan ? NAN : (float)(token == (rows[i].token + 1) % VOCAB_COUNT);
+            logits[token] = is_nan ? NAN : (float)(token == fake_next(rows[i].token));
         logits += VOCAB_COUNT;
     }
     return failure == ERR_NONE ? 0 : err_set(err, failure, "the fake was told to fail");
