@@ -7,6 +7,7 @@
 #include "common/utf8.h"
 
 #include <assert.h>
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -66,9 +67,11 @@ json_t *json_parse(const char *text, size_t len, size_t max_bytes, struct err *e
     return json;
 }
 
+/* 0.005 is to read 0.005 and not 0.0050000000000000001: fifteen digits are what a double keeps of
+ * any decimal number (DBL_DIG). */
 char *json_to_text(const json_t *json)
 {
-    char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(DBL_DIG));
 
     /* Every value in the program is finite and UTF-8: what is left is memory. */
     return text != NULL ? text : xstrdup("null");

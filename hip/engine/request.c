@@ -96,6 +96,7 @@ static int request_check_room(struct engine_request *request, const struct runti
     request->token_limit = runtime->context_tokens - (uint32_t)prompt_tokens;
     if (asked_tokens >= 0 && asked_tokens < (int64_t)request->token_limit)
         request->token_limit = (uint32_t)asked_tokens;
+    assert(request->token_limit > 0); /* inference_parse() refuses to be asked for none */
     return 0;
 }
 
@@ -236,8 +237,6 @@ static int request_sample(struct engine_request *request, const struct runtime *
 {
     uint32_t token = 0;
 
-    if (request->token_limit == 0)
-        return request_flush(request, ENGINE_STOP_LENGTH, err);
     if (sampler_pick(request->sampler, logits, &token, err) < 0)
         return -1;
     if (request->outcome.first_token_us == 0)

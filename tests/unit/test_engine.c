@@ -149,19 +149,6 @@ static void the_token_that_ends_a_text_is_not_counted(void **state)
     engine_free(engine);
 }
 
-static void no_tokens_wanted_is_an_end_and_no_text(void **state)
-{
-    struct engine *engine = ready_engine();
-    struct engine_request *request = submit(engine, "a", 0);
-    struct story story = {0};
-
-    read_to_end(engine, request, &story);
-    assert_string_equal(story.text, "started end ");
-    assert_int_equal(engine_request_outcome(request)->stop_reason, ENGINE_STOP_LENGTH);
-    engine_request_free(request);
-    engine_free(engine);
-}
-
 static char *text_of_len(size_t len)
 {
     char *text = malloc(len + 1);
@@ -494,7 +481,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_tells_its_story_in_order),
         cmocka_unit_test(the_token_that_ends_a_text_is_not_counted),
-        cmocka_unit_test(no_tokens_wanted_is_an_end_and_no_text),
         cmocka_unit_test(the_context_is_the_limit_of_prompt_and_answer),
         cmocka_unit_test(the_second_waits_and_then_runs),
         cmocka_unit_test(the_impossible_is_told_at_once),
