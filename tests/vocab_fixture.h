@@ -1,0 +1,151 @@
+/* Small vocabularies for tests: the 256 bytes, then whatever tokens and merges a test names,
+ * written as a model file and read back by the code under test. */
+#ifndef RBEE_TESTS_VOCAB_FIXTURE_H
+#define RBEE_TESTS_VOCAB_FIXTURE_H
+
+#include "hip/text/byte_text.h"
+#include "hip/text/vocab.h"
+#include "hip/text/vocab_fields.h"
+#include "tests/tiny_model.h"
+
+enum { FIXTURE_MAX_BYTES = 64 << 20, FIXTURE_LIST_MAX = 32, FIXTURE_BYTES = 256 };
+
+struct fixture_token {
+    const char *text; /* "^" stands for the byte-level space */
+    enum token_type type;
+};
+
+/* What is left 0 is left out of the file, or has the usual value. */
+struct fixture {
+    const char *model; /* "gpt2" */
+    const char *pre;   /* "gpt-2"; "" for none */
+    const char *chat_template;
+    struct fixture_token tokens[FIXTURE_LIST_MAX];
+    const char *merges[FIXTURE_LIST_MAX];
+    bool (*lacks_byte)(int byte); /* bytes without a token have "\1", which is no text of a byte */
+    const char *bos;              /* by text */
+    const char *eos;
+    bool adds_bos;
+    bool adds_space;
+    bool has_no_types;
+    bool has_no_merges;
+    uint32_t extra_types;  /* entries too many */
+    uint32_t eos_too_high; /* how far behind the last token */
+};
+
+static inline void fixture_text(struct buf *out, const char *text)
+{
+    struct buf spelled;
+
+    buf_init(&spelled, FIXTURE_MAX_BYTES);
+    for (; *text != '\0'; text++)
+        writer_check(*text == '^' ? buf_add_string(&spelled, "\xc4\xa0")
+                                  : buf_add_byte(&spelled, *text));
+    writer_text(out, spelled.data, spelled.len);
+    buf_release(&spelled);
+}
+
+static inline uint32_t fixture_token_count(const struct fixture *fixture)
+{
+    uint32_t count = 0;
+
+    while (count < FIXTURE_LIST_MAX && fixture->tokens[count].text != NULL)
+        count++;
+    return count;
+}
+
+/* Id of the token with this text, one of fixture->tokens. */
+static inline uint32_t fixture_id(const struct fixture *fixture, const char *text)
+{
+    for (uint32_t i = 0; i < fixture_token_count(fixture); i++) {
+        if (strcmp(fixture->tokens[i].text, text) == 0)
+            return FIXTURE_BYTES + i;
+    }
+    abort();
+}
+
+static inline void fixture_add_tokens(const struct fixture *fixture, struct gguf_writer *writer)
+{
+    uint32_t count = fixture_token_count(fixture);
+
+    writer_add_array(writer, "tokenizer.ggml.tokens", GGUF_STRING, FIXTURE_BYTES + count);
+    for (int byte = 0; byte < FIXTURE_BYTES; byte++) {
+        char text[32];
+        size_t len = byte_text_encode((uint8_t)byte, text);
+
+        if (fixture->lacks_byte != NULL && fixture->lacks_byte(byte))
+            len = (size_t)snprintf(text, sizeof(text), "<no byte %d>", byte);
+        writer_text(&writer->entries, text, len);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        fixture_text(&writer->entries, fixture->tokens[i].text);
+    if (fixture->has_no_types)
+        return;
+    writer_add_array(writer, "tokenizer.ggml.token_type", GGUF_I32,
+                     FIXTURE_BYTES + count + fixture->extra_types);
+    for (uint32_t i = 0; i < FIXTURE_BYTES + count + fixture->extra_types; i++)
+        writer_u32(&writer->entries, i < FIXTURE_BYTES || i >= FIXTURE_BYTES + count
+                                         ? TOKEN_NORMAL
+                                         : fixture->tokens[i - FIXTURE_BYTES].type);
+}
+
+static inline void fixture_add_merges(const struct fixture *fixture, struct gguf_writer *writer)
+{
+    uint64_t count = 0;
+
+    while (count < FIXTURE_LIST_MAX && fixture->merges[count] != NULL)
+        count++;
+    writer_add_array(writer, "tokenizer.ggml.merges", GGUF_STRING, count);
+    for (uint64_t i = 0; i < count; i++)
+        fixture_text(&writer->entries, fixture->merges[i]);
+}
+
+/* Appends the file to OUT. */
+static inline void fixture_write(const struct fixture *fixture, struct buf *out)
+{
+    struct gguf_writer writer;
+
+    writer_init(&writer, FIXTURE_MAX_BYTES);
+    writer_add_text(&writer, "tokenizer.ggml.model",
+                    fixture->model != NULL ? fixture->model : "gpt2");
+    if (fixture->pre == NULL || fixture->pre[0] != '\0')
+        writer_add_text(&writer, "tokenizer.ggml.pre",
+                        fixture->pre != NULL ? fixture->pre : "gpt-2");
+    fixture_add_tokens(fixture, &writer);
+    if (!fixture->has_no_merges)
+        fixture_add_merges(fixture, &writer);
+    if (fixture->bos != NULL)
+        writer_add_u32(&writer, "tokenizer.ggml.bos_token_id", fixture_id(fixture, fixture->bos));
+    if (fixture->eos != NULL)
+        writer_add_u32(&writer, "tokenizer.ggml.eos_token_id", fixture_id(fixture, fixture->eos));
+    if (fixture->eos_too_high > 0)
+        writer_add_u32(&writer, "tokenizer.ggml.eos_token_id",
+                       FIXTURE_BYTES + fixture_token_count(fixture) + fixture->eos_too_high - 1);
+    if (fixture->adds_bos)
+        writer_add_bool(&writer, "tokenizer.ggml.add_bos_token", true);
+    if (fixture->adds_space)
+        writer_add_bool(&writer, "tokenizer.ggml.add_space_prefix", true);
+    if (fixture->chat_template != NULL)
+        writer_add_text(&writer, "tokenizer.chat_template", fixture->chat_template);
+    writer_finish(&writer, out);
+    writer_release(&writer);
+}
+
+/* As vocab_new. */
+static inline struct vocab *fixture_vocab(const struct fixture *fixture, struct err *err)
+{
+    AUTO_BUF struct buf file;
+    struct gguf *gguf = NULL;
+    struct vocab *vocab = NULL;
+
+    buf_init(&file, FIXTURE_MAX_BYTES);
+    fixture_write(fixture, &file);
+    gguf = gguf_open_memory(file.data, file.len, err);
+    if (gguf == NULL)
+        abort();
+    vocab = vocab_new(gguf, err);
+    gguf_free(gguf);
+    return vocab;
+}
+
+#endif
