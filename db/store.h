@@ -11,8 +11,9 @@
  * store_dispatch or store_close, never inside a put.
  *
  * When the disk is full or fails, rows stay queued, in order, and are tried again every second; the
- * queue is bounded, and a put that finds it full fails. A row that the schema itself refuses is a
- * fault of the program: it alone is dropped and reported as lost. Nothing goes in silence. */
+ * queue is bounded, and a put that finds it full (or the store closing) fails. A row that the
+ * schema itself refuses is a fault of the program: it alone is dropped and reported as lost.
+ * Nothing goes in silence. */
 #ifndef RBEE_DB_STORE_H
 #define RBEE_DB_STORE_H
 
@@ -35,9 +36,9 @@ struct store;
 
 /* What opening found; all zero when nothing happened. */
 struct store_report {
-    bool was_corrupt;       /* a new file was begun; say it loudly */
-    char corrupt_path[512]; /* where the old one is now */
-    uint32_t migrated_from; /* schema versions; equal when nothing was migrated */
+    bool was_corrupt;        /* a new file was begun; say it loudly */
+    char corrupt_path[4096]; /* where the old one is now */
+    uint32_t migrated_from;  /* schema versions; equal when nothing was migrated */
     uint32_t migrated_to;
     int64_t interrupted_count; /* requests that had no end and got the outcome "interrupted" */
 };
@@ -69,7 +70,7 @@ int store_start(struct store *store, const struct store_listener *listener, stru
 int store_fd(const struct store *store);
 void store_dispatch(struct store *store);
 /* Rows posted and not yet on disk. */
-size_t store_queued_count(const struct store *store);
+size_t store_queued_count(struct store *store);
 /* Writes what is queued, tells who waits, ends the writer, frees. Rows that the disk refuses even
  * now are reported as lost. Accepts NULL and a store that was never started. */
 void store_close(struct store *store);

@@ -1,0 +1,76 @@
+/* Owns the way of values between rows and SQLite's statements. Must not know any table. */
+#include "db/store_private.h"
+
+#include "common/mem.h"
+
+#include <assert.h>
+#include <string.h>
+
+int store_next_row(sqlite3_stmt *stmt, struct err *err)
+{
+    int rc = sqlite3_step(stmt);
+
+    if (rc == SQLITE_ROW)
+        return 1;
+    if (rc == SQLITE_DONE)
+        return 0;
+    return store_file_fail(sqlite3_db_handle(stmt), err, "read the database");
+}
+
+const char *store_column_text(sqlite3_stmt *stmt, int column, struct store_texts *texts)
+{
+    const char *text = (const char *)sqlite3_column_text(stmt, column);
+
+    texts->texts = xreallocarray(texts->texts, texts->count + 1, sizeof(*texts->texts));
+    texts->texts[texts->count] = xstrdup(text != NULL ? text : "");
+    return texts->texts[texts->count++];
+}
+
+void store_texts_release(struct store_texts *texts)
+{
+    for (size_t i = 0; i < texts->count; i++)
+        free(texts->texts[i]);
+    free(texts->texts);
+    *texts = (struct store_texts){.texts = NULL, .count = 0};
+}
+
+struct store_write *store_write_new(const char *sql)
+{
+    struct store_write *write = xcalloc(1, sizeof(*write));
+
+    write->sql = sql;
+    write->size_bytes = sizeof(*write);
+    return write;
+}
+
+static struct store_value *store_write_next(struct store_write *write, enum store_value_type type)
+{
+    struct store_value *value = NULL;
+
+    assert(write->value_count < STORE_VALUE_MAX_COUNT);
+    value = &write->values[write->value_count++];
+    value->type = type;
+    return value;
+}
+
+void store_write_integer(struct store_write *write, int64_t number)
+{
+    store_write_next(write, STORE_INTEGER)->integer = number;
+}
+
+void store_write_text(struct store_write *write, const char *text)
+{
+    struct store_value *value = store_write_next(write, STORE_TEXT);
+
+    value->text = xstrdup(text != NULL ? text : "");
+    write->size_bytes += strlen(value->text) + 1;
+}
+
+void store_write_free(struct store_write *write)
+{
+    if (write == NULL)
+        return;
+    for (size_t i = 0; i < write->value_count; i++)
+        free(write->values[i].text);
+    free(write);
+}

@@ -1,0 +1,197 @@
+/* Owns the store as its users see it: its life, posting into the queue, telling on the loop's
+ * thread. Must not know SQL (rows.c, the tables) nor how groups are written (writer.c). */
+#include "db/store.h"
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "db/store_private.h"
+#include "db/writer.h"
+
+#include <assert.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+struct store {
+    sqlite3 *db; /* the writer's while is_started */
+    struct store_queue queue;
+    struct store_writer writer;
+    struct store_listener listener;
+    bool is_started;
+    int64_t next_event_seq;
+};
+
+static int store_prepare_rows(struct store *store, struct store_report *report, struct err *err)
+{
+    int64_t last_seq = 0;
+
+    if (events_read_last_seq(store->db, &last_seq, err) < 0 ||
+        requests_end_interrupted(store->db, clock_wall_ms(), &report->interrupted_count, err) < 0)
+        return -1;
+    store->next_event_seq = last_seq + 1;
+    return 0;
+}
+
+struct store *store_open(const char *path, struct store_report *out_report, struct err *err)
+{
+    struct store *store = xcalloc(1, sizeof(*store));
+    int event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int rc = 0;
+
+    store_queue_init(&store->queue, event_fd);
+    if (event_fd < 0)
+        rc = err_set(err, ERR_IO, "eventfd: %m");
+    if (rc == 0 && (store->db = store_file_open(path, out_report, err)) == NULL)
+        rc = -1;
+    if (rc == 0)
+        rc = store_prepare_rows(store, out_report, err);
+    if (rc < 0) {
+        store_close(store);
+        return NULL;
+    }
+    return store;
+}
+
+int store_start(struct store *store, const struct store_listener *listener, struct err *err)
+{
+    assert(!store->is_started);
+    store->listener = *listener;
+    store->writer.db = store->db;
+    store->writer.queue = &store->queue;
+    if (store_writer_start(&store->writer, err) < 0)
+        return -1;
+    store->is_started = true;
+    return 0;
+}
+
+sqlite3_stmt *store_select(struct store *store, const char *sql, int64_t limit, struct err *err)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+
+    assert(!store->is_started);
+    if (sqlite3_prepare_v2(store->db, sql, -1, &stmt, NULL) != SQLITE_OK ||
+        sqlite3_bind_int64(stmt, 1, limit) != SQLITE_OK) {
+        (void)store_file_fail(store->db, err, "read the database");
+        return NULL;
+    }
+    return take_ptr(stmt);
+}
+
+int64_t *store_next_event_seq(struct store *store)
+{
+    return &store->next_event_seq;
+}
+
+/* Under the lock. Whether the writer is asleep, or lingers and need no longer. */
+static bool store_queue_add(struct store_queue *queue, struct store_write *write)
+{
+    bool was_empty = queue->waiting_count == 0;
+    bool is_awaited = write->done.on_done != NULL;
+
+    if (was_empty)
+        queue->first_posted_us = clock_monotonic_us();
+    *queue->last_next = write;
+    queue->last_next = &write->next;
+    queue->waiting_count++;
+    queue->row_count++;
+    queue->size_bytes += write->size_bytes;
+    queue->awaited_count += is_awaited ? 1 : 0;
+    return was_empty || is_awaited || queue->waiting_count == STORE_GROUP_MAX_ROWS;
+}
+
+int store_post(struct store *store, struct store_write *write, struct store_done done,
+               struct err *err)
+{
+    struct store_queue *queue = &store->queue;
+    bool is_full = false;
+
+    assert(store->is_started);
+    if (write->size_bytes > STORE_ROW_MAX_BYTES) {
+        (void)err_set(err, ERR_INTERNAL, "a row of %zu bytes, the limit is %d", write->size_bytes,
+                      STORE_ROW_MAX_BYTES);
+        store_write_free(write);
+        return -1;
+    }
+    write->done = done;
+    (void)pthread_mutex_lock(&queue->lock); /* fails only when it is misused */
+    is_full = queue->is_closing || queue->row_count >= STORE_QUEUE_MAX_ROWS ||
+              queue->size_bytes + write->size_bytes > STORE_QUEUE_MAX_BYTES;
+    if (!is_full && store_queue_add(queue, write))
+        (void)pthread_cond_signal(&queue->wake); /* as above */
+    (void)pthread_mutex_unlock(&queue->lock);    /* as above */
+    if (is_full) {
+        store_write_free(write);
+        return err_set(err, ERR_BUSY, "the database's queue is full or closed");
+    }
+    return 0;
+}
+
+int store_fd(const struct store *store)
+{
+    return store->queue.event_fd;
+}
+
+static void store_tell_notice(struct store *store, const struct store_notice *notice)
+{
+    if (notice->done.on_done != NULL)
+        notice->done.on_done(notice->done.owner, &notice->result);
+    if (notice->is_lost && store->listener.on_lost != NULL)
+        store->listener.on_lost(store->listener.owner, &notice->result);
+}
+
+void store_dispatch(struct store *store)
+{
+    struct store_queue *queue = &store->queue;
+    struct store_notice *notices = NULL;
+    struct err health = ERR_INIT;
+    bool is_health_new = false;
+    uint64_t count = 0;
+
+    (void)!read(queue->event_fd, &count, sizeof(count)); /* nothing to tell is no fault */
+    (void)pthread_mutex_lock(&queue->lock);              /* fails only when it is misused */
+    notices = take_ptr(queue->notices);
+    queue->last_notice = &queue->notices;
+    is_health_new = queue->is_health_new;
+    queue->is_health_new = false;
+    health = queue->health;
+    (void)pthread_mutex_unlock(&queue->lock); /* as above */
+    if (is_health_new && store->listener.on_health != NULL)
+        store->listener.on_health(store->listener.owner, &health);
+    while (notices != NULL) {
+        AUTO_FREE struct store_notice *notice = notices;
+
+        notices = notice->next;
+        store_tell_notice(store, notice);
+    }
+}
+
+size_t store_queued_count(struct store *store)
+{
+    struct store_queue *queue = &store->queue;
+    size_t count = 0;
+
+    (void)pthread_mutex_lock(&queue->lock); /* fails only when it is misused */
+    count = queue->row_count;
+    (void)pthread_mutex_unlock(&queue->lock); /* as above */
+    return count;
+}
+
+void store_close(struct store *store)
+{
+    struct store_queue *queue = NULL;
+
+    if (store == NULL)
+        return;
+    queue = &store->queue;
+    if (store->is_started) {
+        (void)pthread_mutex_lock(&queue->lock); /* fails only when it is misused */
+        queue->is_closing = true;
+        (void)pthread_cond_signal(&queue->wake);  /* as above */
+        (void)pthread_mutex_unlock(&queue->lock); /* as above */
+        store_writer_join(&store->writer);
+        store_dispatch(store);
+    }
+    (void)sqlite3_close(store->db); /* every statement is finalized: nothing is left to refuse it */
+    store_queue_release(queue);
+    attr_close(&queue->event_fd);
+    free(store);
+}

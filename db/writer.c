@@ -1,0 +1,411 @@
+/* Owns the writer thread: groups of rows, one transaction each, what happens when the disk refuses,
+ * and checkpoints. Must not know any table, and never calls back: it leaves notices. */
+#include "db/writer.h"
+
+#include "common/clock.h"
+#include "common/mem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    WRITER_STATEMENT_MAX_COUNT = 32, /* the tables have fewer than ten */
+    WRITER_CHECKPOINT_IDLE_MS = 1000,
+    /* Pages of 4 KiB. A checkpoint costs two fsyncs: it waits for this many, or for quiet. */
+    WRITER_CHECKPOINT_FRAMES = 1000,
+    /* The log may not grow without end while rows never stop coming. */
+    WRITER_CHECKPOINT_FORCED_FRAMES = 16 * 1024,
+    US_PER_MS = 1000,
+    US_PER_S = 1000000,
+    NS_PER_US = 1000,
+};
+
+/* The thread's own. */
+struct writer {
+    sqlite3 *db;
+    struct store_queue *queue;
+    struct store_write *group; /* rows taken and not yet written, in order */
+    size_t group_count;
+    int wal_frames; /* in the log when the last commit was, 0 after a checkpoint */
+    struct {
+        const char *sql; /* known by its address */
+        sqlite3_stmt *stmt;
+    } statements[WRITER_STATEMENT_MAX_COUNT];
+    size_t statement_count;
+};
+
+/* ---- the queue ---- */
+
+void store_queue_init(struct store_queue *queue, int event_fd)
+{
+    pthread_condattr_t attributes;
+
+    *queue = (struct store_queue){.event_fd = event_fd};
+    queue->last_next = &queue->first;
+    queue->last_notice = &queue->notices;
+    /* None of these fails with these arguments on Linux. */
+    (void)pthread_mutex_init(&queue->lock, NULL);
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&queue->wake, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+}
+
+void store_queue_release(struct store_queue *queue)
+{
+    assert(queue->first == NULL && queue->notices == NULL);
+    (void)pthread_cond_destroy(&queue->wake); /* nobody waits any more */
+    (void)pthread_mutex_destroy(&queue->lock);
+}
+
+static void queue_lock(struct store_queue *queue)
+{
+    int rc = pthread_mutex_lock(&queue->lock);
+
+    assert(rc == 0);
+}
+
+static void queue_unlock(struct store_queue *queue)
+{
+    int rc = pthread_mutex_unlock(&queue->lock);
+
+    assert(rc == 0);
+}
+
+/* Under the lock: sleeps until it is woken or UNTIL_US has come. Returns false when it has. */
+static bool queue_wait_until(struct store_queue *queue, uint64_t until_us)
+{
+    struct timespec until = {.tv_sec = (time_t)(until_us / US_PER_S),
+                             .tv_nsec = (long)(until_us % US_PER_S * NS_PER_US)};
+
+    return pthread_cond_timedwait(&queue->wake, &queue->lock, &until) != ETIMEDOUT;
+}
+
+/* Under the lock: wakes the loop, too. */
+static void queue_add_notice(struct store_queue *queue, struct store_done done, bool is_lost,
+                             const struct err *result)
+{
+    struct store_notice *notice = xmalloc(sizeof(*notice));
+
+    *notice = (struct store_notice){.done = done, .is_lost = is_lost, .result = *result};
+    *queue->last_notice = notice;
+    queue->last_notice = &notice->next;
+}
+
+static void queue_wake_loop(const struct store_queue *queue)
+{
+    static const uint64_t ONE = 1;
+
+    (void)!write(queue->event_fd, &ONE, sizeof(ONE)); /* full means that it is readable */
+}
+
+/* ---- waiting for a group ---- */
+
+static void writer_checkpoint(struct writer *writer)
+{
+    /* What it cannot move now it moves after the next commit, where a failing disk shows, too. */
+    (void)sqlite3_wal_checkpoint_v2(writer->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    writer->wal_frames = 0;
+}
+
+/* Under the lock: takes up to a group's worth of rows off the queue. */
+static void writer_take_group(struct writer *writer)
+{
+    struct store_queue *queue = writer->queue;
+    struct store_write **end = &queue->first;
+
+    while (*end != NULL && writer->group_count < STORE_GROUP_MAX_ROWS) {
+        queue->awaited_count -= (*end)->done.on_done != NULL ? 1 : 0;
+        writer->group_count++;
+        end = &(*end)->next;
+    }
+    writer->group = queue->first;
+    queue->first = *end;
+    *end = NULL;
+    queue->waiting_count -= writer->group_count;
+    if (queue->first == NULL)
+        queue->last_next = &queue->first;
+}
+
+/* Under the lock: until there are rows, or the end. In a lull the log is moved into the file. */
+static void writer_sleep(struct writer *writer)
+{
+    struct store_queue *queue = writer->queue;
+
+    while (queue->first == NULL && !queue->is_closing) {
+        uint64_t quiet_us = clock_monotonic_us() + WRITER_CHECKPOINT_IDLE_MS * US_PER_MS;
+
+        if (writer->wal_frames == 0) {
+            (void)pthread_cond_wait(&queue->wake, &queue->lock); /* fails only when misused */
+        } else if (writer->wal_frames >= WRITER_CHECKPOINT_FRAMES ||
+                   !queue_wait_until(queue, quiet_us)) {
+            queue_unlock(queue);
+            writer_checkpoint(writer);
+            queue_lock(queue);
+        }
+    }
+}
+
+/* Waits for rows, and then for their company, unless somebody waits for one. False: closing, and
+ * nothing is left. */
+static bool writer_next_group(struct writer *writer)
+{
+    struct store_queue *queue = writer->queue;
+
+    queue_lock(queue);
+    writer_sleep(writer);
+    while (queue->awaited_count == 0 && !queue->is_closing &&
+           queue->waiting_count < STORE_GROUP_MAX_ROWS &&
+           queue_wait_until(queue, queue->first_posted_us + STORE_LINGER_MS * US_PER_MS))
+        ;
+    writer_take_group(writer);
+    queue_unlock(queue);
+    return writer->group != NULL;
+}
+
+/* ---- writing one ---- */
+
+/* NULL when it cannot be prepared. */
+static sqlite3_stmt *writer_statement(struct writer *writer, const char *sql)
+{
+    size_t i = 0;
+    sqlite3_stmt *stmt = NULL;
+
+    while (i < writer->statement_count && writer->statements[i].sql != sql)
+        i++;
+    if (i < writer->statement_count)
+        return writer->statements[i].stmt;
+    assert(writer->statement_count < WRITER_STATEMENT_MAX_COUNT);
+    if (sqlite3_prepare_v3(writer->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL) !=
+        SQLITE_OK)
+        return NULL;
+    writer->statements[i].sql = sql;
+    writer->statements[i].stmt = stmt;
+    writer->statement_count++;
+    return stmt;
+}
+
+/* Returns SQLite's code, SQLITE_DONE when the row is in. */
+static int writer_write_row(struct writer *writer, const struct store_write *write)
+{
+    sqlite3_stmt *stmt = writer_statement(writer, write->sql);
+    int rc = SQLITE_OK;
+
+    if (stmt == NULL)
+        return sqlite3_errcode(writer->db);
+    for (size_t i = 0; i < write->value_count && rc == SQLITE_OK; i++) {
+        const struct store_value *value = &write->values[i];
+        int index = (int)i + 1;
+
+        if (value->type == STORE_TEXT)
+            rc = sqlite3_bind_text(stmt, index, value->text, -1, SQLITE_STATIC);
+        else
+            rc = sqlite3_bind_int64(stmt, index, value->integer);
+    }
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    (void)sqlite3_reset(stmt); /* says the same again */
+    return rc;
+}
+
+/* Whether CODE is the row's own fault: it would fail on any disk, at any time. */
+static bool writer_is_row_fault(int code)
+{
+    switch (code & 0xff) {
+    case SQLITE_ERROR:
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH:
+    case SQLITE_TOOBIG:
+    case SQLITE_RANGE:
+    case SQLITE_MISUSE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* One transaction for the group. On failure nothing of it is in the file, and *out_bad is the row
+ * whose fault it was, if it was one's. */
+static int writer_try_group(struct writer *writer, struct store_write **out_bad, struct err *err)
+{
+    *out_bad = NULL;
+    if (sqlite3_exec(writer->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+        return store_file_fail(writer->db, err, "begin");
+    for (struct store_write *write = writer->group; write != NULL; write = write->next) {
+        int code = writer_write_row(writer, write);
+
+        if (code == SQLITE_DONE)
+            continue;
+        (void)store_file_fail(writer->db, err, "write a row");
+        *out_bad = writer_is_row_fault(code) ? write : NULL;
+        break;
+    }
+    if (!err_is_set(err) && sqlite3_exec(writer->db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
+        return 0;
+    if (!err_is_set(err))
+        (void)store_file_fail(writer->db, err, "commit");
+    if (sqlite3_get_autocommit(writer->db) == 0)
+        (void)sqlite3_exec(writer->db, "ROLLBACK", NULL, NULL, NULL); /* it may have done so */
+    return -1;
+}
+
+/* ---- what follows ---- */
+
+/* Under the lock: WRITE leaves the store, which says so to who waits for it. */
+static void writer_finish_row(struct writer *writer, struct store_write *write, bool is_lost,
+                              const struct err *result)
+{
+    struct store_queue *queue = writer->queue;
+
+    queue->row_count--;
+    queue->size_bytes -= write->size_bytes;
+    if (write->done.on_done != NULL || is_lost)
+        queue_add_notice(queue, write->done, is_lost, result);
+    store_write_free(write);
+}
+
+/* Under the lock. */
+static void writer_set_health(struct writer *writer, const struct err *health)
+{
+    struct store_queue *queue = writer->queue;
+
+    if (queue->health.kind == health->kind && strcmp(queue->health.message, health->message) == 0)
+        return;
+    queue->health = *health;
+    queue->is_health_new = true;
+}
+
+/* The whole group is done with: on disk, or lost. */
+static void writer_finish_group(struct writer *writer, bool is_lost, const struct err *result)
+{
+    queue_lock(writer->queue);
+    while (writer->group != NULL) {
+        struct store_write *write = writer->group;
+
+        writer->group = write->next;
+        writer_finish_row(writer, write, is_lost, result);
+    }
+    writer->group_count = 0;
+    if (!is_lost)
+        writer_set_health(writer, result);
+    queue_wake_loop(writer->queue);
+    queue_unlock(writer->queue);
+}
+
+static void writer_drop_row(struct writer *writer, struct store_write *bad, const struct err *why)
+{
+    struct store_write **link = &writer->group;
+
+    while (*link != bad)
+        link = &(*link)->next;
+    *link = bad->next;
+    writer->group_count--;
+    queue_lock(writer->queue);
+    writer_finish_row(writer, bad, true, why);
+    queue_wake_loop(writer->queue);
+    queue_unlock(writer->queue);
+}
+
+/* The disk refused. Who waits hears it now; the rows stay. */
+static void writer_tell_refusal(struct writer *writer, const struct err *why)
+{
+    queue_lock(writer->queue);
+    for (struct store_write *write = writer->group; write != NULL; write = write->next) {
+        if (write->done.on_done != NULL)
+            queue_add_notice(writer->queue, write->done, false, why);
+        write->done = STORE_NOBODY;
+    }
+    writer_set_health(writer, why);
+    queue_wake_loop(writer->queue);
+    queue_unlock(writer->queue);
+}
+
+/* Until the next try, or the end. Returns whether that has come. */
+static bool writer_pause(struct writer *writer)
+{
+    struct store_queue *queue = writer->queue;
+    uint64_t until_us = clock_monotonic_us() + STORE_RETRY_MS * US_PER_MS;
+    bool is_closing = false;
+
+    queue_lock(queue);
+    while (!queue->is_closing && queue_wait_until(queue, until_us))
+        ;
+    is_closing = queue->is_closing;
+    queue_unlock(queue);
+    return is_closing;
+}
+
+/* Writes the group, however long that takes. While closing, the disk gets one last chance. */
+static void writer_write_group(struct writer *writer)
+{
+    bool is_last_chance = false;
+
+    while (writer->group != NULL) {
+        struct err err = ERR_INIT;
+        struct store_write *bad = NULL;
+
+        if (writer_try_group(writer, &bad, &err) == 0) {
+            writer_finish_group(writer, false, &err);
+        } else if (bad != NULL) {
+            err.kind = ERR_INTERNAL;
+            writer_drop_row(writer, bad, &err);
+        } else if (is_last_chance) {
+            writer_finish_group(writer, true, &err);
+        } else {
+            writer_tell_refusal(writer, &err);
+            is_last_chance = writer_pause(writer);
+        }
+    }
+}
+
+static int writer_on_commit(void *owner, sqlite3 *db, const char *schema, int frames)
+{
+    struct writer *writer = owner;
+
+    writer->wal_frames = frames;
+    return SQLITE_OK;
+}
+
+static void *writer_main(void *owner)
+{
+    const struct store_writer *handle = owner;
+    struct writer writer = {.db = handle->db, .queue = handle->queue};
+
+    (void)sqlite3_wal_hook(writer.db, writer_on_commit, &writer); /* returns the owner before */
+    while (writer_next_group(&writer)) {
+        writer_write_group(&writer);
+        if (writer.wal_frames >= WRITER_CHECKPOINT_FORCED_FRAMES)
+            writer_checkpoint(&writer);
+    }
+    for (size_t i = 0; i < writer.statement_count; i++)
+        (void)sqlite3_finalize(writer.statements[i].stmt); /* repeats an old error */
+    (void)sqlite3_wal_hook(writer.db, NULL, NULL);         /* as above */
+    return NULL;
+}
+
+int store_writer_start(struct store_writer *writer, struct err *err)
+{
+    sigset_t all;
+    sigset_t before;
+    int rc = 0;
+
+    /* Signals are the loop's: a thread that is born with them blocked never takes one. */
+    (void)sigfillset(&all);                            /* cannot fail */
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* cannot fail with these arguments */
+    rc = pthread_create(&writer->thread, NULL, writer_main, writer);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* as above */
+    if (rc == 0)
+        return 0;
+    errno = rc;
+    return err_set(err, ERR_IO, "start the database's thread: %m");
+}
+
+void store_writer_join(struct store_writer *writer)
+{
+    int rc = pthread_join(writer->thread, NULL);
+
+    assert(rc == 0);
+}
