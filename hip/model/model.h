@@ -18,12 +18,14 @@ struct session;
 /* Maps and checks the file: architecture, parameters, every tensor's presence and shape. Reads no
  * weights. ERR_NO_FILE, ERR_IO, ERR_INVALID_MODEL ("architecture mamba is not supported"). */
 struct model *model_open(const char *path, struct err *err);
+/* The same on bytes of the caller (see gguf_open_memory). */
+struct model *model_open_memory(const void *data, size_t len, struct err *err);
 void model_free(struct model *model);
 const struct gguf *model_gguf(const struct model *model);
 uint32_t model_vocab_count(const struct model *model);    /* rows of the head */
 uint32_t model_context_tokens(const struct model *model); /* what it was trained on */
-/* One record for --describe: name, architecture, parameters, quantisation, size_bytes,
- * context_tokens, vocab, layers, template... A new reference. */
+/* One record for --describe: name (as the file calls itself, or null), architecture, parameters,
+ * quantisation, size_bytes, context_tokens, template, layers, vocab_tokens. A new reference. */
 json_t *model_describe(const struct model *model);
 
 /* ---- running ---- */
@@ -35,28 +37,33 @@ struct session_options {
     void *owner;
 };
 
-/* Makes the weights ready on BACKEND (borrowed, outlives the session) and allocates KV and scratch.
- * ERR_NO_MEMORY with both numbers. */
+/* Makes the weights ready on BACKEND (borrowed, as MODEL is: both outlive the session) and
+ * allocates KV and scratch. ERR_NO_MEMORY with both numbers; ERR_INVALID_MODEL when the file has
+ * changed since it was opened. */
 struct session *session_new(const struct model *model, struct backend *backend,
                             const struct session_options *options, struct err *err);
 void session_free(struct session *session);
 uint64_t session_memory_bytes(const struct session *session);
 uint32_t session_context_tokens(const struct session *session);
 
-/* One step: COUNT rows, any mix of sequences. The frame runs one sequence (0). */
+enum { SESSION_BATCH_MAX_ROWS = 512, SESSION_SEQUENCE_MAX_COUNT = 16 };
+
+/* One step: COUNT rows (1 to SESSION_BATCH_MAX_ROWS), any mix of sequences. The frame runs one
+ * sequence (0). */
 struct batch_row {
-    uint32_t token;
-    uint32_t position; /* in its sequence, from 0; rows of a sequence come in order */
-    uint32_t sequence;
+    uint32_t token;    /* below vocab_count */
+    uint32_t position; /* the length of its sequence so far: none is left out or written again */
+    uint32_t sequence; /* below SESSION_SEQUENCE_MAX_COUNT */
     bool wants_logits;
 };
-enum { SESSION_BATCH_MAX_ROWS = 512 };
 /* Computes the rows, writes K and V at their positions and, for each row that wants them, logits to
  * LOGITS [rows that want them][vocab_count], in row order. Positions must lie below the session's
- * context (the caller checks). ERR_DEVICE or ERR_NO_MEMORY when the backend fails. */
+ * context (the caller checks). ERR_NO_MEMORY when the sequences together need more KV blocks than
+ * the session has, ERR_DEVICE or ERR_NO_MEMORY when the backend fails: the sequences are then as
+ * they were before the step. */
 int session_step(struct session *session, const struct batch_row *rows, uint32_t count,
                  float *logits, struct err *err);
-/* Forgets positions from FROM on, of SEQUENCE. */
+/* Forgets positions from FROM on, of SEQUENCE: its length becomes FROM, if it was longer. */
 void session_truncate(struct session *session, uint32_t sequence, uint32_t from);
 
 #endif

@@ -184,7 +184,7 @@ static void quant_decode_q4_1(const void *blocks, float *out, size_t count)
     }
 }
 
-static const struct quant_info QUANTS[] = {
+static const struct quant_info QUANTS[QUANT_TYPE_MAX + 1] = {
 #define QUANT(id, type_name, elements, bytes, reader)                                              \
     [id] = {.name = #type_name, .block_elements = elements, .block_bytes = bytes, .decode = reader},
 #include "hip/model/quant_types.def"

@@ -12,6 +12,7 @@ enum quant_type {
 #define QUANT(id, name, elements, bytes, reader) QUANT_##name = id,
 #include "hip/model/quant_types.def"
 #undef QUANT
+    QUANT_TYPE_MAX = QUANT_Q2_0,
 };
 
 struct quant_info {
