@@ -1,0 +1,409 @@
+/* The CPU backend's inner loops for AVX2, FMA and F16C. Entered only after cpu.c has asked the
+ * processor. Weights become floats in registers, so every type has the same loops and the result is
+ * that of plain floats: activations rounded to 8 bits would be faster to multiply, and were
+ * measured to cost a KL divergence of 3e-3 on the demo model (tests/golden/README.md). */
+#if defined(__x86_64__)
+
+#include "hip/backend/cpu_kernels.h"
+
+#include "hip/backend/backend.h"
+#include "hip/model/quant.h"
+
+#include <assert.h>
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+    LANES = 8,
+    BLOCK = 32,                  /* elements that load_block() makes at a time */
+    VECTORS = BLOCK / LANES,     /* registers they fill */
+    PREFETCH_AHEAD_BYTES = 1024, /* measured: hip/SPEED.md */
+    TILE_COLUMNS = 3, /* weights x CPU_TILE_ROWS accumulators + operands fit 16 registers */
+};
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* Bytes of BLOCK elements. */
+INLINE uint32_t block_bytes(uint32_t type)
+{
+    switch (type) {
+    case QUANT_F32:
+        return 128;
+    case QUANT_F16:
+    case QUANT_BF16:
+        return 64;
+    case QUANT_Q8_0:
+        return 34;
+    case QUANT_Q4_1:
+        return 20;
+    default:
+        return 18; /* Q4_0 */
+    }
+}
+
+INLINE float half_at(const uint8_t *bytes)
+{
+    uint16_t half;
+
+    memcpy(&half, bytes, sizeof(half));
+    return _cvtsh_ss(half);
+}
+
+/* Eight bytes, signed or not, to floats. */
+INLINE __m256 floats_of_i8(const uint8_t *bytes)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)bytes)));
+}
+
+INLINE __m256 floats_of_u8(__m128i bytes)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
+}
+
+/* 16 bytes of nibbles: scale * q + offset, low nibbles first. */
+INLINE void load_nibbles(const uint8_t *bytes, float scale, float offset, __m256 out[VECTORS])
+{
+    const __m128i mask = _mm_set1_epi8(0xf);
+    const __m256 scales = _mm256_set1_ps(scale);
+    const __m256 offsets = _mm256_set1_ps(offset);
+    __m128i packed = _mm_loadu_si128((const __m128i *)bytes);
+    __m128i low = _mm_and_si128(packed, mask);
+    __m128i high = _mm_and_si128(_mm_srli_epi16(packed, 4), mask);
+
+    out[0] = _mm256_fmadd_ps(floats_of_u8(low), scales, offsets);
+    out[1] = _mm256_fmadd_ps(floats_of_u8(_mm_srli_si128(low, LANES)), scales, offsets);
+    out[2] = _mm256_fmadd_ps(floats_of_u8(high), scales, offsets);
+    out[3] = _mm256_fmadd_ps(floats_of_u8(_mm_srli_si128(high, LANES)), scales, offsets);
+}
+
+/* BLOCK elements at BYTES to floats. TYPE is a constant wherever this is used. */
+INLINE void load_block(uint32_t type, const uint8_t *bytes, __m256 out[VECTORS])
+{
+    switch (type) {
+    case QUANT_F32:
+        for (int i = 0; i < VECTORS; i++)
+            out[i] = _mm256_loadu_ps((const float *)(const void *)(bytes + 32 * i));
+        break;
+    case QUANT_F16:
+        for (int i = 0; i < VECTORS; i++)
+            out[i] = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(bytes + 16 * i)));
+        break;
+    case QUANT_BF16:
+        for (int i = 0; i < VECTORS; i++) {
+            __m128i halves = _mm_loadu_si128((const __m128i *)(bytes + 16 * i));
+
+            out[i] = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+        }
+        break;
+    case QUANT_Q8_0: {
+        const __m256 scale = _mm256_set1_ps(half_at(bytes));
+
+        for (int i = 0; i < VECTORS; i++)
+            out[i] = _mm256_mul_ps(floats_of_i8(bytes + 2 + LANES * i), scale);
+        break;
+    }
+    case QUANT_Q4_1:
+        load_nibbles(bytes + 4, half_at(bytes), half_at(bytes + 2), out);
+        break;
+    default: { /* Q4_0 */
+        float scale = half_at(bytes);
+
+        load_nibbles(bytes + 2, scale, -8.0f * scale, out);
+        break;
+    }
+    }
+}
+
+INLINE float sum_of(__m256 v)
+{
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+INLINE void decode_blocks(uint32_t type, const uint8_t *row, float *out, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i += BLOCK, row += block_bytes(type)) {
+        __m256 block[VECTORS];
+
+        load_block(type, row, block);
+        for (int j = 0; j < VECTORS; j++)
+            _mm256_storeu_ps(out + i + LANES * j, block[j]);
+    }
+}
+
+/* ROWS is a constant, 1 or CPU_TILE_ROWS. */
+INLINE void dot_blocks(uint32_t type, const uint8_t *row, const float *x, uint32_t rows,
+                       uint32_t count, float *out)
+{
+    __m256 sums[CPU_TILE_ROWS][2];
+
+    for (uint32_t r = 0; r < rows; r++)
+        sums[r][0] = sums[r][1] = _mm256_setzero_ps();
+    for (uint32_t i = 0; i < count; i += BLOCK, row += block_bytes(type)) {
+        __m256 block[VECTORS];
+
+        _mm_prefetch((const char *)row + PREFETCH_AHEAD_BYTES, _MM_HINT_T0);
+        load_block(type, row, block);
+        for (uint32_t r = 0; r < rows; r++) {
+            for (int j = 0; j < VECTORS; j++) {
+                __m256 values = _mm256_loadu_ps(x + (uint64_t)r * count + i + LANES * j);
+
+                sums[r][j % 2] = _mm256_fmadd_ps(block[j], values, sums[r][j % 2]);
+            }
+        }
+    }
+    for (uint32_t r = 0; r < rows; r++)
+        out[r] = sum_of(_mm256_add_ps(sums[r][0], sums[r][1]));
+}
+
+/* The same loops once for each type, so that load_block() is chosen outside of them. */
+#define FOR_EACH_TYPE(X) X(F32) X(F16) X(BF16) X(Q8_0) X(Q4_0) X(Q4_1)
+
+static void avx2_decode(uint32_t type, const void *row, float *out, uint32_t count)
+{
+    if (count % BLOCK != 0) {
+        CPU_KERNELS_PLAIN.decode(type, row, out, count);
+        return;
+    }
+    switch (type) {
+#define X(name)                                                                                    \
+    case QUANT_##name:                                                                             \
+        decode_blocks(QUANT_##name, row, out, count);                                              \
+        break;
+        FOR_EACH_TYPE(X)
+#undef X
+    default:
+        CPU_KERNELS_PLAIN.decode(type, row, out, count);
+    }
+}
+
+static void avx2_dot(uint32_t type, const void *row, const float *x, uint32_t rows, uint32_t count,
+                     float *out)
+{
+    if (count % BLOCK != 0) {
+        CPU_KERNELS_PLAIN.dot(type, row, x, rows, count, out);
+        return;
+    }
+    switch (type) {
+#define X(name)                                                                                    \
+    case QUANT_##name:                                                                             \
+        if (rows == CPU_TILE_ROWS) {                                                               \
+            dot_blocks(QUANT_##name, row, x, CPU_TILE_ROWS, count, out);                           \
+            break;                                                                                 \
+        }                                                                                          \
+        for (uint32_t r = 0; r < rows; r++)                                                        \
+            dot_blocks(QUANT_##name, row, x + (uint64_t)r * count, 1, count, out + r);             \
+        break;
+        FOR_EACH_TYPE(X)
+#undef X
+    default:
+        CPU_KERNELS_PLAIN.dot(type, row, x, rows, count, out);
+    }
+}
+
+/* COLUMNS weights by ROWS activations, all sums in registers; both are constants. */
+INLINE void tile_block(const float *panel, uint32_t columns, const float *x, uint32_t rows,
+                       uint32_t count, uint32_t out_stride, float *out)
+{
+    __m256 sums[CPU_TILE_ROWS][TILE_COLUMNS];
+
+    for (uint32_t r = 0; r < rows; r++) {
+        for (uint32_t w = 0; w < columns; w++)
+            sums[r][w] = _mm256_setzero_ps();
+    }
+    for (uint32_t i = 0; i < count; i += LANES) {
+        __m256 weights[TILE_COLUMNS];
+
+        for (uint32_t w = 0; w < columns; w++)
+            weights[w] = _mm256_loadu_ps(panel + (uint64_t)w * count + i);
+        for (uint32_t r = 0; r < rows; r++) {
+            __m256 values = _mm256_loadu_ps(x + (uint64_t)r * count + i);
+
+            for (uint32_t w = 0; w < columns; w++)
+                sums[r][w] = _mm256_fmadd_ps(weights[w], values, sums[r][w]);
+        }
+    }
+    for (uint32_t r = 0; r < rows; r++) {
+        for (uint32_t w = 0; w < columns; w++)
+            out[r * out_stride + w] = sum_of(sums[r][w]);
+    }
+}
+
+static void avx2_tile(const float *panel, uint32_t panel_rows, const float *x, uint32_t rows,
+                      uint32_t count, float *out)
+{
+    uint32_t w = 0;
+
+    if (count % LANES != 0) {
+        CPU_KERNELS_PLAIN.tile(panel, panel_rows, x, rows, count, out);
+        return;
+    }
+    for (; rows == CPU_TILE_ROWS && w + TILE_COLUMNS <= panel_rows; w += TILE_COLUMNS)
+        tile_block(panel + (uint64_t)w * count, TILE_COLUMNS, x, CPU_TILE_ROWS, count, panel_rows,
+                   out + w);
+    for (; w < panel_rows; w++) {
+        for (uint32_t r = 0; r < rows; r++)
+            tile_block(panel + (uint64_t)w * count, 1, x + (uint64_t)r * count, 1, count,
+                       panel_rows, out + r * panel_rows + w);
+    }
+}
+
+static void avx2_norm(const float *x, const float *scale, float epsilon, uint32_t count, float *out)
+{
+    __m256 sums = _mm256_setzero_ps();
+    __m256 factor;
+
+    if (count % LANES != 0) {
+        CPU_KERNELS_PLAIN.norm(x, scale, epsilon, count, out);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i += LANES) {
+        __m256 values = _mm256_loadu_ps(x + i);
+
+        sums = _mm256_fmadd_ps(values, values, sums);
+    }
+    factor = _mm256_set1_ps(1.0f / sqrtf(sum_of(sums) / (float)count + epsilon));
+    for (uint32_t i = 0; i < count; i += LANES) {
+        __m256 scaled = _mm256_mul_ps(_mm256_loadu_ps(x + i), factor);
+
+        _mm256_storeu_ps(out + i, _mm256_mul_ps(scaled, _mm256_loadu_ps(scale + i)));
+    }
+}
+
+/* e^x within 2 units in the last place: 2^n times the Taylor series of the rest, which is at most
+ * ln(2) / 2 and so done after seven terms. Below -87 it is 1e-38 rather than less; NaN stays NaN
+ * (max and min give their second operand then). */
+INLINE __m256 exponential(__m256 x)
+{
+    const __m256 lowest = _mm256_set1_ps(-87.3f);
+    const __m256 highest = _mm256_set1_ps(88.3f);
+    /* ln(2) in two parts, so that n * ln(2) is exact to more digits than a float has. */
+    const __m256 ln2_high = _mm256_set1_ps(0.693145751953125f);
+    const __m256 ln2_low = _mm256_set1_ps(1.42860682030941723212e-6f);
+    const float taylor[] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
+    __m256 sum = _mm256_set1_ps(1.0f / 5040);
+    __m256 n;
+    __m256i power;
+
+    x = _mm256_min_ps(highest, _mm256_max_ps(lowest, x));
+    n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps((float)M_LOG2E)),
+                        _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    x = _mm256_fnmadd_ps(n, ln2_low, _mm256_fnmadd_ps(n, ln2_high, x));
+    for (unsigned i = 0; i < sizeof(taylor) / sizeof(taylor[0]); i++)
+        sum = _mm256_fmadd_ps(sum, x, _mm256_set1_ps(taylor[i]));
+    power = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23); /* into the exponent of a float */
+    power = _mm256_add_epi32(power, _mm256_castps_si256(_mm256_set1_ps(1.0f)));
+    return _mm256_mul_ps(sum, _mm256_castsi256_ps(power));
+}
+
+static void avx2_silu_mul(const float *gate, const float *up, float *out, uint32_t count)
+{
+    const __m256 one = _mm256_set1_ps(1.0f);
+    uint32_t i = 0;
+
+    for (; i + LANES <= count; i += LANES) {
+        __m256 x = _mm256_loadu_ps(gate + i);
+        __m256 e = exponential(_mm256_sub_ps(_mm256_setzero_ps(), x));
+        __m256 silu = _mm256_div_ps(x, _mm256_add_ps(one, e));
+
+        _mm256_storeu_ps(out + i, _mm256_mul_ps(silu, _mm256_loadu_ps(up + i)));
+    }
+    if (i < count)
+        CPU_KERNELS_PLAIN.silu_mul(gate + i, up + i, out + i, count - i);
+}
+
+static void avx2_to_half(const float *x, uint16_t *out, uint32_t count)
+{
+    uint32_t i = 0;
+
+    for (; i + LANES <= count; i += LANES)
+        _mm_storeu_si128((__m128i *)(out + i),
+                         _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
+    if (i < count)
+        CPU_KERNELS_PLAIN.to_half(x + i, out + i, count - i);
+}
+
+INLINE __m256 load_halves(const uint16_t *halves)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)halves));
+}
+
+/* Scores of POSITIONS keys; those after them, to the end of the block, are -INFINITY. */
+INLINE void score_keys(const struct cpu_attention *attention, const uint16_t *k, uint32_t positions,
+                       float scores[BACKEND_KV_BLOCK_TOKENS])
+{
+    uint32_t head_dim = attention->head_dim;
+
+    for (uint32_t i = 0; i < BACKEND_KV_BLOCK_TOKENS; i++)
+        scores[i] = -INFINITY;
+    for (uint32_t i = 0; i < positions; i++) {
+        __m256 sum = _mm256_setzero_ps();
+
+        for (uint32_t d = 0; d < head_dim; d += LANES)
+            sum = _mm256_fmadd_ps(_mm256_loadu_ps(attention->q + d),
+                                  load_halves(k + (uint64_t)i * head_dim + d), sum);
+        scores[i] = sum_of(sum) * attention->scale;
+    }
+}
+
+/* Scores to weights e^(score - max); returns their sum. */
+INLINE float weigh(float scores[BACKEND_KV_BLOCK_TOKENS], float max)
+{
+    __m256 sum = _mm256_setzero_ps();
+
+    for (uint32_t i = 0; i < BACKEND_KV_BLOCK_TOKENS; i += LANES) {
+        __m256 shifted = _mm256_sub_ps(_mm256_loadu_ps(scores + i), _mm256_set1_ps(max));
+        __m256 weights = exponential(shifted);
+
+        _mm256_storeu_ps(scores + i, weights);
+        sum = _mm256_add_ps(sum, weights);
+    }
+    return sum_of(sum);
+}
+
+static void avx2_attend(struct cpu_attention *attention, const uint16_t *k, const uint16_t *v,
+                        uint32_t positions)
+{
+    float scores[BACKEND_KV_BLOCK_TOKENS];
+    uint32_t head_dim = attention->head_dim;
+    float max = attention->max;
+    float shrink = 0.0f;
+
+    if (head_dim % LANES != 0) {
+        CPU_KERNELS_PLAIN.attend(attention, k, v, positions);
+        return;
+    }
+    assert(positions >= 1 && positions <= BACKEND_KV_BLOCK_TOKENS);
+    score_keys(attention, k, positions, scores);
+    for (uint32_t i = 0; i < positions; i++)
+        max = fmaxf(max, scores[i]);
+    shrink = expf(attention->max - max);
+    attention->max = max;
+    attention->sum = attention->sum * shrink + weigh(scores, max);
+    for (uint32_t d = 0; d < head_dim; d += LANES) {
+        __m256 out = _mm256_mul_ps(_mm256_loadu_ps(attention->out + d), _mm256_set1_ps(shrink));
+
+        for (uint32_t i = 0; i < positions; i++)
+            out = _mm256_fmadd_ps(load_halves(v + (uint64_t)i * head_dim + d),
+                                  _mm256_set1_ps(scores[i]), out);
+        _mm256_storeu_ps(attention->out + d, out);
+    }
+}
+
+const struct cpu_kernels CPU_KERNELS_AVX2 = {
+    .decode = avx2_decode,
+    .dot = avx2_dot,
+    .tile = avx2_tile,
+    .norm = avx2_norm,
+    .silu_mul = avx2_silu_mul,
+    .to_half = avx2_to_half,
+    .attend = avx2_attend,
+};
+
+#else
+/* Not for this processor: cpu.c uses the plain loops. */
+typedef int cpu_avx2_is_for_x86_64;
+#endif

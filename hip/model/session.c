@@ -1,0 +1,243 @@
+/* Owns the making and freeing of a session: weights made ready, KV and scratch allocated within
+ * what the device has. What runs on it is forward.c. */
+#include "hip/model/session.h"
+
+#include "common/attr.h"
+#include "common/mem.h"
+#include "hip/model/quant.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+static_assert((int)KV_BLOCK_TOKENS == (int)BACKEND_KV_BLOCK_TOKENS, "one block size");
+
+struct loading {
+    const struct session_options *options;
+    uint64_t done_bytes;
+    uint64_t total_bytes;
+};
+
+static void report(struct loading *loading, uint64_t bytes)
+{
+    loading->done_bytes += bytes;
+    if (loading->options->on_progress != NULL)
+        loading->options->on_progress(loading->options->owner, loading->done_bytes,
+                                      loading->total_bytes);
+}
+
+static int load_weight(struct session *session, const struct gguf_tensor *tensor,
+                       struct backend_weight **out, struct loading *loading, struct err *err)
+{
+    struct backend_matrix matrix;
+
+    if (tensor == NULL)
+        return 0; /* an optional one that this model does without */
+    matrix = (struct backend_matrix){
+        .type = tensor->type,
+        .columns = (uint32_t)tensor->dims[0],
+        .rows = (uint32_t)tensor->dims[1],
+        .data = tensor->data,
+    };
+    *out = session->backend->ops->weight_new(session->backend, &matrix, err);
+    if (*out == NULL)
+        return err_wrap(err, "load %.*s", (int)tensor->name.len, tensor->name.data);
+    session->memory_bytes += tensor->size_bytes;
+    report(loading, tensor->size_bytes);
+    return 0;
+}
+
+static int load_weights(struct session *session, const struct session_options *options,
+                        struct err *err)
+{
+    const struct model *model = session->model;
+    struct loading loading = {.options = options};
+
+    if (gguf_check_same(model->gguf, err) != 0)
+        return -1;
+    for (size_t i = 0; i < gguf_tensor_count(model->gguf); i++)
+        loading.total_bytes += gguf_tensor_at(model->gguf, i)->size_bytes;
+    for (size_t i = 0; i < MODEL_TENSOR_COUNT; i++) {
+        if (load_weight(session, model->by_role[i], &session->by_role[i], &loading, err) != 0)
+            return -1;
+    }
+    session->layers = xcalloc(model->params.layer_count, sizeof(*session->layers));
+    for (uint32_t layer = 0; layer < model->params.layer_count; layer++) {
+        for (size_t i = 0; i < LAYER_TENSOR_COUNT; i++) {
+            if (load_weight(session, model->layers[layer].by_role[i],
+                            &session->layers[layer].by_role[i], &loading, err) != 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+static uint32_t scratch_width(const struct model_params *params, enum scratch scratch)
+{
+    switch (scratch) {
+    case SCRATCH_X:
+    case SCRATCH_NORMED:
+        return params->embedding;
+    case SCRATCH_Q:
+    case SCRATCH_ATTENDED:
+        return params->head_count * params->head_dim;
+    case SCRATCH_K:
+    case SCRATCH_V:
+        return params->kv_head_count * params->head_dim;
+    case SCRATCH_FFN:
+        return params->feed_forward;
+    case SCRATCH_ROPE:
+        return params->rope_dims;
+    case SCRATCH_COUNT:
+        break;
+    }
+    abort(); /* no such scratch */
+}
+
+static uint64_t scratch_bytes(const struct model_params *params)
+{
+    uint64_t floats = 0;
+
+    for (int i = 0; i < SCRATCH_COUNT; i++)
+        floats += (uint64_t)scratch_width(params, (enum scratch)i) * SESSION_BATCH_MAX_ROWS;
+    return floats * sizeof(float);
+}
+
+/* Asked before anything is taken: an overcommitted allocation would succeed here and end the
+ * process later, in the middle of somebody's answer. */
+static int check_budget(const struct session *session, const struct backend_kv_shape *shape,
+                        struct err *err)
+{
+    struct backend *backend = session->backend;
+    uint64_t available = backend->ops->memory_available(backend);
+    uint64_t kv_bytes = backend->ops->kv_bytes(backend, shape);
+    uint64_t needed = 0;
+
+    if (__builtin_add_overflow(kv_bytes, scratch_bytes(&session->model->params), &needed) ||
+        needed > available)
+        return err_set(err, ERR_NO_MEMORY,
+                       "a context of %u tokens needs %" PRIu64 " MiB; %" PRIu64
+                       " MiB are available",
+                       session->context_tokens, needed >> 20, available >> 20);
+    return 0;
+}
+
+static int make_kv(struct session *session, struct err *err)
+{
+    const struct model_params *params = &session->model->params;
+    struct backend_kv_shape shape = {
+        .layer_count = params->layer_count,
+        .block_count = (session->context_tokens + KV_BLOCK_TOKENS - 1) / KV_BLOCK_TOKENS,
+        .kv_head_count = params->kv_head_count,
+        .head_dim = params->head_dim,
+    };
+
+    if (check_budget(session, &shape, err) != 0)
+        return -1;
+    session->kv = session->backend->ops->kv_new(session->backend, &shape, err);
+    if (session->kv == NULL)
+        return -1;
+    session->table = kv_table_new(shape.block_count, SESSION_SEQUENCE_MAX_COUNT);
+    session->memory_bytes += session->backend->ops->kv_bytes(session->backend, &shape);
+    return 0;
+}
+
+static int make_scratch(struct session *session, struct err *err)
+{
+    struct backend *backend = session->backend;
+
+    for (int i = 0; i < SCRATCH_COUNT; i++) {
+        uint32_t width = scratch_width(&session->model->params, (enum scratch)i);
+
+        session->scratch[i] = backend->ops->buffer_new(backend, SESSION_BATCH_MAX_ROWS, width, err);
+        if (session->scratch[i] == NULL)
+            return -1;
+    }
+    session->memory_bytes += scratch_bytes(&session->model->params);
+    return 0;
+}
+
+/* Pair i turns by base^(-2i / rope_dims) a position, slower by the linear factor and by the
+ * file's own factor of that pair (rope_freqs). */
+static int make_rope_frequencies(struct session *session, struct err *err)
+{
+    const struct model_params *params = &session->model->params;
+    const struct gguf_tensor *factors = session->model->by_role[MODEL_ROPE_FREQS];
+    struct backend *backend = session->backend;
+    uint32_t pairs = params->rope_dims / 2;
+    AUTO_FREE float *frequencies = xcalloc(pairs, sizeof(*frequencies));
+    AUTO_FREE float *divisors = xcalloc(pairs, sizeof(*divisors));
+
+    if (factors != NULL)
+        quant_decode(factors->type, factors->data, divisors, pairs);
+    for (uint32_t i = 0; i < pairs; i++) {
+        double turn = pow(params->rope_base, -2.0 * i / params->rope_dims);
+
+        turn /= params->rope_factor * (factors != NULL ? (double)divisors[i] : 1.0);
+        frequencies[i] = (float)turn;
+    }
+    session->rope_frequencies = backend->ops->buffer_new(backend, 1, pairs, err);
+    if (session->rope_frequencies == NULL)
+        return -1;
+    return backend->ops->buffer_write(backend, session->rope_frequencies, frequencies, 1, err);
+}
+
+static void session_release(struct session **session)
+{
+    session_free(*session);
+}
+
+struct session *session_new(const struct model *model, struct backend *backend,
+                            const struct session_options *options, struct err *err)
+{
+    __attribute__((cleanup(session_release))) struct session *session =
+        xcalloc(1, sizeof(*session));
+
+    assert(options->context_tokens > 0);
+    session->model = model;
+    session->backend = backend;
+    session->context_tokens = options->context_tokens;
+    if (make_kv(session, err) != 0 || make_scratch(session, err) != 0 ||
+        make_rope_frequencies(session, err) != 0 || load_weights(session, options, err) != 0)
+        return NULL;
+    return take_ptr(session);
+}
+
+void session_free(struct session *session)
+{
+    const struct backend_ops *ops = NULL;
+
+    if (session == NULL)
+        return;
+    ops = session->backend->ops;
+    for (size_t i = 0; i < MODEL_TENSOR_COUNT; i++)
+        ops->weight_free(session->backend, session->by_role[i]);
+    for (uint32_t layer = 0; session->layers != NULL && layer < session->model->params.layer_count;
+         layer++) {
+        for (size_t i = 0; i < LAYER_TENSOR_COUNT; i++)
+            ops->weight_free(session->backend, session->layers[layer].by_role[i]);
+    }
+    for (size_t i = 0; i < SCRATCH_COUNT; i++)
+        ops->buffer_free(session->backend, session->scratch[i]);
+    ops->buffer_free(session->backend, session->rope_frequencies);
+    ops->kv_free(session->backend, session->kv);
+    kv_table_free(session->table);
+    free(session->layers);
+    free(session);
+}
+
+uint64_t session_memory_bytes(const struct session *session)
+{
+    return session->memory_bytes;
+}
+
+uint32_t session_context_tokens(const struct session *session)
+{
+    return session->context_tokens;
+}
+
+void session_truncate(struct session *session, uint32_t sequence, uint32_t from)
+{
+    kv_table_truncate(session->table, sequence, from);
+}
