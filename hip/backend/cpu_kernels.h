@@ -44,7 +44,7 @@ struct cpu_kernels {
 
 extern const struct cpu_kernels CPU_KERNELS_PLAIN;
 #if defined(__x86_64__)
-/* Needs AVX2, FMA and F16C: cpu_avx2_is_usable() asks. */
+/* Needs AVX2, FMA and F16C, which cpu.c asks the processor for. */
 extern const struct cpu_kernels CPU_KERNELS_AVX2;
 #endif
 
