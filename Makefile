@@ -127,7 +127,7 @@ $(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 $(TEST_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/tools/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(LINK_TEST)
-$(BENCHES): $(BUILD)/tests/%: $(BUILD)/obj/tests/bench/%.o $(ARCHIVES)
+$(BENCHES): $(BUILD)/tests/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/obj/tests/bench/common.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(LINK_TEST)
 $(FUZZ_REPLAYS): $(BUILD)/tests/replay_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(ARCHIVES)
@@ -164,6 +164,19 @@ test: ## Run every test, or the suites named: make test T="infer gguf"
 check: ## Everything a change must pass: format, house rules, analyzers, tests
 	@scripts/packages.sh $(APT_BUILD) $(APT_TEST) $(APT_CHECK)
 	@CHECK_FLAGS='$(CPPFLAGS)' tests/check.sh $(T)
+
+.PHONY: bench
+bench: ## Measure: start, chain, HTTP, engine, each beside its yardstick (T=NAME: one)
+	@scripts/packages.sh $(APT_BUILD)
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(BENCHES) $(BUILD)/tests/nothing
+	@tests/bench/run.sh $(BUILD) $(T)
+
+GOLDEN ?=
+.PHONY: oracle
+oracle: ## Compare the engine with llama.cpp; GOLDEN=1 writes tests/golden/ anew
+	@scripts/packages.sh $(APT_BUILD) $(APT_MODEL) $(if $(shell command -v npm),,npm)
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(BUILD)/tests/eval $(BUILD)/tests/gguf_to_f32
+	@tests/oracle/run.sh $(BUILD) $(if $(GOLDEN),--golden)
 
 # libFuzzer comes with clang: the newest one that can link it.
 FUZZ_SECONDS ?= 60
