@@ -1,0 +1,53 @@
+/* The supervisor's API: from a request head to the handler of its route, and from a handler's error
+ * to the reply. Who may call a route is a column of routes.def, enforced here and nowhere else. */
+#ifndef RBEE_SUPERVISOR_API_H
+#define RBEE_SUPERVISOR_API_H
+
+#include "common/err.h"
+#include "common/http/http.h"
+#include "common/http/route.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+struct supervisor;
+struct api_route;
+
+/* What an exchange hangs on while it is answered later: embedded in a struct of the one who will
+ * answer. Neither is called once the exchange has been answered and let go with api_release(). */
+struct api_held {
+    /* The client left, or the reply is complete. The exchange dies with this. */
+    void (*on_closed)(struct api_held *held);
+    /* A stream can take more. May be NULL. */
+    void (*on_drained)(struct api_held *held);
+};
+
+struct api_call {
+    struct supervisor *supervisor;
+    struct http_exchange *exchange;
+    const struct api_route *route;
+    char parameter[HTTP_ROUTE_PARAMETER_BYTES]; /* what stands at {...} of the route's path; "" */
+    struct api_held *held;
+};
+
+/* 0: replied, or held. -1 with err: that is the reply. */
+typedef int api_handler(struct api_call *call, struct err *err);
+
+#define ROUTE(method, path, handler, who, action, summary) api_handler handler;
+#include "supervisor/routes.def"
+#undef ROUTE
+
+extern const struct http_service SUPERVISOR_API;
+
+/* The exchange is answered later by whoever HELD is embedded in. */
+void api_hold(struct api_call *call, struct api_held *held);
+/* Whoever held it will have nothing more to do with EXCHANGE. */
+void api_release(struct http_exchange *exchange);
+
+/* The body as a JSON object; an empty body is an empty object. A new reference. */
+json_t *api_read_object(struct api_call *call, struct err *err);
+/* The value of KEY in the query, "" when there is none. ERR_INVALID when it is longer than SIZE. */
+int api_read_query(const struct api_call *call, const char *key, char *out, size_t size,
+                   struct err *err);
+
+#endif

@@ -1,0 +1,38 @@
+/* Routes of inference: in, and out again early. */
+#include "common/inference.h"
+
+#include "common/json.h"
+#include "supervisor/supervisor.h"
+
+/* What is wrong with the request itself is answered before it becomes one; from then on it answers
+ * for itself. */
+int api_inference(struct api_call *call, struct err *err)
+{
+    AUTO_JSON json_t *body = api_read_object(call, err);
+    AUTO_JSON json_t *unknown = json_array();
+    struct inference_request parsed;
+    struct request *request = NULL;
+    struct err refusal = ERR_INIT;
+
+    if (body == NULL || inference_parse(body, &parsed, unknown, err) != 0)
+        return -1;
+    if (call->supervisor->is_stopping)
+        return err_set(err, ERR_BUSY, "the supervisor is stopping");
+    request = request_new(call, body, &parsed);
+    if (resolve_request(request, parsed.model, &refusal) != 0)
+        request_fail(request, &refusal);
+    return 0;
+}
+
+int api_cancel(struct api_call *call, struct err *err)
+{
+    struct request *request = request_find(call->supervisor, call->parameter);
+    struct err cancelled = ERR_INIT;
+
+    if (request != NULL) {
+        err_fill(&cancelled, ERR_CANCELLED, "the request was cancelled");
+        request_fail(request, &cancelled);
+    }
+    http_reply(call->exchange, 204, NULL, NULL, 0);
+    return 0;
+}

@@ -1,0 +1,34 @@
+/* `rbee-worker --describe FILE` as a child beside the loop: only a worker parses model files. */
+#ifndef RBEE_SUPERVISOR_DESCRIBE_H
+#define RBEE_SUPERVISOR_DESCRIBE_H
+
+#include "common/err.h"
+
+#include <jansson.h>
+#include <sys/queue.h>
+
+struct supervisor;
+struct describe;
+
+TAILQ_HEAD(describe_list, describe);
+
+enum {
+    DESCRIBE_MAX_COUNT = 8,                /* at a time; one more is ERR_BUSY */
+    DESCRIBE_OUTPUT_MAX_BYTES = 256 << 10, /* of its record, and of its stderr */
+    DESCRIBE_TIME_MS = 30000, /* reading a header from a slow disk; then it is killed */
+};
+
+/* RECORD is borrowed; it is NULL and FAILURE set when the file could not be described:
+ * ERR_INVALID_MODEL with the worker's reason, ERR_TIMED_OUT, ERR_INTERNAL. */
+typedef void describe_callback(void *owner, const json_t *record, const struct err *failure);
+
+/* NULL with err when it cannot begin. Else ON_DONE is called exactly once, from the loop, unless
+ * it is cancelled. */
+struct describe *describe_begin(struct supervisor *supervisor, const char *path,
+                                describe_callback *on_done, void *owner, struct err *err);
+/* Kills the child; no callback. */
+void describe_cancel(struct describe *describe);
+/* Kills and reaps all, waiting for them; at the end of the supervisor. */
+void describe_cancel_all(struct supervisor *supervisor);
+
+#endif

@@ -1,0 +1,9 @@
+/* The environment of a worker: what it needs of ours, and nothing else. */
+#ifndef RBEE_SUPERVISOR_ENVIRONMENT_H
+#define RBEE_SUPERVISOR_ENVIRONMENT_H
+
+/* The entries of ENVP (our own) that go on to a worker, NULL-terminated and allocated in one piece;
+ * the entries themselves are borrowed. The caller frees the array. */
+const char **environment_for_worker(char *const *envp);
+
+#endif

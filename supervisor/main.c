@@ -1,0 +1,156 @@
+/* rbeed: options, configuration, and the news of a start or of a failure to whoever waits for it on
+ * --ready-fd. */
+#include "common/config.h"
+#include "common/io.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/token.h"
+#include "common/units.h"
+#include "supervisor/supervisor.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char HELP[] =
+    "usage: rbeed [OPTION...]\n"
+    "\n"
+    "The supervisor of rbee: starts workers, routes requests to them, keeps their state.\n"
+    "It stays in the foreground; \"rbee up\" starts it in the background. TERM or INT stop it in\n"
+    "order, a second one does not wait for running requests.\n"
+    "\n"
+    "  --config FILE   read this configuration instead of the usual ones\n"
+    "  --socket PATH   listen on this Unix socket\n"
+    "  --ready-fd N    write \"ready\" there once requests are accepted, or \"error CODE "
+    "MESSAGE\"\n"
+    "  --help          this text\n"
+    "  --version       the version\n";
+
+struct main_options {
+    const char *config_path;
+    const char *socket_path;
+    int ready_fd; /* -1: nobody waits */
+    bool wants_help;
+    bool wants_version;
+};
+
+enum { FD_MAX = 1 << 20 };
+
+static int main_read_ready_fd(const char *text, int *out_fd, struct err *err)
+{
+    int64_t fd = 0;
+
+    if (units_parse_integer(text, 0, FD_MAX, &fd, err) != 0)
+        return err_wrap(err, "--ready-fd");
+    if (fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
+        return err_set(err, ERR_USAGE, "--ready-fd %s: %m", text);
+    *out_fd = (int)fd;
+    return 0;
+}
+
+static int main_read_options(int argc, char **argv, struct main_options *out, struct err *err)
+{
+    static const struct option OPTIONS[] = {
+        {"config", required_argument, NULL, 'c'},   {"socket", required_argument, NULL, 's'},
+        {"ready-fd", required_argument, NULL, 'r'}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},        {NULL, 0, NULL, 0},
+    };
+    int option = 0;
+
+    *out = (struct main_options){.ready_fd = -1};
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":", OPTIONS, NULL)) != -1) {
+        if (option == 'c')
+            out->config_path = optarg;
+        else if (option == 's')
+            out->socket_path = optarg;
+        else if (option == 'h')
+            out->wants_help = true;
+        else if (option == 'v')
+            out->wants_version = true;
+        else if (option == ':')
+            return err_set(err, ERR_USAGE, "%s needs a value", argv[optind - 1]);
+        else if (option != 'r')
+            return err_set(err, ERR_USAGE, "unknown option %s; see rbeed --help", argv[optind - 1]);
+        else if (main_read_ready_fd(optarg, &out->ready_fd, err) != 0)
+            return -1;
+    }
+    if (optind < argc)
+        return err_set(err, ERR_USAGE, "rbeed takes no arguments, not %s", argv[optind]);
+    return 0;
+}
+
+/* Says LINE to whoever waits, once. It may have lost its patience: then nobody reads. */
+static void main_tell(struct main_options *options, const char *line)
+{
+    struct err ignored = ERR_INIT;
+
+    if (options->ready_fd < 0)
+        return;
+    (void)io_write_all(options->ready_fd, line, strlen(line), &ignored);
+    (void)close(options->ready_fd); /* nothing hangs on it */
+    options->ready_fd = -1;
+}
+
+static int main_fail(struct main_options *options, const struct err *err)
+{
+    AUTO_FREE char *line = xasprintf("error %s %s\n", err_wire_code(err->kind), err->message);
+
+    (void)fprintf(stderr, "rbeed: %s\n", err->message); /* nothing to do if that fails */
+    main_tell(options, line);
+    return err_exit_code(err->kind);
+}
+
+static struct config *main_load_config(const struct main_options *options, struct err *err)
+{
+    struct config *config = config_load(options->config_path, err);
+
+    if (config == NULL)
+        return NULL;
+    if (options->socket_path != NULL &&
+        config_override(config, CONFIG_supervisor_socket, options->socket_path, err) != 0) {
+        config_free(config);
+        return NULL;
+    }
+    return config;
+}
+
+static int main_run(struct main_options *options, struct err *err)
+{
+    struct config *config = main_load_config(options, err);
+    struct supervisor *supervisor = NULL;
+    int result = -1;
+
+    if (config == NULL)
+        return -1;
+    supervisor = supervisor_new(config, err);
+    if (supervisor != NULL) {
+        main_tell(options, "ready\n");
+        result = supervisor_run(supervisor, err);
+    }
+    supervisor_free(supervisor);
+    config_free(config);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    struct main_options options;
+    struct err err = ERR_INIT;
+
+    /* What we make is ours alone, unless a mode says more. */
+    (void)umask(0077);              /* always succeeds */
+    (void)signal(SIGPIPE, SIG_IGN); /* always succeeds; a client that left is an error of write() */
+    token_init();
+    if (main_read_options(argc, argv, &options, &err) != 0)
+        return main_fail(&options, &err);
+    if (options.wants_help)
+        return fputs(HELP, stdout) < 0 || fflush(stdout) != 0;
+    if (options.wants_version)
+        return printf("rbeed %s\n", RBEE_VERSION) < 0 || fflush(stdout) != 0;
+    return main_run(&options, &err) == 0 ? 0 : main_fail(&options, &err);
+}

@@ -1,0 +1,237 @@
+/* Owns the registry of model files. Never opens one: rbee-worker does. */
+#include "supervisor/models.h"
+
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/mem.h"
+#include "common/records.h"
+#include "db/models.h"
+#include "supervisor/supervisor.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+enum { NANOSECONDS_PER_SECOND = 1000000000 };
+
+struct model *model_find(struct supervisor *supervisor, const char *name)
+{
+    struct model *model = NULL;
+
+    TAILQ_FOREACH(model, &supervisor->models, link)
+    {
+        if (strcmp(model->name, name) == 0)
+            return model;
+    }
+    return NULL;
+}
+
+struct model *model_find_path(struct supervisor *supervisor, const char *path)
+{
+    struct model *model = NULL;
+
+    TAILQ_FOREACH(model, &supervisor->models, link)
+    {
+        if (strcmp(model->path, path) == 0)
+            return model;
+    }
+    return NULL;
+}
+
+int model_stamp_of(const char *path, struct model_stamp *out, struct err *err)
+{
+    struct stat status;
+
+    if (stat(path, &status) != 0)
+        return err_set(err, errno == ENOENT || errno == ENOTDIR ? ERR_NO_FILE : ERR_IO,
+                       "model file %s: %m", path);
+    if (!S_ISREG(status.st_mode))
+        return err_set(err, ERR_INVALID_MODEL, "%s is not a regular file", path);
+    out->size_bytes = status.st_size;
+    out->modified_ns =
+        (int64_t)status.st_mtim.tv_sec * NANOSECONDS_PER_SECOND + status.st_mtim.tv_nsec;
+    return 0;
+}
+
+bool model_stamp_equal(const struct model_stamp *a, const struct model_stamp *b)
+{
+    return a->size_bytes == b->size_bytes && a->modified_ns == b->modified_ns;
+}
+
+enum model_state model_look(const struct model *model)
+{
+    struct model_stamp now = {0};
+    struct err ignored = ERR_INIT;
+
+    if (model_stamp_of(model->path, &now, &ignored) != 0)
+        return MODEL_MISSING;
+    return model_stamp_equal(&now, &model->stamp) ? MODEL_OK : MODEL_CHANGED;
+}
+
+int model_name_of(const char *path, char out[CONFIG_NAME_MAX_BYTES + 1], struct err *err)
+{
+    const char *slash = strrchr(path, '/');
+    const char *base = slash == NULL ? path : slash + 1;
+    const char *dot = strrchr(base, '.');
+    size_t len = dot != NULL && dot > base ? (size_t)(dot - base) : strlen(base);
+    char name[CONFIG_NAME_MAX_BYTES + 1];
+
+    if (len > CONFIG_NAME_MAX_BYTES)
+        len = CONFIG_NAME_MAX_BYTES;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)base[i];
+
+        name[i] = isascii(c) && (isalnum(c) || strchr("._-", c) != NULL) ? (char)tolower(c) : '-';
+    }
+    name[len] = '\0';
+    if (!config_name_is_valid(name))
+        return err_set(err, ERR_INVALID, "%s makes no name for a model: give one", base);
+    memcpy(out, name, len + 1);
+    return 0;
+}
+
+static json_t *model_detail(const struct model *model, const char *key)
+{
+    json_t *value = json_object_get(model->details, key);
+
+    return value == NULL ? json_null() : json_incref(value);
+}
+
+json_t *model_record(const struct model *model)
+{
+    static const char *const STATES[] = {"ok", "missing", "changed"};
+    char added_at[CLOCK_RFC3339_BYTES];
+    json_t *record = NULL;
+
+    clock_format_rfc3339(model->added_ms, added_at);
+    record = json_pack(
+        "{s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:s}", "name", model->name, "state",
+        STATES[model_look(model)], "architecture", model_detail(model, "architecture"),
+        "parameters", model_detail(model, "parameters"), "quantisation",
+        model_detail(model, "quantisation"), "size_bytes", (json_int_t)model->stamp.size_bytes,
+        "context_tokens", model_detail(model, "context_tokens"), "template",
+        model_detail(model, "template"), "path", json_text_lossy(model->path, strlen(model->path)),
+        "added_at", added_at);
+    record_check(RECORD_MODEL, record);
+    return record;
+}
+
+static void model_free(struct supervisor *supervisor, struct model *model)
+{
+    TAILQ_REMOVE(&supervisor->models, model, link);
+    json_decref(model->details);
+    free(model->path);
+    free(model);
+}
+
+/* In the order of names, as every list of them is shown. */
+static struct model *model_insert(struct supervisor *supervisor, const char *name)
+{
+    struct model *model = xcalloc(1, sizeof(*model));
+    struct model *after = NULL;
+
+    memcpy(model->name, name, strlen(name) + 1);
+    TAILQ_FOREACH(after, &supervisor->models, link)
+    {
+        if (strcmp(after->name, name) > 0)
+            break;
+    }
+    if (after != NULL)
+        TAILQ_INSERT_BEFORE(after, model, link);
+    else
+        TAILQ_INSERT_TAIL(&supervisor->models, model, link);
+    return model;
+}
+
+int models_load(struct supervisor *supervisor, struct err *err)
+{
+    struct model_rows rows = {0};
+
+    if (models_load_all(supervisor->store, &rows, err) != 0)
+        return err_wrap(err, "read the models");
+    for (size_t i = 0; i < rows.count; i++) {
+        const struct model_row *row = &rows.rows[i];
+        struct err ignored = ERR_INIT;
+        struct model *model = NULL;
+
+        if (!config_name_is_valid(row->name))
+            continue; /* written by nobody of us */
+        model = model_insert(supervisor, row->name);
+        model->path = xstrdup(row->path);
+        model->stamp = (struct model_stamp){row->size_bytes, row->file_modified_ns};
+        model->added_ms = row->added_ms;
+        model->details =
+            json_parse(row->details, strlen(row->details), DESCRIBE_OUTPUT_MAX_BYTES, &ignored);
+        if (model->details == NULL) /* known by name and file at least */
+            model->details = json_object();
+    }
+    model_rows_release(&rows);
+    return 0;
+}
+
+void models_release(struct supervisor *supervisor)
+{
+    while (!TAILQ_EMPTY(&supervisor->models))
+        model_free(supervisor, TAILQ_FIRST(&supervisor->models));
+}
+
+static const char *model_detail_text(const struct model *model, const char *key)
+{
+    const char *text = json_string_value(json_object_get(model->details, key));
+
+    return text == NULL ? "" : text;
+}
+
+static int model_store(struct supervisor *supervisor, const struct model *model,
+                       struct store_done done, struct err *err)
+{
+    AUTO_FREE char *details = json_to_text(model->details);
+    struct model_row row = {
+        .name = model->name,
+        .path = model->path,
+        .architecture = model_detail_text(model, "architecture"),
+        .parameters = json_integer_value(json_object_get(model->details, "parameters")),
+        .quantisation = model_detail_text(model, "quantisation"),
+        .size_bytes = model->stamp.size_bytes,
+        .file_modified_ns = model->stamp.modified_ns,
+        .context_tokens = json_integer_value(json_object_get(model->details, "context_tokens")),
+        .chat_template = model_detail_text(model, "template"),
+        .details = details,
+        .added_ms = model->added_ms,
+    };
+
+    return models_put(supervisor->store, &row, done, err);
+}
+
+struct model *model_put(struct supervisor *supervisor, const char *name, const char *path,
+                        const struct model_stamp *stamp, json_t *details, struct store_done done,
+                        struct err *err)
+{
+    struct model *model = model_find(supervisor, name);
+
+    if (model == NULL) {
+        model = model_insert(supervisor, name);
+        model->added_ms = clock_wall_ms();
+    }
+    free(model->path);
+    model->path = xstrdup(path);
+    model->stamp = *stamp;
+    json_decref(model->details);
+    model->details = json_incref(details);
+    if (model_store(supervisor, model, done, err) != 0) {
+        model_free(supervisor, model);
+        return NULL;
+    }
+    return model;
+}
+
+int model_remove(struct supervisor *supervisor, struct model *model, struct store_done done,
+                 struct err *err)
+{
+    if (models_remove(supervisor->store, model->name, done, err) != 0)
+        return -1;
+    model_free(supervisor, model);
+    return 0;
+}

@@ -1,0 +1,321 @@
+/* Owns the traffic between one request and its worker. Trusts nothing that comes from there: what
+ * is no event in its place ends the request, not the supervisor. */
+#include "supervisor/proxy.h"
+
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/mem.h"
+#include "supervisor/supervisor.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+    REPLY_MAX_BYTES = 64 << 20, /* an answer in one piece; as the client of the worker has it */
+    /* A connection that breaks is mostly the first news of a death; the pidfd brings the reason
+     * within microseconds. If it does not, the worker lives and has broken its word. */
+    DEATH_NEWS_MS = 500,
+    TAIL_MS = 1000, /* between the last event and the end of the reply */
+};
+
+/* ---- events ---- */
+
+static json_t *proxy_ms(double ms)
+{
+    return json_real((double)(int64_t)(ms * 1000) / 1000); /* microseconds are precise enough */
+}
+
+/* What was spent before the worker saw the request: ours to know. */
+static void proxy_add_waits(const struct request *request, json_t *timings)
+{
+    double load_ms = (double)request->load_us / 1000;
+    double wait_ms = (double)(request->dispatched_us - request->arrived_us) / 1000;
+    double queue_ms = json_number_value(json_object_get(timings, "queue_ms"));
+
+    (void)json_object_set_new(timings, "queue_ms", proxy_ms(queue_ms + wait_ms - load_ms));
+    (void)json_object_set_new(timings, "load_ms", proxy_ms(load_ms));
+}
+
+/* Reads and completes what `end` and an answer in one piece have in common. */
+static int proxy_take_result(struct request *request, json_t *result, struct err *err)
+{
+    const char *stop_reason = json_string_value(json_object_get(result, "stop_reason"));
+    const json_t *usage = json_object_get(result, "usage");
+    json_t *timings = json_object_get(result, "timings");
+
+    if (stop_reason == NULL || !json_is_object(usage) || !json_is_object(timings))
+        return err_set(err, ERR_PROTOCOL, "worker %s ended without reason, usage or timings",
+                       request->worker->name);
+    (void)snprintf(request->stop_reason, sizeof(request->stop_reason), "%s", stop_reason);
+    request->prompt_tokens = json_integer_value(json_object_get(usage, "prompt_tokens"));
+    request->token_count = json_integer_value(json_object_get(usage, "completion_tokens"));
+    proxy_add_waits(request, timings);
+    return 0;
+}
+
+static int proxy_on_started(struct request *request, json_t *event, const char *text, size_t len,
+                            struct err *err)
+{
+    if (request->has_started)
+        return err_set(err, ERR_PROTOCOL, "worker %s started twice", request->worker->name);
+    request->has_started = true;
+    request_send_text(request, text, len);
+    return 0;
+}
+
+static int proxy_on_token(struct request *request, json_t *event, const char *text, size_t len,
+                          struct err *err)
+{
+    if (!request->has_started || !json_is_string(json_object_get(event, "t")))
+        return err_set(err, ERR_PROTOCOL, "worker %s sent a token out of place",
+                       request->worker->name);
+    request->token_count++;
+    worker_count_token(request->worker, clock_monotonic_ms());
+    request_send_text(request, text, len);
+    return 0;
+}
+
+static int proxy_on_finish(struct request *request, json_t *event, const char *text, size_t len,
+                           struct err *err)
+{
+    if (!request->has_started || proxy_take_result(request, event, err) != 0)
+        return err_is_set(err) ? -1
+                               : err_set(err, ERR_PROTOCOL, "worker %s ended before it started",
+                                         request->worker->name);
+    request_send_event(request, event);
+    request_send_done(request);
+    request->has_ended = true;
+    request_arm_timer(request, REQUEST_TIMER_TAIL, TAIL_MS);
+    return 0;
+}
+
+/* The worker's own words become the reason of the failure. A code that we do not know, or that
+ * would be about our token and not the client's, is nonsense to the client. */
+static void proxy_read_failure(const struct request *request, const char *code, const char *message,
+                               struct err *out)
+{
+    enum err_kind kind = code == NULL ? ERR_NONE : err_kind_of_wire(code);
+
+    switch (kind) {
+    case ERR_NONE:
+    case ERR_MISSING_API_KEY:
+    case ERR_INVALID_API_KEY:
+    case ERR_FORBIDDEN:
+    case ERR_NOT_FOUND:
+    case ERR_METHOD:
+        err_fill(out, ERR_PROTOCOL, "worker %s answered %s", request->worker->name,
+                 code == NULL ? "without a code" : code);
+        break;
+    default:
+        err_fill(out, kind, "%s", message == NULL ? "" : message);
+        break;
+    }
+}
+
+static int proxy_on_error(struct request *request, json_t *event, const char *text, size_t len,
+                          struct err *err)
+{
+    proxy_read_failure(request, json_string_value(json_object_get(event, "code")),
+                       json_string_value(json_object_get(event, "message")), err);
+    return -1;
+}
+
+/* The worker's queue is not the client's business: it has been told of ours. */
+static int proxy_on_queued(struct request *request, json_t *event, const char *text, size_t len,
+                           struct err *err)
+{
+    return 0;
+}
+
+static const struct {
+    const char *type;
+    int (*take)(struct request *request, json_t *event, const char *text, size_t len,
+                struct err *err);
+} EVENTS[] = {
+    {"token", proxy_on_token}, {"started", proxy_on_started}, {"end", proxy_on_finish},
+    {"error", proxy_on_error}, {"queued", proxy_on_queued},
+};
+
+static int proxy_on_event(void *owner, const char *text, size_t len, struct err *err)
+{
+    struct request *request = owner;
+    struct err inner = ERR_INIT;
+    AUTO_JSON json_t *event = NULL;
+    const char *type = NULL;
+
+    if (request->has_ended || strcmp(text, "[DONE]") == 0)
+        return 0;
+    event = json_parse(text, len, SSE_EVENT_MAX_BYTES, &inner);
+    if (event == NULL)
+        return err_set(err, ERR_PROTOCOL, "worker %s sent an event that is no JSON: %s",
+                       request->worker->name, inner.message);
+    type = json_string_value(json_object_get(event, "type"));
+    for (size_t i = 0; type != NULL && i < ARRAY_COUNT(EVENTS); i++) {
+        if (strcmp(EVENTS[i].type, type) == 0)
+            return EVENTS[i].take(request, event, text, len, err);
+    }
+    return err_set(err, ERR_PROTOCOL, "worker %s sent an event of no known type",
+                   request->worker->name);
+}
+
+/* ---- the call ---- */
+
+static bool proxy_is_event_stream(const struct http_head *head)
+{
+    static const char TYPE[] = "text/event-stream";
+    const char *type = http_head_find(head, "Content-Type");
+
+    return type != NULL && strncasecmp(type, TYPE, strlen(TYPE)) == 0;
+}
+
+static int proxy_on_head(struct http_call *call, void *owner, const struct http_head *head,
+                         struct err *err)
+{
+    struct request *request = owner;
+
+    request->reply_status = head->status;
+    request->is_event_stream = head->status == 200 && proxy_is_event_stream(head);
+    if (head->status == 200 && request->is_event_stream != request->is_stream)
+        return err_set(err, ERR_PROTOCOL, "worker %s answered in another form than asked",
+                       request->worker->name);
+    return 0;
+}
+
+static void proxy_pause_if_slow(struct request *request)
+{
+    if (request->exchange == NULL || request->is_paused ||
+        http_exchange_unsent_bytes(request->exchange) <= HTTP_UNSENT_HIGH_BYTES)
+        return;
+    request->is_paused = true;
+    http_call_pause(request->call);
+}
+
+void proxy_resume(struct request *request)
+{
+    if (!request->is_paused)
+        return;
+    request->is_paused = false;
+    http_call_resume(request->call);
+}
+
+static void proxy_on_body(struct http_call *call, void *owner, const char *data, size_t len)
+{
+    struct request *request = owner;
+    struct err err = ERR_INIT;
+
+    if (request->is_event_stream)
+        (void)sse_parser_feed(&request->sse, data, len, proxy_on_event, request, &err);
+    else if (buf_add(&request->reply, data, len) != 0)
+        err_fill(&err, ERR_PROTOCOL, "the answer of worker %s is too long", request->worker->name);
+    if (err_is_set(&err))
+        request_fail(request, &err);
+    else
+        proxy_pause_if_slow(request);
+}
+
+/* A reply in one piece: the answer, or the reason why there is none. */
+static int proxy_finish_reply(struct request *request, struct err *err)
+{
+    struct err inner = ERR_INIT;
+    AUTO_JSON json_t *reply =
+        json_parse(request->reply.data, request->reply.len, REPLY_MAX_BYTES, &inner);
+    const json_t *error = json_object_get(reply, "error");
+
+    if (request->reply_status != 200) {
+        proxy_read_failure(request, json_string_value(json_object_get(error, "code")),
+                           json_string_value(json_object_get(error, "message")), err);
+        return -1;
+    }
+    if (!json_is_string(json_object_get(reply, "text")))
+        return err_set(err, ERR_PROTOCOL, "worker %s answered without a text",
+                       request->worker->name);
+    if (proxy_take_result(request, reply, err) != 0)
+        return -1;
+    api_release(request->exchange);
+    http_reply_json(request->exchange, 200, reply);
+    request->exchange = NULL;
+    return 0;
+}
+
+static void proxy_on_end(struct http_call *call, void *owner, const struct err *failure)
+{
+    struct request *request = owner;
+    struct err err = ERR_INIT;
+
+    request->call = NULL;
+    if (request->has_ended) {
+        request_end(request, "completed");
+        return;
+    }
+    if (failure != NULL && failure->kind == ERR_PROTOCOL) {
+        err_fill(&err, ERR_PROTOCOL, "worker %s answered nonsense: %s", request->worker->name,
+                 failure->message);
+        request_fail(request, &err);
+    } else if (failure != NULL || request->is_event_stream) {
+        request_arm_timer(request, REQUEST_TIMER_DEATH, DEATH_NEWS_MS);
+    } else if (proxy_finish_reply(request, &err) != 0) {
+        request_fail(request, &err);
+    } else {
+        request_end(request, "completed");
+    }
+}
+
+/* ---- sending ---- */
+
+/* The body as the client sent it, unknown fields included (the worker warns of them), but for what
+ * was meant for us. */
+static char *proxy_worker_body(const struct request *request)
+{
+    static const char *const OURS[] = {"context", "device", "slots", "allow_cpu", "start"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(OURS); i++)
+        (void)json_object_del(request->body, OURS[i]); /* most are not there */
+    (void)json_object_set_new(request->body, "model", json_string(request->worker->name));
+    return json_to_text(request->body);
+}
+
+static void proxy_note_times(struct request *request)
+{
+    const struct worker_process *process = &request->worker->process;
+    uint64_t spawned_us = process->spawned_ms * 1000;
+    uint64_t ready_us = process->ready_ms * 1000;
+    uint64_t from_us = request->arrived_us > spawned_us ? request->arrived_us : spawned_us;
+
+    request->dispatched_us = clock_monotonic_us();
+    if (ready_us > request->dispatched_us)
+        ready_us = request->dispatched_us;
+    request->load_us = ready_us > from_us ? ready_us - from_us : 0;
+}
+
+void proxy_send(struct request *request)
+{
+    static const struct http_call_events CALL_EVENTS = {
+        .on_head = proxy_on_head,
+        .on_body = proxy_on_body,
+        .on_end = proxy_on_end,
+    };
+    AUTO_FREE char *body = proxy_worker_body(request);
+    char bearer[sizeof("Bearer ") + TOKEN_TEXT_BYTES];
+    const struct http_header headers[] = {
+        {"Authorization", bearer},
+        {"Content-Type", "application/json"},
+        {"X-Inference-Id", request->id},
+        {"X-Request-Id", request->label},
+    };
+
+    (void)snprintf(bearer, sizeof(bearer), "Bearer %s", request->worker->process.token);
+    proxy_note_times(request);
+    buf_init(&request->reply, REPLY_MAX_BYTES);
+    request->call = http_client_send(request->worker->process.client,
+                                     &(struct http_request){.method = HTTP_POST,
+                                                            .target = "/v1/inference",
+                                                            .headers = headers,
+                                                            .header_count = ARRAY_COUNT(headers),
+                                                            .body = body,
+                                                            .body_len = strlen(body)},
+                                     &CALL_EVENTS, request);
+    token_wipe(bearer, sizeof(bearer));
+    json_decref(request->body); /* a prompt may be megabytes; it is the worker's now */
+    request->body = NULL;
+}

@@ -1,0 +1,376 @@
+/* Owns the registry of requests: where each is, how it is answered, how it ends. Knows nothing of
+ * what a worker sends: proxy.c does. */
+#include "supervisor/request.h"
+
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/records.h"
+#include "supervisor/journal.h"
+#include "supervisor/proxy.h"
+#include "supervisor/supervisor.h"
+
+#include <assert.h>
+#include <event2/event.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    PING_MS = 15000, /* BEHAVIOUR 7: a comment after so much silence */
+    TIMER_MAX_EVENT_BYTES = SSE_EVENT_MAX_BYTES + 64,
+};
+
+/* ---- timer ---- */
+
+void request_arm_timer(struct request *request, enum request_timer purpose, uint64_t ms)
+{
+    struct timeval after = {.tv_sec = (time_t)(ms / 1000),
+                            .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+
+    request->timer_purpose = purpose;
+    (void)evtimer_add(request->timer, &after); /* fails only without memory */
+}
+
+static void request_ping(struct request *request)
+{
+    AUTO_BUF struct buf text;
+
+    buf_init(&text, TIMER_MAX_EVENT_BYTES);
+    if (request->exchange == NULL || !http_exchange_has_begun(request->exchange))
+        return;
+    (void)sse_append_ping(&text); /* far below its maximum */
+    http_stream_write(request->exchange, text.data, text.len);
+    request_arm_timer(request, REQUEST_TIMER_PING, PING_MS);
+}
+
+static void request_on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct request *request = arg;
+    struct err err = ERR_INIT;
+
+    switch (request->timer_purpose) {
+    case REQUEST_TIMER_PING:
+        request_ping(request);
+        break;
+    case REQUEST_TIMER_DEATH:
+        err_fill(&err, ERR_STREAM_BROKEN, "worker %s broke off its answer", request->worker->name);
+        request_fail(request, &err);
+        break;
+    case REQUEST_TIMER_TAIL:
+        request_end(request, "completed");
+        break;
+    }
+}
+
+/* ---- registry ---- */
+
+static void request_on_closed(struct api_held *held)
+{
+    struct request *request = CONTAINER_OF(held, struct request, held);
+
+    request->exchange = NULL;
+    request_end(request, "cancelled");
+}
+
+static void request_on_drained(struct api_held *held)
+{
+    proxy_resume(CONTAINER_OF(held, struct request, held));
+}
+
+static struct worker_options *request_read_options(const struct inference_request *parsed)
+{
+    struct worker_options *options = xcalloc(1, sizeof(*options));
+
+    options->context_tokens = parsed->context_tokens;
+    options->slots = parsed->slots;
+    options->allow_cpu = parsed->allow_cpu;
+    if (parsed->device != NULL)
+        (void)snprintf(options->device, sizeof(options->device), "%s", parsed->device);
+    return options;
+}
+
+struct request *request_new(struct api_call *call, json_t *body,
+                            const struct inference_request *parsed)
+{
+    struct request *request = xcalloc(1, sizeof(*request));
+
+    request->supervisor = call->supervisor;
+    request->exchange = call->exchange;
+    request->held =
+        (struct api_held){.on_closed = request_on_closed, .on_drained = request_on_drained};
+    token_new_id('r', request->id);
+    (void)snprintf(request->label, sizeof(request->label), "%s",
+                   http_exchange_request_id(call->exchange));
+    request->body = json_incref(body);
+    request->options = request_read_options(parsed);
+    request->is_stream = parsed->stream;
+    request->may_start = parsed->start;
+    request->submitted_ms = clock_wall_ms();
+    request->arrived_us = http_exchange_arrived_us(call->exchange);
+    request->prompt_tokens = -1;
+    request->timer = evtimer_new(call->supervisor->base, request_on_timer, request);
+    sse_parser_init(&request->sse);
+    TAILQ_INSERT_TAIL(&call->supervisor->requests, request, in_registry);
+    api_hold(call, &request->held);
+    journal_request(request, "");
+    return request;
+}
+
+struct request *request_find(struct supervisor *supervisor, const char *id)
+{
+    struct request *request = NULL;
+
+    TAILQ_FOREACH(request, &supervisor->requests, in_registry)
+    {
+        if (strcmp(request->id, id) == 0)
+            return request;
+    }
+    return NULL;
+}
+
+json_t *request_record(const struct request *request)
+{
+    static const char *const STATES[REQUEST_STATE_COUNT] = {"resolving", "queued", "running"};
+    json_t *worker = request->worker == NULL ? json_null() : json_string(request->worker->name);
+    json_t *prompt_tokens =
+        request->prompt_tokens < 0 ? json_null() : json_integer(request->prompt_tokens);
+    uint64_t age_ms = (clock_monotonic_us() - request->arrived_us) / 1000;
+    json_t *record = json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:I}", "id", request->id, "state",
+                               STATES[request->state], "request_id", request->label, "worker",
+                               worker, "tokens", (json_int_t)request->token_count, "prompt_tokens",
+                               prompt_tokens, "age_ms", (json_int_t)age_ms);
+
+    record_check(RECORD_REQUEST, record);
+    return record;
+}
+
+/* ---- what the client is told ---- */
+
+void request_send_text(struct request *request, const char *text, size_t len)
+{
+    AUTO_BUF struct buf event;
+
+    if (request->exchange == NULL)
+        return;
+    buf_init(&event, TIMER_MAX_EVENT_BYTES);
+    if (sse_append(&event, text, len) != 0)
+        return; /* the parser let no longer one in */
+    if (!http_exchange_has_begun(request->exchange)) {
+        http_reply_header(request->exchange, "Cache-Control", "no-store");
+        http_stream_begin(request->exchange, 200, "text/event-stream");
+    }
+    http_stream_write(request->exchange, event.data, event.len);
+    request_arm_timer(request, REQUEST_TIMER_PING, PING_MS);
+}
+
+void request_send_event(struct request *request, const json_t *event)
+{
+    AUTO_FREE char *text = json_to_text(event);
+
+    request_send_text(request, text, strlen(text));
+}
+
+void request_send_done(struct request *request)
+{
+    static const char DONE[] = "[DONE]";
+
+    if (request->exchange == NULL)
+        return;
+    request_send_text(request, DONE, strlen(DONE));
+    api_release(request->exchange);
+    http_stream_end(request->exchange);
+    request->exchange = NULL;
+}
+
+static void request_say_queued(struct request *request)
+{
+    AUTO_JSON json_t *event = NULL;
+
+    if (!request->is_stream)
+        return;
+    event = json_pack("{s:s, s:s, s:I}", "type", "queued", "id", request->id, "position",
+                      (json_int_t)request->worker->queued_count);
+    request_send_event(request, event);
+}
+
+static void request_say_failure(struct request *request, const struct err *cause)
+{
+    struct http_exchange *exchange = request->exchange;
+    AUTO_JSON json_t *event = NULL;
+
+    if (exchange == NULL)
+        return;
+    if (!http_exchange_has_begun(exchange)) {
+        api_release(exchange);
+        http_reply_error(exchange, cause, NULL);
+        request->exchange = NULL;
+        return;
+    }
+    event = json_pack("{s:s, s:s, s:o, s:s}", "type", "error", "code", err_wire_code(cause->kind),
+                      "message", json_text_lossy(cause->message, strlen(cause->message)),
+                      "request_id", request->label);
+    request_send_event(request, event);
+    request_send_done(request);
+}
+
+/* ---- its way ---- */
+
+static void request_enqueue(struct request *request)
+{
+    request->state = REQUEST_QUEUED;
+    TAILQ_INSERT_TAIL(&request->worker->queue, request, in_worker);
+    request->worker->queued_count++;
+}
+
+static void request_dispatch(struct request *request)
+{
+    struct worker *worker = request->worker;
+
+    request->state = REQUEST_RUNNING;
+    request->started_ms = clock_wall_ms();
+    TAILQ_INSERT_TAIL(&worker->in_flight, request, in_worker);
+    worker->in_flight_count++;
+    proxy_send(request);
+    worker_arm_deadline(worker); /* it is not idle */
+}
+
+static void request_leave_worker(struct request *request)
+{
+    struct worker *worker = request->worker;
+
+    if (request->state == REQUEST_QUEUED) {
+        TAILQ_REMOVE(&worker->queue, request, in_worker);
+        worker->queued_count--;
+    } else if (request->state == REQUEST_RUNNING) {
+        TAILQ_REMOVE(&worker->in_flight, request, in_worker);
+        worker->in_flight_count--;
+    }
+    request->state = REQUEST_RESOLVING;
+}
+
+static void request_refuse(struct request *request, enum err_kind kind)
+{
+    const struct worker *worker = request->worker;
+    struct err err = ERR_INIT;
+
+    switch (kind) {
+    case ERR_QUEUE_FULL:
+        err_fill(&err, kind, "%u requests wait for worker %s already", worker->queued_count,
+                 worker->name);
+        break;
+    case ERR_WORKER_DRAINING:
+        err_fill(&err, kind, "worker %s is stopping", worker->name);
+        break;
+    default:
+        worker_explain(worker, &err);
+        break;
+    }
+    request_fail(request, &err);
+}
+
+/* A start that fails at once has failed the request as well: it may be gone after that. */
+static void request_wait_for_start(struct request *request)
+{
+    struct worker *worker = request->worker;
+
+    request_enqueue(request);
+    worker_request_start(worker, request->options);
+    if (life_has_process(worker->state))
+        request_say_queued(request);
+}
+
+void request_admit(struct request *request, struct worker *worker)
+{
+    struct scheduler_view view;
+    struct err err = ERR_INIT;
+    enum err_kind refusal = ERR_NONE;
+
+    request->worker = worker;
+    worker_view(worker, request->may_start, &view);
+    if ((worker->state == LIFE_STARTING || worker->state == LIFE_READY) &&
+        worker_check_options(worker, request->options, &err) != 0) {
+        request_fail(request, &err);
+        return;
+    }
+    switch (scheduler_admit(&view, &refusal)) {
+    case SCHEDULER_DISPATCH:
+        request_dispatch(request);
+        break;
+    case SCHEDULER_QUEUE:
+        request_enqueue(request);
+        request_say_queued(request);
+        break;
+    case SCHEDULER_START:
+        request_wait_for_start(request);
+        break;
+    case SCHEDULER_REFUSE:
+        request_refuse(request, refusal);
+        break;
+    }
+}
+
+void request_pump(struct worker *worker)
+{
+    struct scheduler_view view;
+    unsigned count = 0;
+
+    worker_view(worker, false, &view);
+    count = scheduler_dispatch_count(&view);
+    while (count-- > 0) {
+        struct request *request = TAILQ_FIRST(&worker->queue);
+
+        request_leave_worker(request);
+        request_dispatch(request);
+    }
+}
+
+/* Each failure may change the lists: always the first is taken. */
+void request_fail_of(struct worker *worker, bool everything, const struct err *cause)
+{
+    assert(cause != NULL || (TAILQ_EMPTY(&worker->queue) && TAILQ_EMPTY(&worker->in_flight)));
+    while (!TAILQ_EMPTY(&worker->queue))
+        request_fail(TAILQ_FIRST(&worker->queue), cause);
+    while (everything && !TAILQ_EMPTY(&worker->in_flight))
+        request_fail(TAILQ_FIRST(&worker->in_flight), cause);
+}
+
+void request_fail(struct request *request, const struct err *cause)
+{
+    request_say_failure(request, cause);
+    log_event(LOG_INFO, "request_failed", "id=%s code=%s message=\"%s\"", request->id,
+              err_wire_code(cause->kind), cause->message);
+    request_end(request, request->has_ended             ? "completed"
+                         : cause->kind == ERR_CANCELLED ? "cancelled"
+                                                        : "failed");
+}
+
+static void request_log_end(const struct request *request, const char *outcome)
+{
+    log_event(LOG_INFO, "request",
+              "id=%s request_id=%s worker=%s outcome=%s tokens=%" PRId64 " ms=%" PRIu64,
+              request->id, request->label, request->worker == NULL ? "" : request->worker->name,
+              outcome, request->token_count, (clock_monotonic_us() - request->arrived_us) / 1000);
+}
+
+void request_end(struct request *request, const char *outcome)
+{
+    struct worker *worker = request->worker;
+
+    request_log_end(request, outcome);
+    journal_request(request, outcome);
+    request_leave_worker(request);
+    resolve_cancel(request);
+    if (request->call != NULL)
+        http_call_cancel(request->call);
+    TAILQ_REMOVE(&request->supervisor->requests, request, in_registry);
+    event_free(request->timer);
+    sse_parser_release(&request->sse);
+    buf_release(&request->reply);
+    json_decref(request->body);
+    free(request->options);
+    free(request);
+    if (worker != NULL)
+        worker_requests_changed(worker);
+}

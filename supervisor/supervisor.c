@@ -1,0 +1,400 @@
+/* Owns the loop and the order in which everything begins and ends. Knows no route and no worker's
+ * inside. */
+#include "supervisor/supervisor.h"
+
+#include "common/io.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/paths.h"
+#include "common/records.h"
+#include "supervisor/api.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+enum {
+    STATE_MODE = 0700,
+    /* A socket that was removed is there again within 10 s (DESIGN.md). */
+    UPKEEP_S = 3,
+    /* What the last replies have to leave us; their bytes are with the kernel already. */
+    FAREWELL_MS = 2000,
+    FAREWELL_LOOK_MS = 10,
+};
+
+static const int SIGNALS[SUPERVISOR_SIGNAL_COUNT] = {SIGTERM, SIGINT, SIGHUP};
+
+/* ---- the stop ---- */
+
+static bool supervisor_has_process(const struct supervisor *supervisor)
+{
+    const struct worker *worker = NULL;
+
+    TAILQ_FOREACH(worker, &supervisor->workers, link)
+    {
+        if (life_has_process(worker->state) && worker->state != LIFE_LOST)
+            return true;
+    }
+    return false;
+}
+
+static void supervisor_farewell_later(struct supervisor *supervisor)
+{
+    const struct timeval after = {.tv_usec = FAREWELL_LOOK_MS * 1000};
+
+    (void)evtimer_add(supervisor->farewell, &after); /* fails only without memory */
+}
+
+/* Requests that were held (waits for a state) have been answered by the last state change. */
+static void supervisor_on_farewell(evutil_socket_t fd, short what, void *arg)
+{
+    struct supervisor *supervisor = arg;
+
+    if (supervisor->farewell_ends_ms == 0) {
+        supervisor->farewell_ends_ms = clock_monotonic_ms() + FAREWELL_MS;
+        listener_stop(&supervisor->listener);
+    }
+    if (listener_client_count(&supervisor->listener) > 0 &&
+        clock_monotonic_ms() < supervisor->farewell_ends_ms)
+        supervisor_farewell_later(supervisor);
+    else
+        (void)event_base_loopbreak(supervisor->base); /* always succeeds on a loop that runs */
+}
+
+static void supervisor_leave_if_done(struct supervisor *supervisor)
+{
+    if (supervisor->is_stopping && supervisor->farewell_ends_ms == 0 &&
+        !supervisor_has_process(supervisor))
+        supervisor_farewell_later(supervisor);
+}
+
+void supervisor_stop(struct supervisor *supervisor, uint64_t drain_ms)
+{
+    struct worker *worker = NULL;
+
+    if (!supervisor->is_stopping)
+        log_event(LOG_INFO, "stopping", "drain_ms=%llu", (unsigned long long)drain_ms);
+    supervisor->is_stopping = true;
+    TAILQ_FOREACH(worker, &supervisor->workers, link)
+    {
+        worker->starts_again = false;
+        worker_stop(worker, WORKER_STOP_SHUTDOWN, drain_ms);
+    }
+    supervisor_leave_if_done(supervisor);
+}
+
+void supervisor_worker_changed(struct supervisor *supervisor, struct worker *worker)
+{
+    request_pump(worker);
+    waiter_check(worker);
+    supervisor_leave_if_done(supervisor);
+}
+
+/* ---- what the loop tells ---- */
+
+static void supervisor_on_signal(evutil_socket_t number, short what, void *arg)
+{
+    struct supervisor *supervisor = arg;
+    uint64_t drain_ms = (uint64_t)config_number(supervisor->config, CONFIG_life_drain);
+
+    if (number == SIGHUP) {
+        log_event(LOG_INFO, "signal_ignored", "signal=HUP");
+        return;
+    }
+    /* Who asks twice does not want to wait for answers. */
+    supervisor_stop(supervisor, supervisor->is_stopping ? 0 : drain_ms);
+}
+
+static void supervisor_on_store(evutil_socket_t fd, short what, void *arg)
+{
+    struct supervisor *supervisor = arg;
+
+    store_dispatch(supervisor->store);
+}
+
+static void supervisor_on_health(void *owner, const struct err *err)
+{
+    struct supervisor *supervisor = owner;
+
+    supervisor->store_health = *err;
+    if (err_is_set(err))
+        log_event(LOG_ERROR, "store_failing", "error=%s", err->message);
+    else
+        log_event(LOG_WARN, "store_works_again", "queued=%zu",
+                  store_queued_count(supervisor->store));
+}
+
+static void supervisor_on_lost(void *owner, const struct err *err)
+{
+    log_event(LOG_ERROR, "store_row_lost", "error=%s", err->message);
+}
+
+static void supervisor_on_upkeep(evutil_socket_t fd, short what, void *arg)
+{
+    struct supervisor *supervisor = arg;
+
+    if (supervisor->farewell_ends_ms == 0)
+        listener_upkeep(&supervisor->listener);
+    if (supervisor->own_log.path != NULL)
+        log_file_redirect(&supervisor->own_log, STDERR_FILENO);
+}
+
+/* ---- beginning ---- */
+
+static void supervisor_find_places(struct supervisor *supervisor)
+{
+    const char *socket = config_text(supervisor->config, CONFIG_supervisor_socket);
+    const char *program = config_text(supervisor->config, CONFIG_supervisor_worker_program);
+
+    supervisor->state_dir = paths_state_dir();
+    supervisor->runtime_dir = paths_runtime_dir();
+    supervisor->listener.path = socket[0] == '\0' ? paths_socket() : xstrdup(socket);
+    supervisor->worker_program =
+        program[0] == '\0' ? paths_sibling_program("rbee-worker") : xstrdup(program);
+}
+
+static int supervisor_make_folders(struct supervisor *supervisor, struct err *err)
+{
+    AUTO_FREE char *logs = paths_join(supervisor->state_dir, "logs");
+
+    if (io_make_folders(supervisor->state_dir, STATE_MODE, err) != 0 ||
+        io_make_folders(logs, STATE_MODE, err) != 0 ||
+        io_make_folders(supervisor->runtime_dir, STATE_MODE, err) != 0)
+        return -1;
+    return 0;
+}
+
+/* A daemon's stderr is /dev/null: then the log goes to a file of its own. */
+static bool supervisor_has_no_stderr(void)
+{
+    struct stat status;
+
+    return fstat(STDERR_FILENO, &status) != 0 ||
+           (S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3));
+}
+
+static void supervisor_open_log(struct supervisor *supervisor)
+{
+    if (!supervisor_has_no_stderr())
+        return;
+    log_file_init(&supervisor->own_log, paths_join(supervisor->state_dir, "logs/rbeed.log"));
+    log_file_redirect(&supervisor->own_log, STDERR_FILENO);
+}
+
+static int supervisor_open_store(struct supervisor *supervisor, struct err *err)
+{
+    AUTO_FREE char *path = paths_join(supervisor->state_dir, "rbee.db");
+    struct store_report report = {0};
+
+    supervisor->store = store_open(path, &report, err);
+    if (supervisor->store == NULL)
+        return -1;
+    if (report.was_corrupt)
+        log_event(LOG_ERROR, "store_corrupt", "set_aside=%s", report.corrupt_path);
+    if (report.interrupted_count > 0)
+        log_event(LOG_WARN, "requests_interrupted", "count=%lld",
+                  (long long)report.interrupted_count);
+    return 0;
+}
+
+static int supervisor_start_store(struct supervisor *supervisor, struct err *err)
+{
+    const struct store_listener listener = {
+        .on_health = supervisor_on_health, .on_lost = supervisor_on_lost, .owner = supervisor};
+
+    if (store_start(supervisor->store, &listener, err) != 0)
+        return -1;
+    supervisor->store_event = event_new(supervisor->base, store_fd(supervisor->store),
+                                        EV_READ | EV_PERSIST, supervisor_on_store, supervisor);
+    (void)event_add(supervisor->store_event, NULL); /* fails only without memory */
+    return 0;
+}
+
+static int supervisor_listen(struct supervisor *supervisor, struct err *err)
+{
+    const struct config *config = supervisor->config;
+    struct listener *listener = &supervisor->listener;
+
+    listener->base = supervisor->base;
+    listener->service = &SUPERVISOR_API;
+    listener->owner = supervisor;
+    listener->limits = (struct http_limits){
+        .body_max_bytes = (size_t)config_number(config, CONFIG_limits_body),
+        .bodies_max_bytes = (size_t)config_number(config, CONFIG_limits_bodies),
+        .client_max_count = (unsigned)config_number(config, CONFIG_limits_clients),
+        .head_time_ms = (uint64_t)config_number(config, CONFIG_limits_head_time),
+        .body_time_ms = (uint64_t)config_number(config, CONFIG_limits_body_time),
+        .idle_time_ms = (uint64_t)config_number(config, CONFIG_limits_idle_time),
+    };
+    return listener_open(listener, err);
+}
+
+static void supervisor_watch(struct supervisor *supervisor)
+{
+    const struct timeval upkeep = {.tv_sec = UPKEEP_S};
+
+    for (size_t i = 0; i < SUPERVISOR_SIGNAL_COUNT; i++) {
+        supervisor->signals[i] =
+            evsignal_new(supervisor->base, SIGNALS[i], supervisor_on_signal, supervisor);
+        (void)event_add(supervisor->signals[i], NULL); /* fails only without memory */
+    }
+    supervisor->upkeep =
+        event_new(supervisor->base, -1, EV_PERSIST, supervisor_on_upkeep, supervisor);
+    (void)event_add(supervisor->upkeep, &upkeep);
+    supervisor->farewell = evtimer_new(supervisor->base, supervisor_on_farewell, supervisor);
+}
+
+/* The lock comes before everything that another supervisor could be using. */
+static int supervisor_begin(struct supervisor *supervisor, struct err *err)
+{
+    supervisor_find_places(supervisor);
+    if (supervisor_make_folders(supervisor, err) != 0 ||
+        lock_acquire(&supervisor->lock, supervisor->state_dir, supervisor->listener.path, err) != 0)
+        return -1;
+    supervisor_open_log(supervisor);
+    if (supervisor_open_store(supervisor, err) != 0 || models_load(supervisor, err) != 0 ||
+        worker_load_all(supervisor, err) != 0 || supervisor_start_store(supervisor, err) != 0 ||
+        supervisor_listen(supervisor, err) != 0)
+        return -1;
+    supervisor_watch(supervisor);
+    log_event(LOG_INFO, "started", "version=%s pid=%d socket=%s", RBEE_VERSION, (int)getpid(),
+              supervisor->listener.path);
+    worker_start_wanted(supervisor);
+    return 0;
+}
+
+struct supervisor *supervisor_new(struct config *config, struct err *err)
+{
+    struct supervisor *supervisor = xcalloc(1, sizeof(*supervisor));
+
+    supervisor->config = config;
+    supervisor->lock.fd = -1;
+    supervisor->own_log.fd = -1;
+    supervisor->started_ms = clock_monotonic_ms();
+    clock_boot_id(supervisor->boot_id);
+    TAILQ_INIT(&supervisor->models);
+    TAILQ_INIT(&supervisor->workers);
+    TAILQ_INIT(&supervisor->requests);
+    TAILQ_INIT(&supervisor->waiters);
+    TAILQ_INIT(&supervisor->describes);
+    supervisor->base = event_base_new();
+    if (supervisor->base == NULL) {
+        supervisor_free(supervisor);
+        return err_set_null(err, ERR_INTERNAL, "make an event loop: %m");
+    }
+    if (supervisor_begin(supervisor, err) != 0) {
+        supervisor_free(supervisor);
+        return NULL;
+    }
+    return supervisor;
+}
+
+int supervisor_run(struct supervisor *supervisor, struct err *err)
+{
+    if (event_base_dispatch(supervisor->base) < 0)
+        return err_set(err, ERR_INTERNAL, "the event loop failed: %m");
+    log_event(LOG_INFO, "stopped", "uptime_ms=%llu",
+              (unsigned long long)(clock_monotonic_ms() - supervisor->started_ms));
+    return 0;
+}
+
+/* ---- end ---- */
+
+static void supervisor_free_event(struct event *event)
+{
+    if (event != NULL)
+        event_free(event);
+}
+
+/* The socket goes first and the lock last: who finds no socket may start another supervisor, who
+ * gets the lock finds everything written. */
+void supervisor_free(struct supervisor *supervisor)
+{
+    if (supervisor == NULL)
+        return;
+    listener_close(&supervisor->listener);
+    describe_cancel_all(supervisor);
+    while (!TAILQ_EMPTY(&supervisor->workers))
+        worker_free(TAILQ_FIRST(&supervisor->workers));
+    models_release(supervisor);
+    supervisor_free_event(supervisor->store_event);
+    store_close(supervisor->store);
+    for (size_t i = 0; i < SUPERVISOR_SIGNAL_COUNT; i++)
+        supervisor_free_event(supervisor->signals[i]);
+    supervisor_free_event(supervisor->upkeep);
+    supervisor_free_event(supervisor->farewell);
+    if (supervisor->base != NULL)
+        event_base_free(supervisor->base);
+    log_file_release(&supervisor->own_log);
+    lock_release(&supervisor->lock);
+    free(supervisor->state_dir);
+    free(supervisor->runtime_dir);
+    free(supervisor->worker_program);
+    free(supervisor);
+}
+
+/* ---- status ---- */
+
+static void supervisor_add_reason(json_t *reasons, const char *text)
+{
+    (void)json_array_append_new(reasons, json_text_lossy(text, strlen(text)));
+}
+
+/* Why not all is well; empty when it is. */
+static json_t *supervisor_reasons(struct supervisor *supervisor)
+{
+    json_t *reasons = json_array();
+    struct worker *worker = NULL;
+    struct err why = ERR_INIT;
+
+    if (err_is_set(&supervisor->store_health))
+        supervisor_add_reason(reasons, supervisor->store_health.message);
+    if (supervisor->is_journal_refused)
+        supervisor_add_reason(reasons, "the database takes no more rows");
+    if (supervisor->listener.has_failed)
+        supervisor_add_reason(reasons, "the socket is gone and cannot be made again");
+    TAILQ_FOREACH(worker, &supervisor->workers, link)
+    {
+        bool is_down = !life_has_process(worker->state);
+
+        if (worker->state != LIFE_FAILED && worker->state != LIFE_LOST &&
+            !(is_down && worker->has_failed))
+            continue;
+        worker_explain(worker, &why);
+        supervisor_add_reason(reasons, why.message);
+    }
+    return reasons;
+}
+
+json_t *supervisor_record(struct supervisor *supervisor)
+{
+    json_t *record = json_object();
+    json_t *reasons = supervisor_reasons(supervisor);
+    json_t *workers = json_array();
+    json_t *requests = json_array();
+    const char *state = json_array_size(reasons) > 0 ? "degraded" : "ok";
+    uint64_t uptime_ms = clock_monotonic_ms() - supervisor->started_ms;
+    struct worker *worker = NULL;
+    struct request *request = NULL;
+
+    TAILQ_FOREACH(worker, &supervisor->workers, link)
+    (void)json_array_append_new(workers, worker_record(worker));
+    TAILQ_FOREACH(request, &supervisor->requests, in_registry)
+    (void)json_array_append_new(requests, request_record(request));
+    (void)json_object_set_new(record, "state",
+                              json_string(supervisor->is_stopping ? "stopping" : state));
+    (void)json_object_set_new(record, "pid", json_integer(getpid()));
+    (void)json_object_set_new(record, "version", json_string(RBEE_VERSION));
+    (void)json_object_set_new(record, "uptime_ms", json_integer((json_int_t)uptime_ms));
+    (void)json_object_set_new(record, "socket", json_string(supervisor->listener.path));
+    (void)json_object_set_new(record, "reasons", reasons);
+    (void)json_object_set_new(record, "workers", workers);
+    (void)json_object_set_new(record, "requests", requests);
+    record_check(RECORD_STATUS, record);
+    return record;
+}

@@ -1,0 +1,107 @@
+/* Owns the clients that wait for a worker. Decides when a wait is over, not what a worker does. */
+#include "supervisor/waiter.h"
+
+#include "common/json.h"
+#include "common/mem.h"
+#include "supervisor/supervisor.h"
+
+#include <stddef.h>
+
+struct waiter {
+    TAILQ_ENTRY(waiter) link;
+    struct api_held held;
+    struct supervisor *supervisor;
+    struct http_exchange *exchange;
+    struct worker *worker;
+    enum waiter_goal goal;
+};
+
+static void waiter_free(struct waiter *waiter)
+{
+    TAILQ_REMOVE(&waiter->supervisor->waiters, waiter, link);
+    free(waiter);
+}
+
+static void waiter_on_closed(struct api_held *held)
+{
+    waiter_free(CONTAINER_OF(held, struct waiter, held));
+}
+
+/* 1: the goal is there. 0: it may still come. -1: it cannot come by itself; OUT says why. */
+static int waiter_judge(const struct worker *worker, enum waiter_goal goal, struct err *out)
+{
+    if (goal == WAITER_STOPPED)
+        return !life_has_process(worker->state);
+    switch (worker->state) {
+    case LIFE_READY:
+        return 1;
+    case LIFE_STARTING:
+        return 0;
+    case LIFE_DRAINING:
+    case LIFE_STOPPING:
+    case LIFE_LOST:
+        if (worker->starts_again)
+            return 0;
+        return err_set(out, ERR_WORKER_DRAINING, "worker %s is stopping", worker->name);
+    case LIFE_DOWN:
+    case LIFE_FAILED:
+    case LIFE_STATE_COUNT:
+        break;
+    }
+    worker_explain(worker, out);
+    return -1;
+}
+
+static void waiter_reply(struct http_exchange *exchange, struct worker *worker, int verdict,
+                         const struct err *cause)
+{
+    AUTO_JSON json_t *record = NULL;
+
+    if (verdict < 0) {
+        http_reply_error(exchange, cause, NULL);
+        return;
+    }
+    record = worker_record(worker);
+    http_reply_json(exchange, 200, record);
+}
+
+void waiter_begin(struct api_call *call, struct worker *worker, enum waiter_goal goal)
+{
+    struct err cause = ERR_INIT;
+    int verdict = waiter_judge(worker, goal, &cause);
+    struct waiter *waiter = NULL;
+
+    if (verdict != 0) {
+        waiter_reply(call->exchange, worker, verdict, &cause);
+        return;
+    }
+    waiter = xcalloc(1, sizeof(*waiter));
+    waiter->held.on_closed = waiter_on_closed;
+    waiter->supervisor = call->supervisor;
+    waiter->exchange = call->exchange;
+    waiter->worker = worker;
+    waiter->goal = goal;
+    TAILQ_INSERT_TAIL(&call->supervisor->waiters, waiter, link);
+    api_hold(call, &waiter->held);
+}
+
+void waiter_check(struct worker *worker)
+{
+    struct waiter *next = NULL;
+
+    for (struct waiter *waiter = TAILQ_FIRST(&worker->supervisor->waiters); waiter != NULL;
+         waiter = next) {
+        struct err cause = ERR_INIT;
+        int verdict = 0;
+
+        next = TAILQ_NEXT(waiter, link);
+        if (waiter->worker != worker)
+            continue;
+        verdict = waiter_judge(worker, waiter->goal, &cause);
+        if (verdict == 0)
+            continue;
+        api_release(waiter->exchange);
+        waiter_reply(waiter->exchange, worker, verdict, &cause);
+        waiter_free(waiter);
+    }
+}

@@ -1,0 +1,205 @@
+/* Workers: one struct for each name that can serve requests, whether it runs or not.
+ *
+ * Desired state (wanted_up) and actual state (life.h) are two things. Everything that happens to a
+ * worker goes through worker_step(): it alone assigns worker->state, carries out what the table of
+ * life.def says, and writes the change down. Around it:
+ *
+ *   worker.c         registry, worker_step, the record
+ *   worker_spawn.c   socket, token, environment, the process
+ *   worker_watch.c   the load's progress until ready; the exit
+ *   worker_stop.c    drain, TERM, KILL, with their deadlines
+ *   worker_output.c  its log and its last words
+ *   worker_record.c  what the API tells of it
+ *   worker_restore.c what the configuration and the store know of it at the start
+ *   worker_orphan.c  what an earlier supervisor left of it
+ *
+ * The supervisor owns all workers; a worker owns its process, its output and its queue's order, not
+ * the requests in it. */
+#ifndef RBEE_SUPERVISOR_WORKER_H
+#define RBEE_SUPERVISOR_WORKER_H
+
+#include "common/config.h"
+#include "common/err.h"
+#include "common/token.h"
+#include "supervisor/life.h"
+#include "supervisor/models.h"
+#include "supervisor/request.h"
+#include "supervisor/scheduler.h"
+#include "supervisor/worker_output.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+struct supervisor;
+struct http_client;
+struct http_call;
+struct event;
+
+enum { WORKER_DEVICE_MAX_BYTES = 63 };
+
+/* How a worker is started. 0 and "" say: not given, the worker decides. */
+struct worker_options {
+    int64_t context_tokens;
+    int64_t threads;
+    int64_t slots;
+    char device[WORKER_DEVICE_MAX_BYTES + 1];
+    bool allow_cpu;
+};
+
+enum worker_stop_cause { WORKER_STOP_ASKED, WORKER_STOP_IDLE, WORKER_STOP_SHUTDOWN };
+
+/* What belongs to one process; all zero between two. */
+struct worker_process {
+    pid_t pid;
+    int pidfd;            /* -1: none */
+    uint64_t start_ticks; /* field 22 of /proc/PID/stat: with the pid and the boot it names one
+                             process */
+    char instance[TOKEN_ID_BYTES];
+    char token[TOKEN_TEXT_BYTES];
+    char *socket_path;
+    struct http_client *client;
+    struct event *exit_event;
+    uint64_t spawned_ms;
+    uint64_t ready_ms; /* 0: not yet */
+    bool is_killed;    /* KILL has been sent by us */
+    bool is_overdue;   /* because its load made no progress */
+};
+
+struct worker_load {
+    struct http_call *call;
+    struct event *poll_timer;
+    struct buf reply;
+    int reply_status;
+    uint64_t poll_interval_ms;
+    uint64_t progress_ms; /* when the last progress was seen */
+    char phase[16];
+    int64_t done_bytes;
+    int64_t total_bytes;
+};
+
+/* What GET /ready of the worker told last. */
+struct worker_facts {
+    int64_t context_tokens;
+    int64_t memory_bytes;
+    int64_t slots;
+    char device[WORKER_DEVICE_MAX_BYTES + 1];
+};
+
+enum { WORKER_RATE_SECONDS = 5 };
+
+struct worker {
+    TAILQ_ENTRY(worker) link;
+    struct supervisor *supervisor;
+    char name[CONFIG_NAME_MAX_BYTES + 1];
+    char *model;                   /* of the registry; "": the path decides */
+    char *model_path;              /* "": the model decides */
+    struct model_stamp stamp;      /* of the file at the last start */
+    struct worker_options options; /* for every start */
+    struct worker_options running; /* of this one: options, and what its request asked for */
+    struct worker_options next_running;
+    bool is_configured; /* `worker NAME { ... }` */
+    bool is_autostart;
+    bool wanted_up; /* by a person or autostart: does not stop for idleness, comes back with us */
+
+    enum life_state state;
+    bool starts_again; /* wanted while it was stopping */
+    bool was_failed;   /* when the last supervisor ended */
+    bool has_failed;   /* the last process ended, or could not be made, without being asked to */
+    enum worker_stop_cause stop_cause;
+    uint64_t drain_ms;
+    struct event *deadline; /* of the state it is in: see worker_stop.c */
+
+    struct worker_process process;
+    struct worker_load load;
+    struct worker_facts facts;
+    struct worker_output output;
+    char *last_exit;  /* "" until there was one */
+    char *last_words; /* what it said before that */
+
+    struct request_queue queue; /* the oldest first */
+    struct request_queue in_flight;
+    unsigned queued_count;
+    unsigned in_flight_count;
+    uint64_t idle_since_ms;
+    /* Tokens seen in each of the last seconds, by second modulo WORKER_RATE_SECONDS. */
+    unsigned rate_tokens[WORKER_RATE_SECONDS];
+    uint64_t rate_second[WORKER_RATE_SECONDS];
+};
+
+TAILQ_HEAD(worker_list, worker);
+
+/* ---- registry ---- */
+
+struct worker *worker_find(struct supervisor *supervisor, const char *name);
+/* A new worker in state down. NAME is valid and not taken; MODEL or PATH may be "". */
+struct worker *worker_new(struct supervisor *supervisor, const char *name, const char *model,
+                          const char *path);
+/* For a worker without a process and without requests. */
+void worker_free(struct worker *worker);
+/* As worker_free, and the store forgets it too. */
+void worker_remove(struct worker *worker);
+/* For a worker without a process: another model from the next start on. */
+void worker_set_model(struct worker *worker, const char *model, const char *path);
+/* The file it would be started with; NULL when its model is not in the registry. Borrowed. */
+const char *worker_path(const struct worker *worker);
+/* Makes workers of the configuration and of the store, and clears what an earlier supervisor left:
+ * processes that are provably its workers, and their sockets. */
+int worker_load_all(struct supervisor *supervisor, struct err *err);
+/* Starts those that are wanted up. */
+void worker_start_wanted(struct supervisor *supervisor);
+/* The WORKER record; a new reference. */
+json_t *worker_record(struct worker *worker);
+
+/* ---- its life ---- */
+
+/* The one place that changes worker->state. CAUSE says why, for the log, the store and the requests
+ * that fail of it; it may be NULL for events that fail none. */
+void worker_step(struct worker *worker, enum life_event event, const struct err *cause);
+/* A person's start: wanted up, with what ASKED gives on top of its options. ERR_CONFLICT when it
+ * runs with others. */
+int worker_want_up(struct worker *worker, const struct worker_options *asked, struct err *err);
+/* A request's start: for this process alone the options that ASKED gives count. */
+void worker_request_start(struct worker *worker, const struct worker_options *asked);
+/* A person's stop: not wanted up any more; drained, or with FORCE killed at once. */
+void worker_want_down(struct worker *worker, bool force);
+/* A stop after what runs has had DRAIN_MS; a second one can only shorten that. */
+void worker_stop(struct worker *worker, enum worker_stop_cause cause, uint64_t drain_ms);
+/* A failed worker whose model file is another by now is down again. */
+void worker_recheck_model(struct worker *worker);
+/* ERR_CONFLICT naming both values when the worker runs and ASKED wants other values. */
+int worker_check_options(const struct worker *worker, const struct worker_options *asked,
+                         struct err *err);
+void worker_view(const struct worker *worker, bool may_start, struct scheduler_view *out);
+/* Why it is not up, in one sentence for a person; kind ERR_WORKER_FAILED or ERR_WORKER_DOWN. */
+void worker_explain(const struct worker *worker, struct err *out);
+/* Its queue or its running requests have become fewer or more. */
+void worker_requests_changed(struct worker *worker);
+
+/* ---- between the files of the worker ---- */
+
+/* Makes socket, token and process. On failure nothing is left of it. */
+int worker_spawn(struct worker *worker, struct err *err);
+/* Forgets a process that has been reaped, or never was. */
+void worker_process_release(struct worker *worker);
+/* Begins to watch a process that has just been made: its load, its exit. */
+void worker_watch_begin(struct worker *worker);
+/* The load is over, one way or the other. */
+void worker_watch_load_end(struct worker *worker);
+/* Milliseconds until the load counts as overdue; 0 when it is, and WHY says why. */
+uint64_t worker_watch_load_left_ms(const struct worker *worker, struct err *why);
+/* Sends SIGNAL to the worker's group. */
+void worker_signal(struct worker *worker, int signal);
+/* Sets the deadline that the present state has: see worker_stop.c. */
+void worker_arm_deadline(struct worker *worker);
+void worker_deadline_init(struct worker *worker);
+/* Ends what an earlier supervisor left: see worker_orphan.c. */
+void worker_orphan_end(const char *name, pid_t pid, uint64_t start_ticks, const char *instance);
+/* Field 22 of /proc/PID/stat; 0 when there is no such process. */
+uint64_t worker_orphan_start_ticks(pid_t pid);
+/* worker_record.c */
+void worker_count_token(struct worker *worker, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,102 @@
+/* Owns what the API tells of a worker: its record, its speed. */
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/records.h"
+#include "supervisor/worker.h"
+
+#include <string.h>
+
+enum { MS_PER_SECOND = 1000 };
+
+void worker_count_token(struct worker *worker, uint64_t now_ms)
+{
+    uint64_t second = now_ms / MS_PER_SECOND;
+    size_t index = second % WORKER_RATE_SECONDS;
+
+    if (worker->rate_second[index] != second)
+        worker->rate_tokens[index] = 0;
+    worker->rate_second[index] = second;
+    worker->rate_tokens[index]++;
+}
+
+/* Over the last whole seconds: the one that runs is left out, it has only begun. */
+static double worker_tokens_per_second(const struct worker *worker, uint64_t now_ms)
+{
+    uint64_t second = now_ms / MS_PER_SECOND;
+    unsigned tokens = 0;
+
+    for (size_t i = 0; i < WORKER_RATE_SECONDS; i++) {
+        if (worker->rate_second[i] < second &&
+            worker->rate_second[i] + WORKER_RATE_SECONDS > second)
+            tokens += worker->rate_tokens[i];
+    }
+    return (double)tokens / (WORKER_RATE_SECONDS - 1);
+}
+
+static json_t *known_number(int64_t value)
+{
+    return value > 0 ? json_integer(value) : json_null();
+}
+
+static json_t *known_text(const char *text)
+{
+    return text != NULL && text[0] != '\0' ? json_text_lossy(text, strlen(text)) : json_null();
+}
+
+static void worker_record_process(const struct worker *worker, json_t *record, uint64_t now_ms)
+{
+    bool has_process = life_has_process(worker->state) && worker->process.pid > 0;
+    bool is_ready = worker->process.ready_ms != 0;
+    json_t *speed = is_ready ? json_real(worker_tokens_per_second(worker, now_ms)) : json_null();
+    json_t *uptime =
+        has_process ? json_integer((json_int_t)(now_ms - worker->process.spawned_ms)) : json_null();
+
+    (void)json_object_set_new(record, "pid", known_number(worker->process.pid));
+    (void)json_object_set_new(record, "instance", known_text(worker->process.instance));
+    (void)json_object_set_new(record, "memory_bytes", known_number(worker->facts.memory_bytes));
+    (void)json_object_set_new(record, "tokens_per_second", speed);
+    (void)json_object_set_new(record, "uptime_ms", uptime);
+    (void)json_object_set_new(record, "load_done_bytes",
+                              has_process ? known_number(worker->load.done_bytes) : json_null());
+    (void)json_object_set_new(record, "load_total_bytes",
+                              has_process ? known_number(worker->load.total_bytes) : json_null());
+}
+
+static const char *worker_shown_device(const struct worker *worker)
+{
+    if (worker->facts.device[0] != '\0')
+        return worker->facts.device;
+    return life_has_process(worker->state) ? worker->running.device : worker->options.device;
+}
+
+static const char *worker_shown_model(const struct worker *worker)
+{
+    const char *slash = strrchr(worker->model_path, '/');
+
+    if (worker->model[0] != '\0')
+        return worker->model;
+    return slash == NULL ? worker->model_path : slash + 1;
+}
+
+json_t *worker_record(struct worker *worker)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    int64_t context = worker->facts.context_tokens > 0 ? worker->facts.context_tokens
+                                                       : worker->options.context_tokens;
+    json_t *record = json_object();
+
+    (void)json_object_set_new(record, "name", json_string(worker->name));
+    (void)json_object_set_new(record, "state", json_string(life_state_name(worker->state)));
+    (void)json_object_set_new(record, "desired", json_string(worker->wanted_up ? "up" : "down"));
+    (void)json_object_set_new(record, "model", known_text(worker_shown_model(worker)));
+    (void)json_object_set_new(record, "device", known_text(worker_shown_device(worker)));
+    (void)json_object_set_new(record, "context_tokens", known_number(context));
+    (void)json_object_set_new(record, "in_flight", json_integer(worker->in_flight_count));
+    (void)json_object_set_new(record, "queued", json_integer(worker->queued_count));
+    (void)json_object_set_new(record, "autostart", json_boolean(worker->is_autostart));
+    (void)json_object_set_new(record, "last_exit", known_text(worker->last_exit));
+    (void)json_object_set_new(record, "last_stderr", known_text(worker->last_words));
+    worker_record_process(worker, record, now_ms);
+    record_check(RECORD_WORKER, record);
+    return record;
+}

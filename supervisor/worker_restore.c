@@ -1,0 +1,115 @@
+/* Owns what is known of workers before any has started: the configuration, and what the store kept
+ * from the last supervisor. The configuration wins where both speak. */
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/paths.h"
+#include "db/workers.h"
+#include "supervisor/journal.h"
+#include "supervisor/supervisor.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What a supervisor that was killed left: its workers die with it, but one that hangs in the kernel
+ * may still be there, and nobody else removes its socket. */
+static void worker_clear_remains(struct supervisor *supervisor, const struct worker_row *row)
+{
+    AUTO_FREE char *name = xasprintf("%s.sock", row->instance);
+    AUTO_FREE char *path = paths_join(supervisor->runtime_dir, name);
+
+    if (row->instance[0] == '\0' || strchr(row->instance, '/') != NULL)
+        return;
+    (void)unlink(path); /* most were removed in good order */
+    if (strcmp(row->boot_id, supervisor->boot_id) == 0)
+        worker_orphan_end(row->name, (pid_t)row->pid, (uint64_t)row->start_time_ticks,
+                          row->instance);
+}
+
+static void worker_take_options(struct worker *worker, const struct worker_row *row)
+{
+    worker->options.context_tokens = row->context_tokens;
+    worker->options.threads = row->threads;
+    worker->options.slots = row->slots;
+    worker->options.allow_cpu = row->allow_cpu;
+    (void)snprintf(worker->options.device, sizeof(worker->options.device), "%s", row->device);
+}
+
+static void worker_restore_row(struct supervisor *supervisor, const struct worker_row *row)
+{
+    struct worker *worker = NULL;
+
+    worker_clear_remains(supervisor, row);
+    if (!config_name_is_valid(row->name)) {
+        log_event(LOG_WARN, "worker_row_ignored", "name=%s", row->name);
+        return;
+    }
+    worker = worker_new(supervisor, row->name, row->model, row->model_path);
+    worker->wanted_up = strcmp(row->desired, "up") == 0;
+    worker_take_options(worker, row);
+    free(worker->last_exit);
+    free(worker->last_words);
+    worker->last_exit = xstrdup(row->last_exit);
+    worker->last_words = xstrdup(row->last_stderr);
+    if (strcmp(row->state, life_state_name(LIFE_FAILED)) == 0)
+        worker->was_failed = true;
+}
+
+static void worker_configure(struct supervisor *supervisor, size_t index)
+{
+    const struct config *config = supervisor->config;
+    const char *name = config_worker_name(config, index);
+    const char *model = config_worker_text(config, index, CONFIG_WORKER_model);
+    const char *device = config_worker_text(config, index, CONFIG_WORKER_device);
+    struct worker *worker = worker_find(supervisor, name);
+    bool is_path = model[0] == '/';
+
+    if (model[0] == '\0')
+        model = name;
+    if (worker == NULL)
+        worker = worker_new(supervisor, name, "", "");
+    worker_set_model(worker, is_path ? "" : model, is_path ? model : "");
+    worker->is_configured = true;
+    worker->is_autostart = config_worker_number(config, index, CONFIG_WORKER_autostart) != 0;
+    worker->wanted_up = worker->wanted_up || worker->is_autostart;
+    worker->options = (struct worker_options){
+        .context_tokens = config_worker_number(config, index, CONFIG_WORKER_context),
+        .threads = config_worker_number(config, index, CONFIG_WORKER_threads),
+    };
+    (void)snprintf(worker->options.device, sizeof(worker->options.device), "%s", device);
+}
+
+int worker_load_all(struct supervisor *supervisor, struct err *err)
+{
+    struct worker_rows rows = {0};
+
+    if (workers_load_all(supervisor->store, &rows, err) != 0)
+        return err_wrap(err, "read the workers");
+    for (size_t i = 0; i < rows.count; i++)
+        worker_restore_row(supervisor, &rows.rows[i]);
+    worker_rows_release(&rows);
+    for (size_t i = 0; i < config_worker_count(supervisor->config); i++)
+        worker_configure(supervisor, i);
+    return 0;
+}
+
+/* A failed worker that is wanted up gets its chance: what was wrong may be mended, as after a
+ * person's start. One that only requests want stays failed until its file is another. */
+void worker_start_wanted(struct supervisor *supervisor)
+{
+    struct worker *worker = NULL;
+    struct err ignored = ERR_INIT;
+
+    TAILQ_FOREACH(worker, &supervisor->workers, link)
+    {
+        const char *path = worker_path(worker);
+
+        if (worker->wanted_up) {
+            (void)worker_want_up(worker, &(struct worker_options){0}, &ignored); /* it is down */
+        } else if (worker->was_failed) {
+            if (path != NULL && model_stamp_of(path, &worker->stamp, &ignored) != 0)
+                worker->stamp = (struct model_stamp){0};
+            worker_step(worker, LIFE_ON_WAS_FAILED, NULL);
+        }
+    }
+}

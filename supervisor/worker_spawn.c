@@ -1,0 +1,187 @@
+/* Owns the making of a worker's process: socket, token, arguments, environment. Knows nothing of
+ * what happens to it afterwards. */
+#include "common/clock.h"
+#include "common/http/http.h"
+#include "common/mem.h"
+#include "common/paths.h"
+#include "common/spawn.h"
+#include "supervisor/environment.h"
+#include "supervisor/journal.h"
+#include "supervisor/supervisor.h"
+#include "supervisor/worker.h"
+
+#include <event2/event.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Descriptors as ARCHITECTURE.md, "Spawn", has them. */
+enum { WORKER_LISTEN_FD = 3, WORKER_TOKEN_FD = 4 };
+
+enum {
+    WORKER_SOCKET_MODE = 0600,
+    /* One reply that is not a stream: a whole answer as JSON. A context of a million tokens of
+     * text stays far below. */
+    WORKER_REPLY_MAX_BYTES = 64 << 20,
+    WORKER_ARGUMENT_MAX_COUNT = 32,
+    WORKER_NUMBER_MAX_BYTES = 24,
+};
+
+struct worker_arguments {
+    const char *argv[WORKER_ARGUMENT_MAX_COUNT];
+    size_t count;
+    char numbers[4][WORKER_NUMBER_MAX_BYTES];
+    size_t number_count;
+};
+
+static void worker_add_text(struct worker_arguments *arguments, const char *flag, const char *value)
+{
+    arguments->argv[arguments->count++] = flag;
+    arguments->argv[arguments->count++] = value;
+}
+
+static void worker_add_number(struct worker_arguments *arguments, const char *flag, int64_t value)
+{
+    char *text = arguments->numbers[arguments->number_count++];
+
+    (void)snprintf(text, WORKER_NUMBER_MAX_BYTES, "%" PRId64, value);
+    worker_add_text(arguments, flag, text);
+}
+
+static void worker_fill_arguments(const struct worker *worker, const char *path,
+                                  struct worker_arguments *arguments)
+{
+    const struct worker_options *options = &worker->running;
+
+    arguments->argv[arguments->count++] = worker->supervisor->worker_program;
+    worker_add_text(arguments, "--name", worker->name);
+    worker_add_text(arguments, "--model", path);
+    worker_add_text(arguments, "--instance", worker->process.instance);
+    worker_add_text(arguments, "--listen-fd", "3");
+    worker_add_text(arguments, "--token-fd", "4");
+    if (options->device[0] != '\0')
+        worker_add_text(arguments, "--device", options->device);
+    if (options->context_tokens > 0)
+        worker_add_number(arguments, "--context", options->context_tokens);
+    if (options->threads > 0)
+        worker_add_number(arguments, "--threads", options->threads);
+    if (options->slots > 0)
+        worker_add_number(arguments, "--slots", options->slots);
+    if (options->allow_cpu)
+        arguments->argv[arguments->count++] = "--allow-cpu";
+    arguments->argv[arguments->count] = NULL;
+}
+
+/* A socket of its own for each process: no other one can answer in its place. */
+static int worker_listen(struct worker *worker, struct http_address *address, int *out_fd,
+                         struct err *err)
+{
+    AUTO_FREE char *name = xasprintf("%s.sock", worker->process.instance);
+    AUTO_FREE char *path = paths_join(worker->supervisor->runtime_dir, name);
+
+    *address = (struct http_address){.is_unix = true};
+    if (strlen(path) >= sizeof(address->path))
+        return err_set(err, ERR_CONFIG, "the runtime folder's path is too long for sockets: %s",
+                       path);
+    memcpy(address->path, path, strlen(path) + 1);
+    worker->process.socket_path = take_ptr(path);
+    return http_address_listen(address, WORKER_SOCKET_MODE, out_fd, err);
+}
+
+/* The token fits into the pipe whole, so this never waits. */
+static int worker_hand_over_token(struct worker *worker, int *out_fd, struct err *err)
+{
+    char line[TOKEN_TEXT_BYTES + 1];
+    int len = snprintf(line, sizeof(line), "%s\n", worker->process.token);
+    int ends[2];
+    ssize_t written = 0;
+
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        token_wipe(line, sizeof(line));
+        return err_set(err, ERR_IO, "pipe for a worker's token: %m");
+    }
+    written = write(ends[1], line, (size_t)len);
+    (void)close(ends[1]); /* the token is followed by its end */
+    token_wipe(line, sizeof(line));
+    *out_fd = ends[0];
+    if (written != len)
+        return err_set(err, ERR_IO, "write a worker's token: %m");
+    return 0;
+}
+
+static int worker_exec(struct worker *worker, const char *path, struct err *err)
+{
+    struct worker_arguments arguments = {.count = 0};
+    struct http_address address;
+    AUTO_FREE const char **envp = environment_for_worker(environ);
+    AUTO_CLOSE int listen_fd = -1;
+    AUTO_CLOSE int token_fd = -1;
+    AUTO_CLOSE int output_fd = -1;
+
+    if (worker_listen(worker, &address, &listen_fd, err) != 0 ||
+        worker_hand_over_token(worker, &token_fd, err) != 0 ||
+        worker_output_open(&worker->output, worker->supervisor->base, &output_fd, err) != 0)
+        return -1;
+    worker_fill_arguments(worker, path, &arguments);
+    if (spawn_process(&(struct spawn){.program = worker->supervisor->worker_program,
+                                      .argv = arguments.argv,
+                                      .envp = envp,
+                                      .fds = {{output_fd, STDOUT_FILENO},
+                                              {output_fd, STDERR_FILENO},
+                                              {listen_fd, WORKER_LISTEN_FD},
+                                              {token_fd, WORKER_TOKEN_FD}},
+                                      .fd_count = 4,
+                                      .new_group = true,
+                                      .dies_with_parent = true,
+                                      .no_core = true},
+                      &worker->process.pid, &worker->process.pidfd, err) != 0)
+        return -1;
+    worker->process.client =
+        http_client_new(worker->supervisor->base, &address, WORKER_REPLY_MAX_BYTES);
+    return 0;
+}
+
+int worker_spawn(struct worker *worker, struct err *err)
+{
+    const char *path = worker_path(worker);
+
+    if (path == NULL)
+        return err_set(err, ERR_MODEL_NOT_FOUND, "worker %s needs model %s, which is not there",
+                       worker->name, worker->model);
+    if (model_stamp_of(path, &worker->stamp, err) != 0)
+        return -1;
+    token_new_id('w', worker->process.instance);
+    token_new(worker->process.token);
+    worker->facts = (struct worker_facts){.slots = 1};
+    /* The instance goes to the store before there is a process of it. */
+    journal_worker(worker);
+    if (worker_exec(worker, path, err) != 0) {
+        worker_process_release(worker);
+        return -1;
+    }
+    worker->process.spawned_ms = clock_monotonic_ms();
+    worker->process.start_ticks = worker_orphan_start_ticks(worker->process.pid);
+    return 0;
+}
+
+void worker_process_release(struct worker *worker)
+{
+    struct worker_process *process = &worker->process;
+
+    worker_watch_load_end(worker);
+    worker_output_close(&worker->output);
+    if (process->client != NULL)
+        http_client_free(process->client);
+    if (process->exit_event != NULL)
+        event_free(process->exit_event);
+    if (process->pidfd >= 0)
+        (void)close(process->pidfd); /* reaped already */
+    if (process->socket_path != NULL)
+        (void)unlink(process->socket_path); /* it may never have been made */
+    free(process->socket_path);
+    token_wipe(process->token, sizeof(process->token));
+    *process = (struct worker_process){.pidfd = -1};
+    worker->facts = (struct worker_facts){0};
+}

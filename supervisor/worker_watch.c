@@ -1,0 +1,258 @@
+/* Owns the watch over a worker's process: progress of its load until it is ready, and its exit.
+ * Tells worker_step() what happened; decides nothing about it. */
+#include "common/clock.h"
+#include "common/http/http.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "supervisor/supervisor.h"
+#include "supervisor/worker.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+enum {
+    /* A small model is ready after tens of milliseconds; a large one takes minutes. */
+    POLL_FIRST_MS = 5,
+    POLL_MAX_MS = 200,
+    READY_REPLY_MAX_BYTES = 16 << 10,
+    WORKER_SLOTS_MAX_COUNT = 4096,
+    /* The worker's exit code for a configuration or model fault: no restart helps. */
+    EXIT_CONFIG = 10,
+};
+
+/* ---- load ---- */
+
+static void worker_poll_later(struct worker *worker)
+{
+    uint64_t ms = worker->load.poll_interval_ms;
+    struct timeval after = {.tv_sec = (time_t)(ms / 1000),
+                            .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+
+    (void)evtimer_add(worker->load.poll_timer, &after); /* fails only without memory */
+    worker->load.poll_interval_ms = ms * 2 < POLL_MAX_MS ? ms * 2 : POLL_MAX_MS;
+}
+
+static void worker_read_facts(struct worker *worker, const json_t *reply)
+{
+    const char *device = json_string_value(json_object_get(reply, "device"));
+    json_int_t slots = json_integer_value(json_object_get(reply, "slots"));
+
+    worker->facts.context_tokens = json_integer_value(json_object_get(reply, "context_tokens"));
+    worker->facts.memory_bytes = json_integer_value(json_object_get(reply, "memory_bytes"));
+    worker->facts.slots = slots < 1 || slots > WORKER_SLOTS_MAX_COUNT ? 1 : slots;
+    if (device != NULL)
+        (void)snprintf(worker->facts.device, sizeof(worker->facts.device), "%s", device);
+}
+
+static void worker_read_progress(struct worker *worker, const json_t *reply)
+{
+    struct worker_load *load = &worker->load;
+    const char *phase = json_string_value(json_object_get(reply, "phase"));
+    json_int_t done = json_integer_value(json_object_get(reply, "done_bytes"));
+
+    load->total_bytes = json_integer_value(json_object_get(reply, "total_bytes"));
+    if (phase == NULL)
+        return;
+    if (strcmp(load->phase, phase) != 0 || done > load->done_bytes)
+        load->progress_ms = clock_monotonic_ms();
+    (void)snprintf(load->phase, sizeof(load->phase), "%s", phase);
+    load->done_bytes = done;
+}
+
+/* An answer that is none counts as no progress: load_stall ends it. */
+static void worker_judge_ready(struct worker *worker)
+{
+    struct worker_load *load = &worker->load;
+    struct err err = ERR_INIT;
+    AUTO_JSON json_t *reply =
+        json_parse(load->reply.data, load->reply.len, READY_REPLY_MAX_BYTES, &err);
+    const char *phase = json_string_value(json_object_get(reply, "phase"));
+
+    if (load->reply_status == 200 && phase != NULL && strcmp(phase, "ready") == 0) {
+        worker_read_facts(worker, reply);
+        worker_step(worker, LIFE_ON_LOADED, NULL);
+        return;
+    }
+    if (load->reply_status == 503 && json_is_object(reply))
+        worker_read_progress(worker, reply);
+    else
+        log_event(LOG_DEBUG, "worker_ready_unclear", "name=%s status=%d error=%s", worker->name,
+                  load->reply_status, err.message);
+    worker_poll_later(worker);
+}
+
+static int worker_on_ready_head(struct http_call *call, void *owner, const struct http_head *head,
+                                struct err *err)
+{
+    struct worker *worker = owner;
+
+    worker->load.reply_status = head->status;
+    return 0;
+}
+
+static void worker_on_ready_body(struct http_call *call, void *owner, const char *data, size_t len)
+{
+    struct worker *worker = owner;
+
+    (void)buf_add(&worker->load.reply, data, len); /* a longer one is cut, and no JSON */
+}
+
+static void worker_on_ready_end(struct http_call *call, void *owner, const struct err *failure)
+{
+    struct worker *worker = owner;
+
+    worker->load.call = NULL;
+    if (failure == NULL)
+        worker_judge_ready(worker);
+    else
+        worker_poll_later(worker); /* its exit, if that is what it is, comes by the pidfd */
+}
+
+static void worker_on_poll(evutil_socket_t fd, short what, void *arg)
+{
+    static const struct http_call_events EVENTS = {
+        .on_head = worker_on_ready_head,
+        .on_body = worker_on_ready_body,
+        .on_end = worker_on_ready_end,
+    };
+    struct worker *worker = arg;
+    char bearer[sizeof("Bearer ") + TOKEN_TEXT_BYTES];
+    struct http_header header = {.name = "Authorization", .value = bearer};
+
+    (void)snprintf(bearer, sizeof(bearer), "Bearer %s", worker->process.token);
+    buf_clear(&worker->load.reply);
+    worker->load.reply_status = 0;
+    worker->load.call = http_client_send(
+        worker->process.client,
+        &(struct http_request){
+            .method = HTTP_GET, .target = "/ready", .headers = &header, .header_count = 1},
+        &EVENTS, worker);
+    token_wipe(bearer, sizeof(bearer));
+}
+
+void worker_watch_load_end(struct worker *worker)
+{
+    struct worker_load *load = &worker->load;
+
+    if (load->poll_timer == NULL)
+        return;
+    if (load->call != NULL)
+        http_call_cancel(load->call);
+    event_free(load->poll_timer);
+    buf_release(&load->reply);
+    *load = (struct worker_load){.done_bytes = load->done_bytes, .total_bytes = load->total_bytes};
+}
+
+uint64_t worker_watch_load_left_ms(const struct worker *worker, struct err *why)
+{
+    const struct config *config = worker->supervisor->config;
+    uint64_t stall_ms = (uint64_t)config_number(config, CONFIG_life_load_stall);
+    uint64_t cap_ms = (uint64_t)config_number(config, CONFIG_life_load_timeout);
+    uint64_t now_ms = clock_monotonic_ms();
+    uint64_t stalls_ms = worker->load.progress_ms + stall_ms;
+    uint64_t ends_ms = worker->process.spawned_ms + cap_ms;
+
+    if (now_ms >= ends_ms)
+        err_fill(why, ERR_WORKER_FAILED, "worker %s was not ready within %llu ms", worker->name,
+                 (unsigned long long)cap_ms);
+    else if (now_ms >= stalls_ms)
+        err_fill(why, ERR_WORKER_FAILED, "the load of worker %s made no progress for %llu ms",
+                 worker->name, (unsigned long long)stall_ms);
+    else
+        return (ends_ms < stalls_ms ? ends_ms : stalls_ms) - now_ms;
+    return 0;
+}
+
+/* ---- exit ---- */
+
+static const char *worker_exit_meaning(int code)
+{
+    static const char *const MEANINGS[] = {
+        [10] = " (configuration or model fault)",
+        [11] = " (out of host memory)",
+        [12] = " (out of device memory)",
+        [13] = " (GPU fault)",
+        [14] = " (internal error)",
+    };
+
+    return code >= 0 && code < (int)ARRAY_COUNT(MEANINGS) && MEANINGS[code] != NULL ? MEANINGS[code]
+                                                                                    : "";
+}
+
+static char *worker_exit_text(const struct worker *worker, const siginfo_t *status)
+{
+    const char *signal_name = sigabbrev_np(status->si_status);
+
+    if (status->si_code == CLD_EXITED)
+        return xasprintf("exit %d%s", status->si_status, worker_exit_meaning(status->si_status));
+    if (worker->process.is_killed && status->si_status == SIGKILL)
+        return xstrdup("SIGKILL, from the supervisor");
+    if (signal_name == NULL)
+        return xasprintf("signal %d", status->si_status);
+    return xasprintf("SIG%s", signal_name);
+}
+
+static void worker_note_exit(struct worker *worker, const siginfo_t *status)
+{
+    const char *words = worker_output_last_words(&worker->output);
+    AUTO_JSON json_t *valid = json_text_lossy(words, strlen(words));
+
+    free(worker->last_words);
+    worker->last_words = xstrdup(json_string_value(valid));
+    if (worker->process.is_overdue)
+        return; /* the reason for our KILL says more than the KILL */
+    free(worker->last_exit);
+    worker->last_exit = worker_exit_text(worker, status);
+}
+
+static void worker_exited(struct worker *worker, const siginfo_t *status)
+{
+    bool is_config = status->si_code == CLD_EXITED && status->si_status == EXIT_CONFIG;
+    bool was_loading = worker->state == LIFE_STARTING;
+    bool was_asked = worker->state == LIFE_STOPPING || worker->state == LIFE_LOST;
+    struct err cause = ERR_INIT;
+
+    worker_output_close(&worker->output);
+    worker_note_exit(worker, status);
+    if (was_asked)
+        err_fill(&cause, ERR_WORKER_DRAINING, "worker %s has stopped: %s", worker->name,
+                 worker->last_exit);
+    else
+        err_fill(&cause, is_config && was_loading ? ERR_WORKER_FAILED : ERR_WORKER_DIED,
+                 "worker %s died%s: %s%s%s", worker->name, was_loading ? " while loading" : "",
+                 worker->last_exit, worker->last_words[0] == '\0' ? "" : ": ", worker->last_words);
+    worker_step(worker, is_config ? LIFE_ON_EXITED_CONFIG : LIFE_ON_EXITED, &cause);
+}
+
+/* The rest of the group dies before the leader is reaped: until then no one else can get its id. */
+static void worker_on_exit(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *worker = arg;
+    siginfo_t status = {0};
+
+    if (waitid(P_PIDFD, (id_t)fd, &status, WEXITED | WNOHANG | WNOWAIT) != 0 || status.si_pid == 0)
+        return;
+    worker_signal(worker, SIGKILL);
+    (void)waitid(P_PIDFD, (id_t)fd, &status, WEXITED); /* it has ended: this does not wait */
+    worker_exited(worker, &status);
+}
+
+void worker_watch_begin(struct worker *worker)
+{
+    struct event_base *base = worker->supervisor->base;
+
+    worker->load = (struct worker_load){
+        .poll_timer = evtimer_new(base, worker_on_poll, worker),
+        .poll_interval_ms = POLL_FIRST_MS,
+        .progress_ms = clock_monotonic_ms(),
+    };
+    buf_init(&worker->load.reply, READY_REPLY_MAX_BYTES);
+    worker->process.exit_event =
+        event_new(base, worker->process.pidfd, EV_READ | EV_PERSIST, worker_on_exit, worker);
+    (void)event_add(worker->process.exit_event, NULL); /* fails only without memory */
+    worker_poll_later(worker);
+}
