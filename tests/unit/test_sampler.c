@@ -1,0 +1,370 @@
+/* The sampler: against a slow computation of the distribution it should draw from, which sorts
+ * everything and shares no code with it. */
+#include "common/mem.h"
+#include "hip/text/sampler.h"
+#include "tests/tiny_model.h"
+
+#include <float.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+enum { VOCAB = 300 };
+
+static struct sampler_params plain_params(void)
+{
+    return (struct sampler_params){
+        .temperature = 1, .top_p = 1, .min_p = 0, .repeat_penalty = 1, .top_k = 0, .seed = 1};
+}
+
+static void random_logits(float *logits, uint32_t count, float spread, uint64_t *seed)
+{
+    for (uint32_t i = 0; i < count; i++)
+        logits[i] = spread * tiny_uniform(seed);
+}
+
+/* ---- the slow computation ---- */
+
+struct slow {
+    double share;
+    uint32_t token;
+};
+
+static int by_share(const void *a, const void *b)
+{
+    const struct slow *x = a;
+    const struct slow *y = b;
+
+    if (x->share != y->share)
+        return x->share < y->share ? 1 : -1;
+    return x->token < y->token ? -1 : 1;
+}
+
+static void make_sum_one(struct slow *list, uint32_t count)
+{
+    double sum = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        sum += list[i].share;
+    for (uint32_t i = 0; i < count; i++)
+        list[i].share /= sum;
+}
+
+/* Shares of VOCAB tokens, as top-k, top-p, min-p and temperature, one after another, leave them. */
+static void slow_shares(const float *logits, const struct sampler_params *params,
+                        double *out_shares)
+{
+    struct slow list[VOCAB];
+    uint32_t count = VOCAB;
+    double seen = 0;
+
+    for (uint32_t i = 0; i < VOCAB; i++)
+        list[i] = (struct slow){exp(logits[i]), i};
+    qsort(list, VOCAB, sizeof(*list), by_share);
+    if (params->top_k > 0 && params->top_k < count)
+        count = params->top_k;
+    make_sum_one(list, count);
+    if (params->top_p < 1) {
+        for (uint32_t i = 0; i < count; i++) {
+            seen += list[i].share;
+            if (seen >= (double)params->top_p)
+                count = i + 1;
+        }
+    }
+    while (count > 1 && list[count - 1].share < (double)params->min_p * list[0].share)
+        count--;
+    for (uint32_t i = 0; i < count; i++)
+        list[i].share = pow(list[i].share, 1.0 / (double)params->temperature);
+    make_sum_one(list, count);
+    for (uint32_t i = 0; i < VOCAB; i++)
+        out_shares[i] = 0;
+    for (uint32_t i = 0; i < count; i++)
+        out_shares[list[i].token] = list[i].share;
+}
+
+/* Draws often and compares: nothing outside the support, and chi-square below what it passes once
+ * in a million (Wilson and Hilferty's approximation; 4.75 standard deviations). */
+static void expect_distribution(const float *logits, const struct sampler_params *params)
+{
+    enum { DRAWS = 20000 };
+    struct sampler *sampler = sampler_new(params, VOCAB);
+    struct err err = ERR_INIT;
+    double shares[VOCAB];
+    uint32_t counts[VOCAB] = {0};
+    double chi_square = 0;
+    double rest_share = 0;
+    double rest_count = 0;
+    double cells = 0;
+    double limit = 0;
+
+    slow_shares(logits, params, shares);
+    for (int i = 0; i < DRAWS; i++) {
+        float copy[VOCAB];
+        uint32_t token = 0;
+
+        memcpy(copy, logits, sizeof(copy));
+        assert_int_equal(sampler_pick(sampler, copy, &token, &err), 0);
+        counts[token]++;
+    }
+    for (uint32_t i = 0; i < VOCAB; i++) {
+        double expected = shares[i] * DRAWS;
+
+        if (shares[i] == 0)
+            assert_int_equal(counts[i], 0);
+        if (expected < 5) { /* too few for the statistic: counted together */
+            rest_share += expected;
+            rest_count += counts[i];
+            continue;
+        }
+        chi_square += (counts[i] - expected) * (counts[i] - expected) / expected;
+        cells++;
+    }
+    if (rest_share >= 5) {
+        chi_square += (rest_count - rest_share) * (rest_count - rest_share) / rest_share;
+        cells++;
+    }
+    if (cells > 1) {
+        double k = cells - 1;
+
+        limit = k * pow(1 - 2 / (9 * k) + 4.75 * sqrt(2 / (9 * k)), 3);
+        if (chi_square > limit)
+            fail_msg("chi-square %f of %f cells is above %f", chi_square, cells, limit);
+    }
+    sampler_free(sampler);
+}
+
+static void draws_follow_the_distribution(void **state)
+{
+    static const struct sampler_params PARAMS[] = {
+        {1, 1, 0, 1, 0, 1},        {0.5f, 1, 0, 1, 0, 2},        {2, 1, 0, 1, 0, 3},
+        {1, 1, 0, 1, 7, 4},        {1, 1, 0, 1, 1, 5},           {1, 1, 0, 1, 100000, 6},
+        {1, 0.5f, 0, 1, 0, 7},     {1, 0.95f, 0, 1, 0, 8},       {1, 0.01f, 0, 1, 0, 9},
+        {1, 1, 0.1f, 1, 0, 10},    {1, 1, 1, 1, 0, 11},          {0.8f, 0.95f, 0.05f, 1, 40, 12},
+        {3, 0.6f, 0.2f, 1, 5, 13}, {100, 0.9f, 0.01f, 1, 0, 14},
+    };
+    uint64_t seed = 1;
+
+    for (size_t i = 0; i < ARRAY_COUNT(PARAMS); i++) {
+        float logits[VOCAB];
+
+        random_logits(logits, VOCAB, 4, &seed);
+        expect_distribution(logits, &PARAMS[i]);
+    }
+}
+
+/* ---- rules ---- */
+
+/* Greedy takes the largest, and of equal ones that with the lowest id; -0 equals 0. */
+static void greedy_takes_the_lowest_of_the_largest(void **state)
+{
+    struct sampler_params params = plain_params();
+    float logits[5] = {-1, -0.0f, 0, -0.0f, -INFINITY};
+    struct err err = ERR_INIT;
+    uint32_t token = 0;
+    struct sampler *sampler = NULL;
+
+    params.temperature = 0;
+    sampler = sampler_new(&params, 5);
+    assert_int_equal(sampler_pick(sampler, logits, &token, &err), 0);
+    assert_int_equal(token, 1);
+    sampler_free(sampler);
+    params.temperature = 1;
+    params.top_k = 1;
+    sampler = sampler_new(&params, 5);
+    assert_int_equal(sampler_pick(sampler, logits, &token, &err), 0);
+    assert_int_equal(token, 1);
+    sampler_free(sampler);
+}
+
+/* Equal seeds and logits give equal tokens, and samplers know nothing of one another. */
+static void seeds_decide(void **state)
+{
+    struct sampler_params params = plain_params();
+    struct sampler *one = sampler_new(&params, VOCAB);
+    struct sampler *two = sampler_new(&params, VOCAB);
+    struct sampler *three = NULL;
+    struct err err = ERR_INIT;
+    uint64_t seed = 2;
+    int differences = 0;
+
+    params.seed = 2;
+    three = sampler_new(&params, VOCAB);
+    for (int i = 0; i < 200; i++) {
+        float logits[VOCAB];
+        float copy[VOCAB];
+        uint32_t tokens[3];
+
+        random_logits(logits, VOCAB, 1, &seed);
+        memcpy(copy, logits, sizeof(copy));
+        assert_int_equal(sampler_pick(one, copy, &tokens[0], &err), 0);
+        memcpy(copy, logits, sizeof(copy));
+        assert_int_equal(sampler_pick(three, copy, &tokens[2], &err), 0);
+        memcpy(copy, logits, sizeof(copy));
+        assert_int_equal(sampler_pick(two, copy, &tokens[1], &err), 0);
+        assert_int_equal(tokens[0], tokens[1]);
+        differences += tokens[0] != tokens[2];
+    }
+    assert_true(differences > 150);
+    sampler_free(one);
+    sampler_free(two);
+    sampler_free(three);
+}
+
+/* A fault of the model is never turned into a token. */
+static void faulty_logits_fail_the_request(void **state)
+{
+    static const float FAULTS[] = {NAN, -NAN, INFINITY};
+
+    for (int greedy = 0; greedy < 2; greedy++) {
+        for (size_t fault = 0; fault <= ARRAY_COUNT(FAULTS); fault++) {
+            struct sampler_params params = plain_params();
+            float logits[VOCAB];
+            struct err err = ERR_INIT;
+            uint32_t token = 12345;
+            struct sampler *sampler = NULL;
+
+            params.temperature = greedy ? 0 : 1;
+            params.repeat_penalty = 1.1f;
+            sampler = sampler_new(&params, VOCAB);
+            sampler_accept(sampler, 7);
+            for (uint32_t i = 0; i < VOCAB; i++)
+                logits[i] = fault < ARRAY_COUNT(FAULTS) ? 0 : -INFINITY;
+            if (fault < ARRAY_COUNT(FAULTS))
+                logits[7] = FAULTS[fault];
+            assert_int_equal(sampler_pick(sampler, logits, &token, &err), -1);
+            assert_int_equal(err.kind, ERR_INTERNAL);
+            assert_int_equal(token, 12345);
+            sampler_free(sampler);
+        }
+    }
+}
+
+/* -infinity is a token that never comes, whatever the other settings. */
+static void minus_infinity_is_never_drawn(void **state)
+{
+    struct sampler_params params = plain_params();
+    struct sampler *sampler = NULL;
+    struct err err = ERR_INIT;
+
+    params.temperature = 100;
+    sampler = sampler_new(&params, 3);
+    for (int i = 0; i < 1000; i++) {
+        float logits[3] = {-INFINITY, -FLT_MAX, -INFINITY};
+        uint32_t token = 0;
+
+        assert_int_equal(sampler_pick(sampler, logits, &token, &err), 0);
+        assert_int_equal(token, 1);
+    }
+    sampler_free(sampler);
+}
+
+/* The penalty divides what is above 0 and multiplies what is below, once for each token of the last
+ * 64, and forgets older ones. */
+static void penalties_of_the_window(void **state)
+{
+    struct sampler_params params = plain_params();
+    struct sampler *sampler = NULL;
+    struct err err = ERR_INIT;
+    float logits[100] = {[1] = 4, [2] = -4, [3] = 4, [4] = 8};
+    uint32_t token = 0;
+
+    params.temperature = 0;
+    params.repeat_penalty = 2;
+    sampler = sampler_new(&params, 100);
+    sampler_accept(sampler, 4); /* falls out of the window */
+    for (uint32_t i = 0; i < SAMPLER_REPEAT_WINDOW - 3; i++)
+        sampler_accept(sampler, 99);
+    sampler_accept(sampler, 1);
+    sampler_accept(sampler, 1);
+    sampler_accept(sampler, 2);
+    assert_int_equal(sampler_pick(sampler, logits, &token, &err), 0);
+    assert_int_equal(token, 4);
+    assert_true(logits[1] == 2);
+    assert_true(logits[2] == -8);
+    assert_true(logits[3] == 4);
+    assert_true(logits[4] == 8);
+    sampler_free(sampler);
+}
+
+/* Penalties and temperatures that push numbers out of range still give a token or an error, never a
+ * token that has no finite logit. */
+static void extreme_settings(void **state)
+{
+    struct sampler_params params = plain_params();
+    struct sampler *sampler = NULL;
+    struct err err = ERR_INIT;
+    uint32_t token = 0;
+
+    params.temperature = FLT_MIN;
+    params.repeat_penalty = 10;
+    params.min_p = 1;
+    sampler = sampler_new(&params, 2);
+    sampler_accept(sampler, 0);
+    for (int i = 0; i < 10; i++) {
+        float logits[2] = {-FLT_MAX, -FLT_MAX / 2};
+
+        assert_int_equal(sampler_pick(sampler, logits, &token, &err), 0);
+        assert_int_equal(token, 1);
+    }
+    sampler_accept(sampler, 1);
+    float both_overflow[2] = {-FLT_MAX, -FLT_MAX};
+    assert_int_equal(sampler_pick(sampler, both_overflow, &token, &err), -1);
+    assert_int_equal(err.kind, ERR_INTERNAL);
+    sampler_free(sampler);
+}
+
+/* For random settings and logits with many equal ones, what is drawn is in the slow computation's
+ * support. */
+static void always_within_the_support(void **state)
+{
+    uint64_t seed = 77;
+
+    for (int round = 0; round < 3000; round++) {
+        struct sampler_params params = {
+            .temperature = 0.1f + (float)(tiny_next(&seed) % 30) / 10,
+            .top_p = tiny_next(&seed) % 2 ? 1 : (float)(1 + tiny_next(&seed) % 99) / 100,
+            .min_p = tiny_next(&seed) % 2 ? 0 : (float)(tiny_next(&seed) % 100) / 100,
+            .repeat_penalty = 1,
+            .top_k = (uint32_t)(tiny_next(&seed) % 2 ? 0 : tiny_next(&seed) % (2 * VOCAB)),
+            .seed = (uint64_t)round,
+        };
+        struct sampler *sampler = sampler_new(&params, VOCAB);
+        struct err err = ERR_INIT;
+        float logits[VOCAB];
+        double shares[VOCAB];
+        uint32_t token = 0;
+
+        for (uint32_t i = 0; i < VOCAB; i++)
+            logits[i] = (float)(tiny_next(&seed) % 9) - 4;
+        slow_shares(logits, &params, shares);
+        assert_int_equal(sampler_pick(sampler, logits, &token, &err), 0);
+        if (shares[token] == 0) {
+            /* Cumulated shares may meet top_p to the last bit in one order of additions and not in
+             * the other: the neighbour at the cut is allowed. */
+            params.top_p += 1e-6f;
+            slow_shares(logits, &params, shares);
+            assert_true(shares[token] > 0);
+        }
+        sampler_free(sampler);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(draws_follow_the_distribution),
+        cmocka_unit_test(greedy_takes_the_lowest_of_the_largest),
+        cmocka_unit_test(seeds_decide),
+        cmocka_unit_test(faulty_logits_fail_the_request),
+        cmocka_unit_test(minus_infinity_is_never_drawn),
+        cmocka_unit_test(penalties_of_the_window),
+        cmocka_unit_test(extreme_settings),
+        cmocka_unit_test(always_within_the_support),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
