@@ -3,7 +3,8 @@
  * Nothing of llama.cpp is in this tree, and nothing of ours is linked here.
  *
  *   llama_oracle f32 MODEL OUT.gguf              the same model with every weight as F32
- *   llama_oracle tokenize MODEL [--markup]       stdin -> a JSON array of token ids
+ *   llama_oracle tokenize MODEL [--markup]       a JSON string a line on stdin -> [text, [id, ...]]
+ *                                                   a line, without BOS
  *   llama_oracle greedy MODEL N PROMPTS.json     -> JSON: N tokens for each prompt, with the two
  *                                                   most probable tokens of each step
  *   llama_oracle logits MODEL IDS.json OUT.f32   every position's logits, [position][vocab]
@@ -194,29 +195,42 @@ static int command_f32(char **args)
     return llama_model_quantize(args[0], args[1], &params) == 0 ? 0 : 1;
 }
 
+/* One line of golden/tokenizer_smollm2.jsonl. */
+static void tokenize_line(const struct llama_vocab *vocab, const char *line, bool markup)
+{
+    static llama_token tokens[ORACLE_TEXT_MAX_BYTES];
+    json_t *text = json_loads(line, JSON_DECODE_ANY, NULL);
+    json_t *ids = json_array();
+
+    if (!json_is_string(text))
+        die("not a JSON string: %s", line);
+    int32_t count =
+        llama_tokenize(vocab, json_string_value(text), (int32_t)json_string_length(text), tokens,
+                       ORACLE_TEXT_MAX_BYTES, false, markup);
+    for (int32_t i = 0; i < count; i++)
+        json_array_append_new(ids, json_integer(tokens[i]));
+    json_t *pair = json_pack("[oo]", text, ids);
+    (void)json_dumpf(pair, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+    (void)putchar('\n');
+    json_decref(pair);
+}
+
 static int command_tokenize(char **args)
 {
-    static char text[ORACLE_TEXT_MAX_BYTES];
-    static llama_token tokens[ORACLE_TEXT_MAX_BYTES];
-    size_t len = fread(text, 1, sizeof(text), stdin);
     bool markup = args[1] != NULL && strcmp(args[1], "--markup") == 0;
     struct llama_model_params params = llama_model_default_params();
-    struct oracle oracle = {0};
+    char *line = NULL;
+    size_t capacity = 0;
 
     library_init();
     params.vocab_only = true;
-    oracle.model = llama_model_load_from_file(args[0], params);
-    if (oracle.model == NULL)
+    struct llama_model *model = llama_model_load_from_file(args[0], params);
+    if (model == NULL)
         die("cannot load %s", args[0]);
-    oracle.vocab = llama_model_get_vocab(oracle.model);
-    int32_t count = oracle_tokenize(&oracle, text, len, markup, tokens, ORACLE_TEXT_MAX_BYTES);
-    json_t *ids = json_array();
-    for (int32_t i = 0; i < count; i++)
-        json_array_append_new(ids, json_integer(tokens[i]));
-    (void)json_dumpf(ids, stdout, JSON_COMPACT);
-    (void)putchar('\n');
-    json_decref(ids);
-    llama_model_free(oracle.model);
+    while (getline(&line, &capacity, stdin) > 0)
+        tokenize_line(llama_model_get_vocab(model), line, markup);
+    free(line);
+    llama_model_free(model);
     return 0;
 }
 

@@ -47,9 +47,12 @@ build_oracle() {
 ask_llama() {
     model=$(scripts/demo_model.sh)
     [ -e "$cache/model.f32.gguf" ] || "$cache/llama_oracle" f32 "$model" "$cache/model.f32.gguf"
-    "$cache/llama_oracle" tokenize "$model" <tests/oracle/passage.txt |
+    python3 -c 'import json, sys; print(json.dumps(sys.stdin.read()))' <tests/oracle/passage.txt |
+        "$cache/llama_oracle" tokenize "$model" |
         python3 -c 'import json, sys
-print(json.dumps(json.load(sys.stdin)[:int(sys.argv[1])]))' "$positions" >"$cache/ids.json"
+print(json.dumps(json.load(sys.stdin)[1][:int(sys.argv[1])]))' "$positions" >"$cache/ids.json"
+    python3 tests/oracle/tokenizer_inputs.py >"$cache/texts.jsonl"
+    "$cache/llama_oracle" tokenize "$model" <"$cache/texts.jsonl" >"$cache/tokens.jsonl"
     vocab=$("$cache/llama_oracle" logits "$cache/model.f32.gguf" "$cache/ids.json" "$cache/f32.logits")
     "$cache/llama_oracle" logits "$model" "$cache/ids.json" "$cache/file.logits" >/dev/null
     "$cache/llama_oracle" greedy "$cache/model.f32.gguf" "$tokens" tests/oracle/prompts.json \
@@ -59,11 +62,28 @@ print(json.dumps(json.load(sys.stdin)[:int(sys.argv[1])]))' "$positions" >"$cach
 write_golden() {
     mkdir -p "$golden"
     cp "$cache/greedy.json" "$golden/greedy_smollm2.json"
+    cp "$cache/tokens.jsonl" "$golden/tokenizer_smollm2.jsonl"
     "$cache/llama_oracle" golden "$cache/f32.logits" "$cache/ids.json" "$vocab" \
         "$golden/logits_smollm2_f32.bin"
     "$cache/llama_oracle" golden "$cache/file.logits" "$cache/ids.json" "$vocab" \
         "$golden/logits_smollm2_file.bin"
-    say "wrote $golden/greedy_smollm2.json and logits_smollm2_{f32,file}.bin"
+    say "wrote $golden/{greedy_smollm2.json,tokenizer_smollm2.jsonl,logits_smollm2_{f32,file}.bin}"
+}
+
+# Ten times the texts of the golden file, of other seeds, users' and templates'.
+compare_tokenizers() {
+    local seed markup
+    for seed in 1 2 3; do
+        for markup in "" --markup; do
+            python3 tests/oracle/tokenizer_inputs.py 10000 "$seed" >"$cache/texts.jsonl"
+            # shellcheck disable=SC2086 # no option, or one
+            "$cache/llama_oracle" tokenize "$model" $markup <"$cache/texts.jsonl" >"$cache/theirs.jsonl"
+            # shellcheck disable=SC2086
+            "$build/tests/tokenize" "$model" $markup <"$cache/texts.jsonl" >"$cache/ours.jsonl"
+            echo "tokens of $(wc -l <"$cache/texts.jsonl") texts, seed $seed $markup:" \
+                "$(diff "$cache/theirs.jsonl" "$cache/ours.jsonl" | grep -c '^<') differ"
+        done
+    done
 }
 
 # Ours against theirs over all tokens of the vocabulary, and theirs against itself.
@@ -94,4 +114,5 @@ fetch_llama
 build_oracle
 ask_llama
 [ "$write_golden" != --golden ] || write_golden
+compare_tokenizers
 compare

@@ -156,9 +156,9 @@ def make_piece(rng):
 
 def main():
     assert unicodedata.unidata_version.startswith("14."), "wants Python 3.11: Unicode 14"
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 2200
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     rng = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 1)
-    texts = HAND_WRITTEN + ["".join(make_piece(rng) for _ in range(rng.randint(1, 10)))
+    texts = HAND_WRITTEN + ["".join(make_piece(rng) for _ in range(rng.randint(1, 7)))
                             for _ in range(count)]
     for text in texts:
         print(json.dumps(text))

@@ -1,5 +1,6 @@
-/* The tokenizer by itself: one JSON string a line on stdin, a line of token ids on stdout. For
- * comparing with other programs (tests/oracle) and for looking at one text. */
+/* The tokenizer by itself: a JSON string a line on stdin, a line [text, [id, ...]] on stdout, as
+ * tests/oracle/llama_oracle.c writes it. For comparing, and for looking at one text. */
+#include "common/json.h"
 #include "hip/model/gguf.h"
 #include "hip/text/vocab.h"
 
@@ -13,22 +14,24 @@ enum { TOKEN_MAX_COUNT = 1 << 24 };
 static int print_tokens(const struct vocab *vocab, const char *line, enum vocab_markup markup,
                         struct err *err)
 {
-    json_t *json = json_loads(line, JSON_DECODE_ANY, NULL);
+    AUTO_JSON json_t *text = json_loads(line, JSON_DECODE_ANY, NULL);
+    AUTO_JSON json_t *pair = NULL;
+    json_t *ids = NULL; /* owned by the pair */
     struct token_list tokens;
     int result = 0;
 
-    if (!json_is_string(json)) {
-        json_decref(json);
-        return err_set(err, ERR_INVALID_JSON, "not a JSON string: %.40s", line);
-    }
+    if (!json_is_string(text))
+        return err_set(err, ERR_INVALID_JSON, "not a JSON string: %s", line);
+    ids = json_array();
+    pair = json_pack("[Oo]", text, ids);
     token_list_init(&tokens, TOKEN_MAX_COUNT);
-    result = vocab_tokenize(vocab, json_string_value(json), json_string_length(json), markup,
+    result = vocab_tokenize(vocab, json_string_value(text), json_string_length(text), markup,
                             &tokens, err);
     for (size_t i = 0; i < tokens.count; i++)
-        printf("%s%u", i == 0 ? "" : " ", tokens.ids[i]);
-    putchar('\n');
+        json_array_append_new(ids, json_integer(tokens.ids[i]));
     token_list_release(&tokens);
-    json_decref(json);
+    (void)json_dumpf(pair, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+    putchar('\n');
     return result;
 }
 
