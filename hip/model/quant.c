@@ -213,39 +213,3 @@ void quant_decode(uint32_t type, const void *blocks, float *out, size_t count)
     assert(info != NULL && info->decode != NULL && count % info->block_elements == 0);
     info->decode(blocks, out, count);
 }
-
-static void quant_q8_block(const float *x, int8_t *q, float *out_scale, float *out_sum)
-{
-    const float q_max = 127.0f;
-    const float smallest = 1e-35f; /* below it q_max / largest would be infinite */
-    float largest = 0.0f;
-    bool is_finite = true;
-    int32_t sum = 0;
-
-    for (size_t i = 0; i < QUANT_Q8_ELEMENTS; i++) {
-        largest = fmaxf(largest, fabsf(x[i]));
-        is_finite = is_finite && isfinite(x[i]);
-    }
-    if (largest < smallest || !is_finite) {
-        memset(q, 0, QUANT_Q8_ELEMENTS);
-        *out_scale = is_finite ? 0.0f : NAN;
-        *out_sum = *out_scale;
-        return;
-    }
-    for (size_t i = 0; i < QUANT_Q8_ELEMENTS; i++) {
-        q[i] = (int8_t)roundf(x[i] * (q_max / largest));
-        sum += q[i];
-    }
-    *out_scale = largest / q_max;
-    *out_sum = *out_scale * (float)sum;
-}
-
-void quant_q8(const float *x, size_t count, int8_t *q, float *scales, float *sums)
-{
-    assert(count % QUANT_Q8_ELEMENTS == 0);
-    for (size_t block = 0; block < count / QUANT_Q8_ELEMENTS; block++) {
-        size_t at = block * QUANT_Q8_ELEMENTS;
-
-        quant_q8_block(x + at, q + at, &scales[block], &sums[block]);
-    }
-}

@@ -38,13 +38,4 @@ uint16_t quant_f32_to_f16(float value);
 float quant_bf16_to_f32(uint16_t half);
 uint16_t quant_f32_to_bf16(float value);
 
-/* Activations for integer dot products: x = scale * q, 32 at a time. */
-enum { QUANT_Q8_ELEMENTS = 32 };
-/* COUNT (a multiple of 32) values to Q[count]; SCALES[count / 32]; SUMS[count / 32] is scale times
- * the sum of q, which blocks with an offset need. q is x / (largest magnitude / 127), rounded half
- * away from zero; a block of zeros (or below
- * 1e-35) has scale 0. A block that is not finite gets a NaN scale, so that
- * the fault is still visible at the end. */
-void quant_q8(const float *x, size_t count, int8_t *q, float *scales, float *sums);
-
 #endif
