@@ -80,11 +80,10 @@ static int write_bytes(struct output *output, const char *data, size_t len, stru
 
 int output_text(struct output *output, const char *text, size_t len, struct err *err)
 {
-    AUTO_BUF struct buf clean;
+    AUTO_BUF struct buf clean = BUF_INIT(TERMINAL_GROWTH_MAX * len);
 
     if (!output->is_terminal)
         return write_bytes(output, text, len, err);
-    buf_init(&clean, TERMINAL_GROWTH_MAX * len);
     if (terminal_clean(&clean, text, len) < 0)
         return err_set(err, ERR_INTERNAL, "no memory for %zu bytes of output", len);
     return write_bytes(output, clean.data, clean.len, err);

@@ -10,8 +10,8 @@
 /* What the first allocation takes at least: most replies and lines fit. */
 enum { BUF_FIRST_BYTES = 256 };
 
-/* The data of every buf that holds nothing. Never written: it is shared by all threads. */
-static char buf_nothing[1] = "";
+/* Shared by all threads. */
+char buf_nothing[1] = "";
 
 void buf_init(struct buf *buf, size_t max)
 {
