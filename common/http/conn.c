@@ -341,6 +341,12 @@ static void conn_offer_kept(struct conn *conn)
     conn_update_interest(conn);
 }
 
+void conn_drop_input(struct conn *conn)
+{
+    buf_release(&conn->in);
+    conn_update_interest(conn);
+}
+
 static void conn_take(struct conn *conn, const char *bytes, size_t len)
 {
     size_t used = 0;
@@ -352,6 +358,8 @@ static void conn_take(struct conn *conn, const char *bytes, size_t len)
     if (buf_add(&conn->in, bytes + used, len - used) < 0) {
         conn->pending_error = ENOMEM; /* it fits: only memory can be missing */
         conn_defer(conn);
+    } else if (conn->in.len == conn->in.max && conn->events->on_input_full != NULL) {
+        conn->events->on_input_full(conn);
     }
     conn_update_interest(conn);
 }

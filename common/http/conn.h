@@ -30,6 +30,8 @@ struct conn_events {
     /* Bytes have come. Returns how many were used; the rest comes again after conn_offer_input().
      */
     size_t (*on_input)(struct conn *conn, const char *data, size_t len);
+    /* As much is kept as may be, and reading stops. NULL where that is all right. */
+    void (*on_input_full)(struct conn *conn);
     /* The other side is gone: ERROR is 0 for an orderly end, else an errno. Told once. With
      * leaves_when_half_closed this comes before unread input, else after it, or while reading is
      * paused, when conn_drain() gets what there still is. */
@@ -93,6 +95,8 @@ void conn_pause(struct conn *conn);
 void conn_resume(struct conn *conn);
 /* Kept input is offered again, from the loop. */
 void conn_offer_input(struct conn *conn);
+/* Kept input is dropped, and reading goes on. */
+void conn_drop_input(struct conn *conn);
 /* Reads on to the end of what the kernel holds into conn->in, up to MAX_BYTES. */
 void conn_drain(struct conn *conn, size_t max_bytes);
 

@@ -23,6 +23,8 @@ enum {
     SERVER_LINGER_MS = 2000,
     /* A reply, or a stream whose owner does not look at HTTP_UNSENT_HIGH_BYTES. */
     SERVER_UNSENT_MAX_BYTES = 64 * 1024 * 1024,
+    /* What a client may send behind a running request before it is cut: see link_on_input_full. */
+    SERVER_DISCARD_MAX_BYTES = 16 * 1024 * 1024,
     /* First byte of a TLS handshake: a client that speaks https to a plain port. */
     SERVER_TLS_FIRST_BYTE = 0x16,
 };
@@ -270,6 +272,29 @@ static size_t link_read_request(struct link *link, const char *data, size_t len)
 
 /* ---- what the connection tells ---- */
 
+static size_t link_discard(struct link *link, size_t len)
+{
+    link->discarded_bytes += len;
+    if (link->discarded_bytes > SERVER_DISCARD_MAX_BYTES)
+        link_close(link);
+    return len;
+}
+
+/* More is pipelined than is kept, behind a request that still runs. Not reading on would hide the
+ * client's end: TCP holds it back behind bytes that have no room. So they are dropped, and the
+ * connection ends with this reply; a client that pipelines has to expect that (RFC 9112, 9.3.2). A
+ * reply that is written already is another matter: it is about to be taken, or its time runs. */
+static void link_on_input_full(struct conn *conn)
+{
+    struct link *link = link_of(conn);
+
+    if (link->phase != LINK_RUNNING || link->exchange.has_ended)
+        return;
+    link->exchange.closes = true;
+    link->discards = true;
+    conn_drop_input(conn);
+}
+
 static size_t link_on_input(struct conn *conn, const char *data, size_t len)
 {
     struct link *link = link_of(conn);
@@ -279,7 +304,7 @@ static size_t link_on_input(struct conn *conn, const char *data, size_t len)
     case LINK_BODY:
         return link_read_request(link, data, len);
     case LINK_RUNNING:
-        return 0; /* what is pipelined waits for the reply */
+        return link->discards ? link_discard(link, len) : 0; /* else it waits for the reply */
     case LINK_LINGER:
         break;
     }
@@ -328,6 +353,7 @@ static void link_on_deadline(struct conn *conn)
 
 static const struct conn_events LINK_EVENTS = {
     .on_input = link_on_input,
+    .on_input_full = link_on_input_full,
     .on_hang_up = link_on_hang_up,
     .on_sent = link_on_sent,
     .on_deadline = link_on_deadline,

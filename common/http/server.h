@@ -52,6 +52,8 @@ struct link {
     struct link *previous;
     enum link_phase phase;
     bool is_surplus; /* beyond the limit: it gets its 503 and no more */
+    bool discards;   /* input behind the running request is dropped */
+    size_t discarded_bytes;
 };
 
 /* Nothing of a request is known, nothing of a reply begun. */

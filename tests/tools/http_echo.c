@@ -1,8 +1,9 @@
 /* http_echo: a small service on the real HTTP layer, for tests that come from outside. It says on
  * stdout what happens to each exchange, one line each, so that a test waits for events:
  *
- *   listening                                   accepting
+ *   listening ADDRESS                           accepting; ADDRESS as given, with the port it got
  *   request METHOD PATH                         on_request
+ *   paused                                      a flood waits for its client, for the first time
  *   closed PATH completed=0|1 peak_unsent=N     on_closed
  *
  * Routes: /hello, /echo (the body), /path (what was decoded), /wait (no reply), /gated (replies on
@@ -18,12 +19,15 @@
 #include "common/mem.h"
 #include "common/token.h"
 
+#include <arpa/inet.h>
 #include <event2/event.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -45,6 +49,7 @@ struct echo_exchange {
     struct http_exchange *x;
     struct event *turn; /* of a flood: its next events */
     size_t peak_unsent_bytes;
+    bool has_paused;
 };
 
 static struct echo_exchange *echo_of(struct http_exchange *x)
@@ -94,6 +99,9 @@ static void echo_on_flood_turn(evutil_socket_t fd, short what, void *arg)
     echo_note_unsent(e);
     if (http_exchange_unsent_bytes(e->x) <= HTTP_UNSENT_HIGH_BYTES)
         (void)event_add(e->turn, &soon); /* else on_drained goes on */
+    else if (!e->has_paused)
+        say("paused\n");
+    e->has_paused |= http_exchange_unsent_bytes(e->x) > HTTP_UNSENT_HIGH_BYTES;
 }
 
 static void echo_flood(struct echo *echo, struct http_exchange *x)
@@ -294,6 +302,17 @@ static int echo_set_limit(struct http_limits *limits, const char *text, struct e
     return err_set(err, ERR_USAGE, "no limit \"%s\"", text);
 }
 
+static void echo_say_address(const struct http_address *address, int fd)
+{
+    struct sockaddr_in name;
+    socklen_t len = sizeof(name);
+
+    if (address->is_unix || getsockname(fd, (struct sockaddr *)&name, &len) < 0)
+        say("listening %s\n", address->path);
+    else
+        say("listening %u\n", ntohs(name.sin_port));
+}
+
 static int echo_run(struct echo *echo, const char *address_text, struct err *err)
 {
     struct http_address address;
@@ -310,7 +329,7 @@ static int echo_run(struct echo *echo, const char *address_text, struct err *err
         return -1;
     if (event_add(input, NULL) < 0 || event_add(term, NULL) < 0)
         return err_set(err, ERR_IO, "watch stdin and signals: %m");
-    say("listening\n");
+    echo_say_address(&address, fd);
     (void)event_base_dispatch(echo->base); /* ends by loopbreak */
     http_server_free(echo->server);
     event_free(input);
