@@ -69,6 +69,11 @@ write_config() { # TEXT on stdin
     chmod 600 "$XDG_CONFIG_HOME/rbee/rbee.conf"
 }
 
+# The build under test is slowed down by a sanitizer.
+is_sanitized() {
+    [[ ${RBEE_BUILD##*/} == *address* || ${RBEE_BUILD##*/} == *thread* ]]
+}
+
 # ---- processes ----
 
 # Pids of this test's programs; with NAME, of that program alone.

@@ -197,6 +197,12 @@ print_skips() {
         sed -E 's|^.*/([^/]*)\.tap:(not )?ok [0-9]+ |  \1: |'
 }
 
+# Lines "# figure: ..." of a suite: what was measured, for people to read.
+print_figures() {
+    grep -hs '^# figure: ' "$results"/*.tap | sed 's/^# figure: /  /' >"$stage/figures"
+    [ ! -s "$stage/figures" ] || { printf '\nMeasured:\n'; cat "$stage/figures"; }
+}
+
 # ---- main ----
 
 prepare_stage
@@ -214,6 +220,7 @@ for suite in "${suites[@]}"; do
     count_suite "${suite% *}"
 done
 check_leftovers
+print_figures
 print_skips
 printf '\n%d passed, %d failed' "$passed" "$failed"
 [ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"

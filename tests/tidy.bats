@@ -126,10 +126,16 @@ int f(void) { return fork(); }'
 
 @test "rule banned: each call of the table is found" {
     local call
-    for call in sprintf strcpy strcat gets system popen strtok rand sleep usleep atoi strdup; do
-        put common/thing.c <<<"/* A thing. */
-void f(void) { $call(); }"
-        assert_finding banned common/thing.c:2
+    local -a calls=(sprintf strcpy strcat gets system popen strtok rand sleep usleep atoi strdup)
+    {
+        echo '/* A thing. */'
+        printf 'void f(void) { %s(); }\n' "${calls[@]}"
+    } | put common/thing.c
+    run "$TESTS_DIR/tidy.sh" "$FIXTURE"
+    assert_failure 1
+    assert_equal "${#lines[@]}" "${#calls[@]}"
+    for call in "${calls[@]}"; do
+        assert_line --regexp "^banned: common/thing.c:[0-9]+:void f\(void\) \{ $call\("
     done
 }
 

@@ -19,7 +19,7 @@ RULES=(
     "place         what stands in one place only: sqlite3, ncurses, fork, the clock…"
     "banned        calls that overflow, block, or hide failure"
     "length        a function has at most 70 lines, a file at most 800"
-    "typedef       struct and enum tags, no typedef (a function type may have one)"
+    "typedef       struct and enum tags are written out, no typedef of one"
     "opening       every source file opens with a comment that says what it owns"
     "guard         a header's guard is its path"
     "alone         every header compiles by itself"
@@ -186,7 +186,7 @@ rule_length() {
 }
 
 rule_typedef() {
-    grep_code '(^|[^a-zA-Z0-9_])typedef([^a-zA-Z0-9_]|$)' | grep -vE '^hip/kernels/|typedef [^{]*[a-z_]+\('
+    grep_code '(^|[^a-zA-Z0-9_])typedef (const )?(struct|enum|union)' | grep -v '^hip/kernels/'
 }
 
 rule_opening() {
