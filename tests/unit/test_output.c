@@ -96,7 +96,8 @@ static void cuts_change_nothing(void **state)
         buf_init(&found, 1024);
         while (len < 32 && tiny_next(&seed) % 16 != 0) {
             if (is_valid)
-                len += (size_t)sprintf(text + len, "%s", PIECES[tiny_next(&seed) % 4]);
+                len += (size_t)snprintf(text + len, sizeof(text) - len, "%s",
+                                        PIECES[tiny_next(&seed) % 4]);
             else
                 text[len++] =
                     (char)(tiny_next(&seed) % 3 == 0 ? tiny_next(&seed) : 0x80 | tiny_next(&seed));

@@ -332,7 +332,7 @@ static void any_bytes_come_back(void **state)
             const char *piece = PIECES[tiny_next(&seed) % ARRAY_COUNT(PIECES)];
 
             if (round % 2 == 0)
-                len += (size_t)sprintf(text + len, "%s", piece);
+                len += (size_t)snprintf(text + len, sizeof(text) - len, "%s", piece);
             else
                 text[len++] = (char)tiny_next(&seed);
         }
