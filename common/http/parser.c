@@ -406,6 +406,18 @@ static int parser_check_framing_line(struct parser *parser, struct err *err)
     return door_check_header_line(parser->line, parser->line_len, err);
 }
 
+/* Extensions mean nothing to us (RFC 9112, 7.1.1), and llhttp 8.1 refuses some good ones: it gets
+ * the size alone. The door has looked at the whole line. */
+static void parser_cut_extensions(struct parser *parser)
+{
+    char *extensions = memchr(parser->line, ';', parser->line_len);
+
+    if (extensions == NULL)
+        return;
+    memcpy(extensions, "\r\n", 2); /* a ";" is followed by at least the line's own end */
+    parser->line_len = (size_t)(extensions - parser->line) + 2;
+}
+
 /* One line between chunks, or a trailer; trailers are checked and dropped. */
 static enum parser_step parser_end_framing_line(struct parser *parser, struct err *err)
 {
@@ -413,6 +425,8 @@ static enum parser_step parser_end_framing_line(struct parser *parser, struct er
 
     if (parser_check_framing_line(parser, err) < 0)
         return parser_fail(parser, err);
+    if (parser->state == PARSER_IN_CHUNK_SIZE)
+        parser_cut_extensions(parser);
     result = llhttp_execute(&parser->grammar, parser->line, parser->line_len);
     parser->line_len = 0;
     if (parser->state == PARSER_AT_END && result == HPE_PAUSED)
