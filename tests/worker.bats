@@ -1,0 +1,507 @@
+#!/usr/bin/env bats
+# rbee-worker from outside: the contract between supervisor and worker (ARCHITECTURE.md), by hand on
+# models made here. What is asked needs no real weights; where an answer must make sense, the demo
+# model is used.
+
+bats_require_minimum_version 1.5.0
+load helpers
+
+TOKEN=0123456789abcdef0123456789abcdef
+
+setup() {
+    rbee_setup
+    worker=$T/bin/rbee-worker
+    tiny_model never_ends "$T/tiny.gguf"
+}
+
+teardown() {
+    rbee_teardown
+}
+
+# A model whose tokens take long (about 25 ms each on the oracle's one core): what has to happen in
+# the middle of an answer has time to happen.
+slow_model() {
+    tiny_model embedding=512 layers=4 heads=8 kv_heads=4 head_dim=64 rope_dims=64 \
+        feed_forward=1024 context=2048 never_ends "$T/slow.gguf"
+}
+
+# Starts a worker as the supervisor does and waits until it is ready.
+start_worker() { # MODEL [OPTION...]
+    launch_worker "$@"
+    client wait_ready
+}
+
+launch_worker() { # MODEL [OPTION...]
+    local model=$1
+    shift
+    "$TESTS_DIR/launch_worker.py" "$T/w.sock" "$TOKEN" "$worker" --name tiny --model "$model" \
+        --instance w-test "$@" >"$T/worker.out" 2>"$T/worker.err" 3>&- </dev/null &
+    WORKER_PID=$!
+    wait_until test -S "$T/w.sock"
+}
+
+client() { # SCENARIO [ARGUMENT...]
+    python3 "$TESTS_DIR/worker_client.py" "$T/w.sock" "$TOKEN" "$@"
+}
+
+# Waits for the worker's end and compares its exit status.
+assert_worker_exit() { # STATUS
+    local ended=0
+    wait "$WORKER_PID" || ended=$?
+    assert_equal "$ended" "$1"
+}
+
+# The worker refuses MODEL with one line and nothing on stdout.
+assert_refused() { # FILE TEXT-OF-THE-REASON
+    run --separate-stderr "$worker" --describe "$1"
+    assert_equal "$status" 10
+    assert_equal "$output" ""
+    # shellcheck disable=SC2154
+    assert_equal "${#stderr_lines[@]}" 1
+    # shellcheck disable=SC2154
+    assert_regex "$stderr" "^fatal class=config reason=.*$2"
+}
+
+# ---- --describe ----
+
+@test "a good file is one line of JSON on stdout" {
+    run --separate-stderr "$worker" --describe "$T/tiny.gguf"
+    assert_success
+    assert_equal "${#lines[@]}" 1
+    assert_equal "$stderr" ""
+    echo "$output" | python3 -c '
+import json, sys
+record = json.load(sys.stdin)
+assert record["architecture"] == "llama", record
+assert record["context_tokens"] == 512 and record["template"] == "chatml", record
+assert record["size_bytes"] > 0 and record["parameters"] > 0, record'
+}
+
+@test "each damaged file is refused by name, with one line and nothing on stdout" {
+    local fault
+    while read -r fault reason; do
+        tiny_model "fault=$fault" "$T/bad.gguf"
+        assert_refused "$T/bad.gguf" "$reason"
+    done <<'FAULTS'
+truncated beyond the end of the file
+header-truncated more than it can hold
+zeros not a GGUF file
+empty empty
+magic not a GGUF file
+version-1 version 1
+big-endian big-endian
+past-end beyond the end of the file
+tensor-count more than it can hold
+key-count more than it can hold
+missing-tensor blk.0.attn_k.weight is missing
+wrong-shape blk.0.ffn_down.weight
+architecture mamba is not supported
+tensor-type Q4_K
+FAULTS
+}
+
+@test "a file that is missing, a folder and one that may not be read are refused" {
+    assert_refused "$T/nowhere.gguf" "no file"
+    assert_refused "$T" "."
+    touch "$T/closed.gguf" && chmod 000 "$T/closed.gguf"
+    [ -r "$T/closed.gguf" ] || assert_refused "$T/closed.gguf" "."
+}
+
+@test "a load ends as the description does" {
+    tiny_model fault=missing-tensor "$T/bad.gguf"
+    launch_worker "$T/bad.gguf"
+    assert_worker_exit 10
+    run tail -n 1 "$T/worker.err"
+    assert_output --regexp '^fatal class=config reason=.*blk.0.attn_k.weight'
+    assert_equal "$(cat "$T/worker.out")" ""
+}
+
+# ---- options ----
+
+@test "what cannot be started says why and exits 10" {
+    local options
+    while read -r options reason; do
+        # shellcheck disable=SC2086
+        run --separate-stderr "$worker" --model "$T/tiny.gguf" ${options//,/ }
+        assert_equal "$status" 10
+        assert_regex "$stderr" "^fatal class=config reason=.*$reason"
+        assert_equal "$output" ""
+    done <<OPTIONS
+--bogus unknown option --bogus
+--prompt wants an argument
+--prompt,x,more unexpected argument
+--prompt,x,--slots,2 slots
+--prompt,x,--device,gpu:0 --allow-cpu
+--prompt,x,--device,abacus abacus
+--prompt,x,--context,513 more than the model
+--prompt,x,--context,many context
+--prompt,x,--threads,-1 threads
+--listen-fd,3 --token-fd
+--listen-fd,99,--token-fd,98 listen-fd
+--listen,127.0.0.1:0 --token-file
+--listen,nonsense listen
+--describe,x,--prompt,y exactly one
+OPTIONS
+}
+
+@test "a GPU that cannot be used is replaced by the CPU only when that is allowed" {
+    run --separate-stderr "$worker" -m "$T/tiny.gguf" --device gpu:0 --allow-cpu --raw -p once -n 2
+    assert_success
+    assert_regex "$stderr" 'device_replaced wanted=gpu:0 used=cpu'
+}
+
+@test "a context that does not fit into memory is exit 11 with both numbers" {
+    tiny_model context=1048576 layers=16 kv_heads=64 heads=64 head_dim=64 rope_dims=64 \
+        "$T/wide.gguf"
+    run --separate-stderr "$worker" -m "$T/wide.gguf" --context 1048576 -p once
+    assert_equal "$status" 11
+    assert_regex "$stderr" '^fatal class=host_memory reason=.*[0-9].*[0-9]'
+}
+
+# ---- --prompt ----
+
+@test "one prompt is answered with no supervisor, and nothing but the answer is on stdout" {
+    run --separate-stderr "$worker" -m "$T/tiny.gguf" --raw -p 'once upon' -n 5 --temp 0
+    assert_success
+    refute [ -z "$output" ]
+    assert_equal "$stderr" ""
+    assert_equal "$("$worker" -m "$T/tiny.gguf" --raw -p 'once upon' -n 5 --temp 0)" "$output"
+}
+
+@test "what is wrong with a request ends with the codes of rbee infer" {
+    local long code options
+    long=$(printf 'z %.0s' {1..600})
+    run --separate-stderr "$worker" -m "$T/tiny.gguf" --raw -p "$long" -n 1
+    assert_equal "$status" 65
+    assert_regex "$stderr" '^rbee-worker: the prompt has [0-9]+ tokens, the context 512'
+    while read -r code options; do
+        # shellcheck disable=SC2086
+        run --separate-stderr "$worker" -m "$T/tiny.gguf" --raw -p once $options
+        assert_equal "$status" "$code"
+        assert_equal "${#stderr_lines[@]}" 1
+        assert_equal "$output" ""
+    done <<'OPTIONS'
+2 --temp nan
+2 --temp inf
+65 --temp -1
+65 --top-p 2
+65 -n 0
+2 -n many
+OPTIONS
+    run --separate-stderr "$worker" -m "$T/tiny.gguf" -p $'\xff\xfe'
+    assert_equal "$status" 65
+    assert_regex "$stderr" 'UTF-8'
+}
+
+@test "stdout that is full or closed ends a prompt" {
+    [ -c /dev/full ] || skip "no /dev/full here"
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    run --separate-stderr bash -c '"$1" -m "$2" --raw -p once -n 5 >/dev/full' _ "$worker" "$T/tiny.gguf"
+    assert_equal "$status" 73
+    slow_model
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    run bash -c '"$1" -m "$2" --device ref --raw -p once | head -c 1 >/dev/null
+                 exit "${PIPESTATUS[0]}"' _ "$worker" "$T/slow.gguf"
+    assert_equal "$status" 141
+}
+
+@test "INT ends a prompt in the middle as the signal would" {
+    slow_model
+    mkfifo "$T/answer"
+    # A job of a script ignores INT unless it is put into a group of its own.
+    set -m
+    "$worker" -m "$T/slow.gguf" --device ref --raw -p once --temp 0 >"$T/answer" 2>"$T/said" 3>&- &
+    WORKER_PID=$!
+    set +m
+    head -c 2 "$T/answer" >/dev/null &
+    exec 8<"$T/answer"
+    read -r -n 1 -u 8 -t 60 || true
+    kill -INT "$WORKER_PID"
+    cat <&8 >/dev/null
+    exec 8<&-
+    assert_worker_exit 130
+    assert_equal "$(cat "$T/said")" ""
+}
+
+@test "the demo model knows a capital" {
+    demo_model
+    run --separate-stderr "$worker" -m "$DEMO_MODEL" --raw -p 'The capital of France is' -n 8 --temp 0
+    assert_success
+    assert_regex "$output" '^ Paris'
+    assert_equal "$stderr" ""
+}
+
+# ---- who may ask ----
+
+@test "every route but health wants the token, unknown ones too" {
+    start_worker "$T/tiny.gguf"
+    run client call GET /health
+    assert_output --partial '200 {"status":"ok"}'
+    TOKEN=-
+    for route in "GET /ready" "POST /v1/inference" "DELETE /v1/inference/x" "GET /nothing"; do
+        # shellcheck disable=SC2086
+        run client call $route
+        assert_output "401 MISSING_API_KEY"
+    done
+    run client call GET /health
+    assert_output --partial 200
+    for token in 0123456789abcdef0123456789abcdee 0123456789abcdef x; do
+        TOKEN=$token
+        run client call GET /ready
+        assert_output "401 INVALID_API_KEY"
+    done
+    TOKEN=-
+    run client call GET /ready '' 'Authorization: Basic eDp5'
+    assert_output "401 INVALID_API_KEY"
+    run client call GET /ready '' "Authorization: bearer 0123456789abcdef0123456789abcdef"
+    assert_output --partial '200 {"phase":"ready"'
+}
+
+@test "the token is in no log, and nobody finds it in the process" {
+    start_worker "$T/tiny.gguf"
+    run ! grep -q "$TOKEN" "$T/worker.out" "$T/worker.err"
+    run ! grep -qa "$TOKEN" "/proc/$WORKER_PID/cmdline" "/proc/$WORKER_PID/environ"
+}
+
+@test "by hand: our own uid on a Unix socket, and the socket is gone afterwards" {
+    "$worker" -m "$T/tiny.gguf" --listen "unix:$T/w.sock" >"$T/worker.out" 2>"$T/worker.err" 3>&- &
+    WORKER_PID=$!
+    wait_until test -S "$T/w.sock"
+    TOKEN=-
+    client wait_ready
+    run stat -c %a "$T/w.sock"
+    assert_output 600
+    run client reason '{"prompt":"once","raw":true,"max_tokens":2,"temperature":0}'
+    assert_output --regexp '^length [0-9]+ 2$'
+    kill -TERM "$WORKER_PID"
+    assert_worker_exit 0
+    assert_not_exists "$T/w.sock"
+}
+
+@test "by hand: a socket left by a crash is taken over, one in use is not" {
+    "$worker" -m "$T/tiny.gguf" --listen "unix:$T/w.sock" 2>/dev/null 3>&- &
+    WORKER_PID=$!
+    TOKEN=-
+    wait_until test -S "$T/w.sock"
+    client wait_ready
+    run "$worker" -m "$T/tiny.gguf" --listen "unix:$T/w.sock"
+    assert_equal "$status" 10
+    kill -KILL "$WORKER_PID"
+    assert_worker_exit 137
+    "$worker" -m "$T/tiny.gguf" --listen "unix:$T/w.sock" 2>/dev/null 3>&- &
+    WORKER_PID=$!
+    wait_until client call GET /health
+    client wait_ready
+}
+
+@test "by hand: TCP works with a token file that nobody else can read" {
+    echo "$TOKEN" >"$T/token"
+    chmod 644 "$T/token"
+    run "$worker" -m "$T/tiny.gguf" --listen 127.0.0.1:0 --token-file "$T/token"
+    assert_equal "$status" 10
+    assert_output --partial "$T/token"
+}
+
+# ---- loading ----
+
+@test "until it is ready the worker says how far it is and takes no work" {
+    slow_model
+    launch_worker "$T/slow.gguf" --device ref
+    run client call GET /ready
+    assert_output --regexp '^(503 \{"phase":"(load|warm_up)","done_bytes":[0-9]+,"total_bytes":[0-9]+\}|200 .*)$'
+    run client call POST /v1/inference '{"prompt":"x","max_tokens":1}'
+    assert_output --regexp '^(503 WORKER_LOADING|200 .*)$'
+    client wait_ready
+    run client call GET /ready
+    assert_output --partial '"context_tokens":2048,"slots":1,"device":"ref"'
+}
+
+@test "TERM while the model loads: exit 0 at once" {
+    slow_model
+    launch_worker "$T/slow.gguf" --device ref
+    wait_until client call GET /health
+    kill -TERM "$WORKER_PID"
+    assert_worker_exit 0
+}
+
+# ---- one inference ----
+
+@test "a stream has its events in order, and the whole answer is the same text" {
+    start_worker "$T/tiny.gguf"
+    client stream_rules '{"prompt":"once upon","raw":true,"max_tokens":40,"temperature":0}'
+    client stream_rules '{"prompt":"once upon","max_tokens":40,"temperature":1.5,"seed":7}'
+    client stream_rules '{"messages":[{"role":"user","content":"hi"}],"max_tokens":9,"seed":1}'
+}
+
+@test "characters are never cut, whatever the model says" {
+    start_worker "$T/tiny.gguf"
+    # At this temperature a random model draws bytes, most of which are no characters.
+    for seed in 1 2 3; do
+        client stream_rules "{\"prompt\":\"x\",\"raw\":true,\"max_tokens\":200,\"temperature\":50,\"top_k\":0,\"top_p\":1,\"min_p\":0,\"seed\":$seed}"
+    done
+}
+
+@test "the started event names the model, the id and the unknown fields" {
+    start_worker "$T/tiny.gguf"
+    run client events '{"prompt":"x","raw":true,"max_tokens":1,"temprature":0,"n":3}' \
+        'X-Inference-Id: r-test.1'
+    assert_line --index 0 --partial '"type": "started", "id": "r-test.1", "model": "tiny"'
+    assert_line --index 0 --partial 'unknown field \"temprature\" is ignored'
+    run client events '{"prompt":"x","raw":true,"max_tokens":1,"context":9,"start":true}'
+    refute_line --index 0 --partial warnings
+}
+
+@test "equal seeds give equal answers, others do not" {
+    start_worker "$T/tiny.gguf"
+    local body='{"prompt":"once upon a","raw":true,"max_tokens":30,"temperature":3,"top_k":0,"seed":'
+    local first
+    first=$(client text "${body}5}")
+    # A long prompt in between moves the pace and fills the cache with something else.
+    client text "{\"prompt\":\"$(printf 'z %.0s' {1..200})\",\"raw\":true,\"max_tokens\":3}"
+    assert_equal "$(client text "${body}5}")" "$first"
+    refute [ "$(client text "${body}6}")" = "$first" ]
+}
+
+@test "a stop string ends the answer before itself" {
+    start_worker "$T/tiny.gguf"
+    local body='{"prompt":"once upon","raw":true,"max_tokens":40,"temperature":0' whole stop
+    whole=$(client text "$body}")
+    stop=$(python3 -c 'import sys; print(sys.argv[1][6:8])' "$whole")
+    run client text "$body,\"stop\":[\"$stop\"]}"
+    assert_equal "$output" "${whole%%"$stop"*}"
+    run client reason "$body,\"stop\":[\"never to be seen\",\"$stop\"]}"
+    assert_output --regexp '^stop_string '
+}
+
+@test "the answer ends with the context, and a prompt that does not fit is refused with both numbers" {
+    start_worker "$T/tiny.gguf" --context 64
+    run client reason '{"prompt":"once upon a time","raw":true,"temperature":0}'
+    assert_output --regexp '^length '
+    # shellcheck disable=SC2086
+    set -- $output
+    assert_equal "$(($2 + $3))" 64
+    run client error "{\"prompt\":\"$(printf 'z %.0s' {1..100})\",\"raw\":true}"
+    assert_output --regexp '^400 PROMPT_TOO_LONG the prompt has ([0-9]+) tokens, the context 64.*"prompt_tokens": [0-9]+, "context_tokens": 64'
+}
+
+@test "what is wrong with a body is said with field, constraint and value" {
+    start_worker "$T/tiny.gguf"
+    local body expected
+    while IFS='|' read -r body expected; do
+        run client error "$body"
+        assert_output --regexp "^$expected"
+    done <<'BODIES'
+|400 INVALID_JSON
+nonsense|400 INVALID_JSON
+[]|400 INVALID_FIELD
+{}|400 INVALID_FIELD prompt
+{"prompt":""}|400 INVALID_FIELD prompt
+{"prompt":7}|400 INVALID_FIELD prompt
+{"prompt":"x","temperature":NaN}|400 INVALID_JSON
+{"prompt":"x","temperature":"NaN"}|400 INVALID_FIELD temperature
+{"prompt":"x","temperature":1e999}|400 INVALID
+{"prompt":"x","temperature":-1}|400 INVALID_FIELD temperature.*-1
+{"prompt":"x","top_p":0}|400 INVALID_FIELD top_p
+{"prompt":"x","max_tokens":0}|400 INVALID_FIELD max_tokens
+{"prompt":"x","stop":[1]}|400 INVALID_FIELD stop
+{"prompt":"x","messages":[]}|400 INVALID_FIELD messages
+BODIES
+    printf '{"prompt":"\xff"}' >"$T/body"
+    run curl -s --unix-socket "$T/w.sock" -H "Authorization: Bearer $TOKEN" \
+        --data-binary "@$T/body" http://w/v1/inference
+    assert_output --partial INVALID_UTF8
+}
+
+@test "a body 100,000 deep and one of 10 MB are refused, and the worker stays" {
+    start_worker "$T/tiny.gguf"
+    python3 -c 'print("[" * 100000 + "]" * 100000, end="")' >"$T/deep"
+    python3 -c 'print("{\"prompt\":\"" + "x" * 10000000 + "\"}", end="")' >"$T/large"
+    run curl -s --unix-socket "$T/w.sock" -H "Authorization: Bearer $TOKEN" \
+        --data-binary "@$T/deep" http://w/v1/inference
+    assert_output --partial INVALID_JSON
+    run curl -s --unix-socket "$T/w.sock" -H "Authorization: Bearer $TOKEN" \
+        --data-binary "@$T/large" http://w/v1/inference
+    assert_output --partial BODY_TOO_LARGE
+    run client reason '{"prompt":"once","raw":true,"max_tokens":2,"temperature":0}'
+    assert_success
+}
+
+@test "NaN out of the model fails the request and not the worker" {
+    tiny_model fault=nan "$T/nan.gguf"
+    start_worker "$T/nan.gguf"
+    for _ in 1 2; do
+        run client events '{"prompt":"once","raw":true,"max_tokens":2}'
+        assert_line --index 0 --partial started
+        assert_line --index 1 --partial '"code": "INTERNAL"'
+        assert_line --index 2 "[DONE]"
+        run client error '{"prompt":"once","raw":true,"max_tokens":2,"stream":false}'
+        assert_output --regexp '^500 INTERNAL '
+    done
+    run client call GET /ready
+    assert_output --partial '200 {"phase":"ready"'
+}
+
+# ---- leaving, cancelling, waiting ----
+
+@test "a client that leaves while its answer is computed frees the slot within a step" {
+    slow_model
+    start_worker "$T/slow.gguf" --device ref
+    client leave_in_decode
+}
+
+@test "a client that leaves while its prompt is computed frees the slot within a chunk" {
+    slow_model
+    start_worker "$T/slow.gguf" --device ref
+    client leave_in_prefill 600
+}
+
+@test "a client that leaves the queue is never computed, and touches nobody" {
+    slow_model
+    start_worker "$T/slow.gguf" --device ref
+    client leave_in_queue
+}
+
+@test "DELETE ends a stream with one end event; it answers 204 for every id" {
+    slow_model
+    start_worker "$T/slow.gguf" --device ref
+    client delete
+}
+
+@test "a second request waits its turn and says so" {
+    slow_model
+    start_worker "$T/slow.gguf" --device ref
+    client two_at_once
+}
+
+@test "an id that is in use or malformed is refused" {
+    slow_model
+    start_worker "$T/slow.gguf" --device ref
+    run client same_id_twice
+    assert_output "409 CONFLICT"
+    run client call POST /v1/inference '{"prompt":"x"}' 'X-Inference-Id: a/b'
+    assert_output "400 INVALID_REQUEST"
+}
+
+# ---- stopping ----
+
+@test "TERM when idle: exit 0" {
+    start_worker "$T/tiny.gguf"
+    kill -TERM "$WORKER_PID"
+    assert_worker_exit 0
+}
+
+@test "TERM in the middle of an answer: one error event, exit 0" {
+    slow_model
+    start_worker "$T/slow.gguf" --device ref
+    run client term "$WORKER_PID" token
+    assert_output WORKER_DRAINING
+    assert_worker_exit 0
+}
+
+@test "TERM in the middle of a prompt: one error event, exit 0" {
+    slow_model
+    start_worker "$T/slow.gguf" --device ref
+    run client term "$WORKER_PID" started
+    assert_output WORKER_DRAINING
+    assert_worker_exit 0
+}
