@@ -128,7 +128,8 @@ static int make_kv(struct session *session, struct err *err)
     const struct model_params *params = &session->model->params;
     struct backend_kv_shape shape = {
         .layer_count = params->layer_count,
-        .block_count = (session->context_tokens + KV_BLOCK_TOKENS - 1) / KV_BLOCK_TOKENS,
+        .block_count = session->context_tokens / KV_BLOCK_TOKENS +
+                       (session->context_tokens % KV_BLOCK_TOKENS != 0),
         .kv_head_count = params->kv_head_count,
         .head_dim = params->head_dim,
     };

@@ -1,0 +1,602 @@
+/* Every device against ref, op by op: at row counts around every boundary of the code, widths that
+ * are no multiple of 256 or even of 8, one key head for all, contexts over many blocks. And the
+ * other way round: with a fault planted the distance must pass the bound, or the test sees nothing.
+ */
+#include "hip/backend/backend.h"
+
+#include "common/attr.h"
+#include "hip/model/model.h"
+#include "tests/tiny_model.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static const char *const DEVICES[] = {"cpu", "cpu-plain"};
+static const uint32_t ROW_COUNTS[] = {1, 2, 3, 7, 8, 9, 31, 33, 64};
+
+static const double FLOAT_BOUND = 1e-6;
+static const double HALF_KV_BOUND = 1e-5;
+enum { ROW_MAX = 64, THREADS = 3 };
+
+/* ---- helpers ---- */
+
+static struct backend *device_new(const char *name)
+{
+    struct err err = ERR_INIT;
+    struct backend *backend = backend_new(name, THREADS, &err);
+
+    assert_non_null(backend);
+    return backend;
+}
+
+/* Normalised mean square error. */
+static double distance(const float *a, const float *exact, size_t count)
+{
+    double wrong = 0.0;
+    double size = 0.0;
+
+    for (size_t i = 0; i < count; i++) {
+        double difference = (double)a[i] - (double)exact[i];
+
+        wrong += difference * difference;
+        size += (double)exact[i] * (double)exact[i];
+    }
+    return wrong / size;
+}
+
+static float *random_floats(size_t count, uint64_t seed)
+{
+    float *values = malloc(count * sizeof(*values));
+
+    assert_non_null(values);
+    for (size_t i = 0; i < count; i++)
+        values[i] = tiny_uniform(&seed);
+    return values;
+}
+
+static struct backend_buffer *filled(struct backend *backend, uint32_t rows, uint32_t width,
+                                     uint64_t seed)
+{
+    AUTO_FREE float *values = random_floats((size_t)rows * width, seed);
+    struct err err = ERR_INIT;
+    struct backend_buffer *buffer = backend->ops->buffer_new(backend, rows, width, &err);
+
+    assert_non_null(buffer);
+    assert_int_equal(backend->ops->buffer_write(backend, buffer, values, rows, &err), 0);
+    return buffer;
+}
+
+/* Random blocks of TYPE; the same SEED gives the same. The caller frees. */
+static char *random_blocks(uint32_t type, uint32_t columns, uint32_t rows, uint64_t seed)
+{
+    AUTO_FREE float *values = random_floats((size_t)columns * rows, seed);
+    struct buf blocks;
+
+    buf_init(&blocks, (size_t)columns * rows * sizeof(float) + 1);
+    writer_encode(&blocks, type, values, (size_t)columns * rows);
+    return buf_take(&blocks);
+}
+
+static struct backend_weight *weight_of(struct backend *backend, uint32_t type, uint32_t columns,
+                                        uint32_t rows, const void *data)
+{
+    struct backend_matrix matrix = {.type = type, .columns = columns, .rows = rows, .data = data};
+    struct err err = ERR_INIT;
+    struct backend_weight *weight = backend->ops->weight_new(backend, &matrix, &err);
+
+    assert_non_null(weight);
+    return weight;
+}
+
+/* A step of ROWS rows of sequence 0 from position 0, every third of which wants logits. */
+struct plain_step {
+    struct backend_step step;
+    uint32_t tokens[ROW_MAX];
+    uint32_t positions[ROW_MAX];
+    uint32_t sequences[ROW_MAX];
+    uint32_t logit_rows[ROW_MAX];
+    uint32_t blocks[ROW_MAX];
+};
+
+static void plain_step_init(struct plain_step *plain, uint32_t rows)
+{
+    *plain = (struct plain_step){0};
+    plain->step = (struct backend_step){
+        .row_count = rows,
+        .blocks_per_sequence = ROW_MAX / BACKEND_KV_BLOCK_TOKENS,
+        .tokens = plain->tokens,
+        .positions = plain->positions,
+        .sequences = plain->sequences,
+        .block_tables = plain->blocks,
+        .logit_rows = plain->logit_rows,
+    };
+    for (uint32_t i = 0; i < rows; i++) {
+        plain->tokens[i] = i * 7 % 11;
+        plain->positions[i] = i;
+        if (i % 3 == 0)
+            plain->logit_rows[plain->step.logit_row_count++] = i;
+    }
+}
+
+/* ---- matmul ---- */
+
+struct matmul_case {
+    uint32_t type;
+    uint32_t rows;
+    uint32_t columns;
+    uint32_t width;
+    uint32_t weight_count;
+    enum backend_epilogue epilogue;
+};
+
+/* Runs the case on DEVICE; OUT is [weight_count][rows][width]. DATA replaces the first weight. */
+static void run_matmul(const char *device, const struct matmul_case *c, const char *data,
+                       float *out)
+{
+    struct backend *backend = device_new(device);
+    struct backend_matmul op = {.weight_count = c->weight_count, .epilogue = c->epilogue};
+    struct backend_buffer *x = filled(backend, c->rows, c->columns, 5);
+    struct err err = ERR_INIT;
+    struct plain_step plain;
+    char *blocks[BACKEND_MATMUL_MAX_COUNT];
+    struct backend_buffer *outs[BACKEND_MATMUL_MAX_COUNT];
+
+    op.x = x;
+    for (uint32_t i = 0; i < c->weight_count; i++) {
+        blocks[i] = random_blocks(c->type, c->columns, c->width, 100 + i);
+        op.weights[i] = weight_of(backend, c->type, c->columns, c->width,
+                                  i == 0 && data != NULL ? data : blocks[i]);
+        outs[i] = op.outs[i] = filled(backend, c->rows, c->width, 200 + i);
+    }
+    plain_step_init(&plain, c->rows);
+    assert_int_equal(backend->ops->step_begin(backend, &plain.step, &err), 0);
+    assert_int_equal(backend->ops->matmul(backend, &op, &err), 0);
+    for (uint32_t i = 0; i < c->weight_count; i++)
+        assert_int_equal(backend->ops->buffer_read(
+                             backend, outs[i], out + (size_t)i * c->rows * c->width, c->rows, &err),
+                         0);
+    backend->ops->step_end(backend);
+    backend->ops->buffer_free(backend, x);
+    for (uint32_t i = 0; i < c->weight_count; i++) {
+        backend->ops->buffer_free(backend, outs[i]);
+        backend->ops->weight_free(backend, (struct backend_weight *)(uintptr_t)op.weights[i]);
+        free(blocks[i]);
+    }
+    backend_free(backend);
+}
+
+static double matmul_distance(const char *device, const struct matmul_case *c, const char *data)
+{
+    size_t count = (size_t)c->weight_count * c->rows * c->width;
+    AUTO_FREE float *exact = random_floats(count, 1);
+    AUTO_FREE float *got = random_floats(count, 2);
+
+    run_matmul("ref", c, NULL, exact);
+    run_matmul(device, c, data, got);
+    return distance(got, exact, count);
+}
+
+static void matmul_agrees_at_every_type_and_size(void **state)
+{
+    static const uint32_t TYPES[] = {QUANT_F32,  QUANT_F16,  QUANT_BF16,
+                                     QUANT_Q8_0, QUANT_Q4_0, QUANT_Q4_1};
+    static const uint32_t COLUMNS[] = {32, 96, 288, 40, 7};
+    static const uint32_t WIDTHS[] = {1, 5, 50};
+
+    for (size_t t = 0; t < ARRAY_COUNT(TYPES); t++) {
+        for (size_t k = 0; k < ARRAY_COUNT(COLUMNS); k++) {
+            if (COLUMNS[k] % quant_info(TYPES[t])->block_elements != 0)
+                continue;
+            for (size_t i = 0; i < ARRAY_COUNT(ROW_COUNTS) * ARRAY_COUNT(WIDTHS); i++) {
+                struct matmul_case c = {
+                    .type = TYPES[t],
+                    .rows = ROW_COUNTS[i / ARRAY_COUNT(WIDTHS)],
+                    .columns = COLUMNS[k],
+                    .width = WIDTHS[i % ARRAY_COUNT(WIDTHS)],
+                    .weight_count = 1,
+                };
+
+                for (size_t d = 0; d < ARRAY_COUNT(DEVICES); d++) {
+                    double nmse = matmul_distance(DEVICES[d], &c, NULL);
+
+                    if (!(nmse <= FLOAT_BOUND))
+                        fail_msg("%s %s rows %u columns %u width %u: %g", DEVICES[d],
+                                 quant_info(c.type)->name, c.rows, c.columns, c.width, nmse);
+                }
+            }
+        }
+    }
+}
+
+static void matmul_of_several_weights_and_each_epilogue_agrees(void **state)
+{
+    for (int e = BACKEND_STORE; e <= BACKEND_SILU_MUL; e++) {
+        for (size_t i = 0; i < ARRAY_COUNT(ROW_COUNTS); i++) {
+            struct matmul_case c = {
+                .type = QUANT_Q8_0,
+                .rows = ROW_COUNTS[i],
+                .columns = 96,
+                .width = 101,
+                .weight_count = e == BACKEND_SILU_MUL ? 2
+                                : e == BACKEND_STORE  ? 3
+                                                      : 1,
+                .epilogue = (enum backend_epilogue)e,
+            };
+
+            for (size_t d = 0; d < ARRAY_COUNT(DEVICES); d++)
+                assert_true(matmul_distance(DEVICES[d], &c, NULL) <= FLOAT_BOUND);
+        }
+    }
+}
+
+/* What a wrong reading of Q4_0 would compute: neighbours 2i, 2i + 1 in one byte. */
+static void swapped_nibbles_pass_the_bound(void **state)
+{
+    struct matmul_case c = {
+        .type = QUANT_Q4_0, .rows = 9, .columns = 96, .width = 50, .weight_count = 1};
+    AUTO_FREE char *blocks = random_blocks(c.type, c.columns, c.width, 100);
+
+    for (size_t at = 0; at < quant_row_bytes(c.type, c.columns * c.width); at += 18) {
+        uint8_t nibbles[32];
+
+        for (size_t i = 0; i < 16; i++) {
+            nibbles[i] = (uint8_t)blocks[at + 2 + i] & 15;
+            nibbles[i + 16] = (uint8_t)blocks[at + 2 + i] >> 4;
+        }
+        for (size_t i = 0; i < 16; i++)
+            blocks[at + 2 + i] = (char)(nibbles[2 * i] | nibbles[2 * i + 1] << 4);
+    }
+    assert_true(matmul_distance("cpu", &c, blocks) > 0.1);
+}
+
+/* ---- embed, norm, head ---- */
+
+struct row_case {
+    uint32_t rows;
+    uint32_t width;
+    uint32_t type;
+    float epsilon;
+};
+
+enum { VOCAB = 37 };
+
+/* embed, then norm of something else, then head: OUT is [rows][width] twice, then the logits. */
+static void run_rows(const char *device, const struct row_case *c, float *out)
+{
+    struct backend *backend = device_new(device);
+    const struct backend_ops *ops = backend->ops;
+    AUTO_FREE char *table = random_blocks(c->type, c->width, VOCAB, 11);
+    AUTO_FREE float *scale = random_floats(c->width, 12);
+    struct backend_weight *table_weight = weight_of(backend, c->type, c->width, VOCAB, table);
+    struct backend_weight *scale_weight = weight_of(backend, QUANT_F32, c->width, 1, scale);
+    struct backend_buffer *x = filled(backend, c->rows, c->width, 13);
+    struct backend_buffer *embedded = filled(backend, c->rows, c->width, 14);
+    struct backend_buffer *normed = filled(backend, c->rows, c->width, 15);
+    struct backend_embed embed = {.table = table_weight, .out = embedded};
+    struct backend_norm norm = {
+        .x = x, .scale = scale_weight, .epsilon = c->epsilon, .out = normed};
+    struct backend_head head = {
+        .x = x,
+        .scale = scale_weight,
+        .epsilon = c->epsilon,
+        .weight = table_weight,
+        .logits = out + 2 * (size_t)c->rows * c->width,
+    };
+    struct err err = ERR_INIT;
+    struct plain_step plain;
+
+    plain_step_init(&plain, c->rows);
+    assert_int_equal(ops->step_begin(backend, &plain.step, &err), 0);
+    assert_int_equal(ops->embed(backend, &embed, &err), 0);
+    assert_int_equal(ops->norm(backend, &norm, &err), 0);
+    assert_int_equal(ops->head(backend, &head, &err), 0);
+    assert_int_equal(ops->buffer_read(backend, embedded, out, c->rows, &err), 0);
+    assert_int_equal(
+        ops->buffer_read(backend, normed, out + (size_t)c->rows * c->width, c->rows, &err), 0);
+    ops->step_end(backend);
+    ops->buffer_free(backend, x);
+    ops->buffer_free(backend, embedded);
+    ops->buffer_free(backend, normed);
+    ops->weight_free(backend, table_weight);
+    ops->weight_free(backend, scale_weight);
+    backend_free(backend);
+}
+
+static void embed_norm_and_head_agree(void **state)
+{
+    static const uint32_t WIDTHS[] = {32, 96, 40, 13};
+
+    for (size_t i = 0; i < ARRAY_COUNT(ROW_COUNTS) * ARRAY_COUNT(WIDTHS); i++) {
+        struct row_case c = {
+            .rows = ROW_COUNTS[i / ARRAY_COUNT(WIDTHS)],
+            .width = WIDTHS[i % ARRAY_COUNT(WIDTHS)],
+            .epsilon = 1e-5f,
+        };
+        size_t rows_floats = (size_t)c.rows * c.width;
+        size_t logit_floats = (size_t)((c.rows + 2) / 3) * VOCAB;
+        AUTO_FREE float *exact = random_floats(2 * rows_floats + logit_floats, 1);
+        AUTO_FREE float *got = random_floats(2 * rows_floats + logit_floats, 2);
+
+        c.type = c.width % 32 == 0 ? QUANT_Q8_0 : QUANT_F16;
+        run_rows("ref", &c, exact);
+        for (size_t d = 0; d < ARRAY_COUNT(DEVICES); d++) {
+            run_rows(DEVICES[d], &c, got);
+            assert_true(distance(got, exact, rows_floats) <= FLOAT_BOUND);
+            assert_true(distance(got + rows_floats, exact + rows_floats, rows_floats) <=
+                        FLOAT_BOUND);
+            assert_true(distance(got + 2 * rows_floats, exact + 2 * rows_floats, logit_floats) <=
+                        FLOAT_BOUND);
+        }
+    }
+}
+
+static void a_missing_epsilon_passes_the_bound(void **state)
+{
+    struct row_case c = {.rows = 3, .width = 32, .type = QUANT_Q8_0, .epsilon = 1e-1f};
+    size_t floats = 3 * 32;
+    float exact[3 * 32 * 2 + VOCAB];
+    float got[3 * 32 * 2 + VOCAB];
+
+    run_rows("ref", &c, exact);
+    c.epsilon = 0.0f;
+    run_rows("cpu", &c, got);
+    assert_true(distance(got + floats, exact + floats, floats) > 100 * FLOAT_BOUND);
+}
+
+/* ---- rope, KV and attention ---- */
+
+enum fault { FAULT_NONE, FAULT_SCALE, FAULT_ROPE_KIND, FAULT_POSITION };
+
+struct attention_case {
+    uint32_t heads;
+    uint32_t kv_heads;
+    uint32_t head_dim;
+    uint32_t rope_dims;
+    uint32_t past; /* positions that are in the KV store already, in each of two sequences */
+    uint32_t rows; /* of the last step, alternately of the two */
+    enum fault fault;
+};
+
+enum { CONTEXT = 448, SEQUENCES = 2, BLOCKS = CONTEXT / BACKEND_KV_BLOCK_TOKENS };
+
+struct attention_run {
+    struct backend *backend;
+    const struct attention_case *c;
+    struct backend_buffer *frequencies;
+    struct backend_buffer *table;
+    struct backend_kv *kv;
+    struct backend_step step;
+    uint32_t tokens[ROW_MAX];
+    uint32_t positions[ROW_MAX];
+    uint32_t sequences[ROW_MAX];
+    uint32_t blocks[SEQUENCES * BLOCKS];
+};
+
+/* To halves of a head what NEOX rope would pair: elements i and i + half, moved to 2i and 2i + 1.
+ */
+static void plant_rope_kind(float *values, size_t count, uint32_t head_dim)
+{
+    for (size_t head = 0; head + head_dim <= count; head += head_dim) {
+        float moved[256];
+
+        for (uint32_t i = 0; i < head_dim / 2; i++) {
+            moved[2 * i] = values[head + i];
+            moved[2 * i + 1] = values[head + i + head_dim / 2];
+        }
+        memcpy(values + head, moved, head_dim * sizeof(float));
+    }
+}
+
+static struct backend_buffer *heads_of(struct attention_run *run, uint32_t heads, uint64_t seed,
+                                       bool is_turned)
+{
+    const struct attention_case *c = run->c;
+    uint32_t width = heads * c->head_dim;
+    AUTO_FREE float *values = random_floats((size_t)ROW_MAX * width, seed);
+    struct err err = ERR_INIT;
+    struct backend_buffer *buffer =
+        run->backend->ops->buffer_new(run->backend, ROW_MAX, width, &err);
+
+    assert_non_null(buffer);
+    for (size_t i = 0; i < (size_t)ROW_MAX * width; i++)
+        values[i] *= 2.0f; /* so that softmax is not flat */
+    if (c->fault == FAULT_ROPE_KIND && is_turned)
+        plant_rope_kind(values, (size_t)ROW_MAX * width, c->head_dim);
+    assert_int_equal(run->backend->ops->buffer_write(run->backend, buffer, values, ROW_MAX, &err),
+                     0);
+    return buffer;
+}
+
+static void attention_run_init(struct attention_run *run, const char *device,
+                               const struct attention_case *c)
+{
+    struct backend_kv_shape shape = {.layer_count = 2,
+                                     .block_count = SEQUENCES * BLOCKS,
+                                     .kv_head_count = c->kv_heads,
+                                     .head_dim = c->head_dim};
+    struct err err = ERR_INIT;
+    float frequencies[256];
+
+    *run = (struct attention_run){.backend = device_new(device), .c = c};
+    run->frequencies = run->backend->ops->buffer_new(run->backend, 1, c->rope_dims / 2, &err);
+    for (uint32_t i = 0; i < c->rope_dims / 2; i++)
+        frequencies[i] = powf(10000.0f, -2.0f * (float)i / (float)c->rope_dims);
+    assert_int_equal(
+        run->backend->ops->buffer_write(run->backend, run->frequencies, frequencies, 1, &err), 0);
+    run->table = run->backend->ops->buffer_new(run->backend, ROW_MAX, c->rope_dims, &err);
+    run->kv = run->backend->ops->kv_new(run->backend, &shape, &err);
+    assert_non_null(run->kv);
+    /* Blocks in an order that is neither rising nor that of one sequence. */
+    for (uint32_t i = 0; i < SEQUENCES * BLOCKS; i++)
+        run->blocks[i] = (i * 5 + 3) % (SEQUENCES * BLOCKS);
+    run->step = (struct backend_step){.blocks_per_sequence = BLOCKS,
+                                      .tokens = run->tokens,
+                                      .positions = run->positions,
+                                      .sequences = run->sequences,
+                                      .block_tables = run->blocks};
+}
+
+static void attention_run_release(struct attention_run *run)
+{
+    const struct backend_ops *ops = run->backend->ops;
+
+    ops->buffer_free(run->backend, run->frequencies);
+    ops->buffer_free(run->backend, run->table);
+    ops->kv_free(run->backend, run->kv);
+    backend_free(run->backend);
+}
+
+/* One step of ROWS rows, alternately of the two sequences, from FIRST on; what comes out is read to
+ * OUT [rows][head][head_dim] unless that is NULL. */
+static void attention_step(struct attention_run *run, uint32_t first, uint32_t rows, float *out)
+{
+    const struct attention_case *c = run->c;
+    const struct backend_ops *ops = run->backend->ops;
+    struct backend_buffer *q = heads_of(run, c->heads, 1000 + first, true);
+    struct backend_buffer *k = heads_of(run, c->kv_heads, 2000 + first, true);
+    struct backend_buffer *v = heads_of(run, c->kv_heads, 3000 + first, false);
+    struct backend_buffer *attended = heads_of(run, c->heads, 4000, false);
+    struct backend_rope_table table = {.frequencies = run->frequencies, .table = run->table};
+    struct backend_rope_kv rope = {
+        .table = run->table, .q = q, .k = k, .v = v, .kv = run->kv, .layer = 1};
+    struct backend_attention attention = {
+        .q = q,
+        .kv = run->kv,
+        .layer = 1,
+        .scale = c->fault == FAULT_SCALE ? 1.0f : 1.0f / sqrtf((float)c->head_dim),
+        .out = attended,
+    };
+    struct err err = ERR_INIT;
+
+    run->step.row_count = rows;
+    for (uint32_t i = 0; i < rows; i++) {
+        run->sequences[i] = i % SEQUENCES;
+        run->positions[i] = first + i / SEQUENCES;
+    }
+    if (c->fault == FAULT_POSITION && out != NULL)
+        run->positions[0]++;
+    assert_int_equal(ops->step_begin(run->backend, &run->step, &err), 0);
+    assert_int_equal(ops->rope_table(run->backend, &table, &err), 0);
+    assert_int_equal(ops->rope_kv(run->backend, &rope, &err), 0);
+    assert_int_equal(ops->attention(run->backend, &attention, &err), 0);
+    if (out != NULL)
+        assert_int_equal(ops->buffer_read(run->backend, attended, out, rows, &err), 0);
+    ops->step_end(run->backend);
+    ops->buffer_free(run->backend, q);
+    ops->buffer_free(run->backend, k);
+    ops->buffer_free(run->backend, v);
+    ops->buffer_free(run->backend, attended);
+}
+
+static void run_attention(const char *device, const struct attention_case *c, float *out)
+{
+    const uint32_t step_positions = ROW_MAX / SEQUENCES;
+    struct attention_run run;
+
+    attention_run_init(&run, device, c);
+    for (uint32_t first = 0; first < c->past; first += step_positions) {
+        uint32_t left = c->past - first;
+
+        attention_step(&run, first, SEQUENCES * (left < step_positions ? left : step_positions),
+                       NULL);
+    }
+    attention_step(&run, c->past, c->rows, out);
+    attention_run_release(&run);
+}
+
+static double attention_distance(const char *device, const struct attention_case *c)
+{
+    struct attention_case right = *c;
+    size_t count = (size_t)c->rows * c->heads * c->head_dim;
+    AUTO_FREE float *exact = random_floats(count, 1);
+    AUTO_FREE float *got = random_floats(count, 2);
+
+    right.fault = FAULT_NONE;
+    run_attention("ref", &right, exact);
+    run_attention(device, c, got);
+    return distance(got, exact, count);
+}
+
+static void attention_agrees_over_blocks_heads_and_sequences(void **state)
+{
+    static const struct attention_case CASES[] = {
+        {.heads = 4, .kv_heads = 4, .head_dim = 16, .rope_dims = 16, .past = 0, .rows = 1},
+        {.heads = 4, .kv_heads = 1, .head_dim = 64, .rope_dims = 64, .past = 0, .rows = 64},
+        {.heads = 9, .kv_heads = 3, .head_dim = 64, .rope_dims = 64, .past = 31, .rows = 3},
+        {.heads = 9, .kv_heads = 3, .head_dim = 64, .rope_dims = 32, .past = 32, .rows = 1},
+        {.heads = 2, .kv_heads = 1, .head_dim = 128, .rope_dims = 128, .past = 95, .rows = 33},
+        {.heads = 6, .kv_heads = 2, .head_dim = 20, .rope_dims = 12, .past = 70, .rows = 9},
+        {.heads = 3, .kv_heads = 3, .head_dim = 8, .rope_dims = 2, .past = 400, .rows = 64},
+        {.heads = 8, .kv_heads = 2, .head_dim = 80, .rope_dims = 80, .past = 300, .rows = 7},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        for (size_t d = 0; d < ARRAY_COUNT(DEVICES); d++) {
+            double nmse = attention_distance(DEVICES[d], &CASES[i]);
+
+            if (!(nmse <= HALF_KV_BOUND))
+                fail_msg("%s case %zu: %g", DEVICES[d], i, nmse);
+        }
+    }
+}
+
+static void a_planted_fault_of_attention_passes_the_bound(void **state)
+{
+    static const enum fault FAULTS[] = {FAULT_SCALE, FAULT_ROPE_KIND, FAULT_POSITION};
+
+    for (size_t i = 0; i < ARRAY_COUNT(FAULTS); i++) {
+        struct attention_case c = {.heads = 4,
+                                   .kv_heads = 2,
+                                   .head_dim = 32,
+                                   .rope_dims = 32,
+                                   .past = 40,
+                                   .rows = 2,
+                                   .fault = FAULTS[i]};
+
+        assert_true(attention_distance("cpu", &c) > 100 * HALF_KV_BOUND);
+    }
+}
+
+/* ---- what is not finite ---- */
+
+static void nan_travels_to_the_logits(void **state)
+{
+    struct row_case c = {.rows = 9, .width = 32, .type = QUANT_F32, .epsilon = NAN};
+    float out[9 * 32 * 2 + 3 * VOCAB];
+
+    for (size_t d = 0; d < ARRAY_COUNT(DEVICES); d++) {
+        run_rows(DEVICES[d], &c, out);
+        for (size_t i = 0; i < 3 * VOCAB; i++)
+            assert_true(isnan(out[9 * 32 * 2 + i]));
+    }
+}
+
+static void an_unknown_device_is_refused_by_name(void **state)
+{
+    struct err err = ERR_INIT;
+
+    assert_null(backend_new("gpu:0", 1, &err));
+    assert_int_equal(err.kind, ERR_DEVICE);
+    assert_non_null(strstr(err.message, "gpu:0"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(matmul_agrees_at_every_type_and_size),
+        cmocka_unit_test(matmul_of_several_weights_and_each_epilogue_agrees),
+        cmocka_unit_test(swapped_nibbles_pass_the_bound),
+        cmocka_unit_test(embed_norm_and_head_agree),
+        cmocka_unit_test(a_missing_epsilon_passes_the_bound),
+        cmocka_unit_test(attention_agrees_over_blocks_heads_and_sequences),
+        cmocka_unit_test(a_planted_fault_of_attention_passes_the_bound),
+        cmocka_unit_test(nan_travels_to_the_logits),
+        cmocka_unit_test(an_unknown_device_is_refused_by_name),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
