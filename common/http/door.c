@@ -137,6 +137,19 @@ int door_check_header_line(const char *line, size_t len, struct err *err)
     return 0;
 }
 
+int door_check_trailer_line(const char *line, size_t len, struct err *err)
+{
+    static const char *const REFUSED[] = {"Content-Length:", "Transfer-Encoding:", "Host:"};
+
+    if (door_check_header_line(line, len, err) < 0)
+        return -1;
+    for (size_t i = 0; i < ARRAY_COUNT(REFUSED); i++) {
+        if (len > strlen(REFUSED[i]) && strncasecmp(line, REFUSED[i], strlen(REFUSED[i])) == 0)
+            return err_set(err, ERR_INVALID, "a trailer that belongs into the head");
+    }
+    return 0;
+}
+
 int door_check_chunk_line(const char *line, size_t len, struct err *err)
 {
     size_t text_len = 0;

@@ -49,8 +49,9 @@ struct door_message {
  * "HTTP/1.x NNN reason". */
 int door_check_request_line(const char *line, size_t len, struct err *err);
 int door_check_status_line(const char *line, size_t len, struct err *err);
-/* A header or a trailer. */
 int door_check_header_line(const char *line, size_t len, struct err *err);
+/* A header behind the chunks; it may not change how they are framed. */
+int door_check_trailer_line(const char *line, size_t len, struct err *err);
 /* "SIZE;extensions" before a chunk, and the empty line after it. */
 int door_check_chunk_line(const char *line, size_t len, struct err *err);
 int door_check_empty_line(const char *line, size_t len, struct err *err);

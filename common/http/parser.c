@@ -403,7 +403,7 @@ static int parser_check_framing_line(struct parser *parser, struct err *err)
         return door_check_empty_line(parser->line, parser->line_len, err);
     if (++parser->trailer_count > DOOR_TRAILER_MAX_COUNT)
         return err_set(err, ERR_HEAD_TOO_LARGE, "more than %d trailers", DOOR_TRAILER_MAX_COUNT);
-    return door_check_header_line(parser->line, parser->line_len, err);
+    return door_check_trailer_line(parser->line, parser->line_len, err);
 }
 
 /* Extensions mean nothing to us (RFC 9112, 7.1.1), and llhttp 8.1 refuses some good ones: it gets

@@ -27,10 +27,9 @@ enum {
 
 enum after { STAYS, CLOSES, RESETS };
 
-/* What it does with one connection: waits until as many requests' heads have come as there are
- * replies sent, sends, and does what comes after. */
+/* What it does with one request: sends, then does what comes after. */
 struct script {
-    const char *reply; /* NULL: closes as soon as the request is there */
+    const char *reply; /* NULL: nothing */
     enum after after;
     bool by_bytes; /* each byte by itself */
 };
@@ -46,45 +45,65 @@ struct peer {
     size_t played_count;
     unsigned accepted_count;
     unsigned hang_up_count; /* connections that the client closed */
-    struct buf request;     /* the last one */
+    bool keeps_request;
+    struct buf request; /* the last one */
 };
 
 struct peer_link {
     struct peer *peer;
     struct event *io;
+    struct event *writable;
     int fd;
+    const char *unsent; /* of the reply being sent */
+    struct script *script;
 };
 
 static void peer_close(struct peer_link *link)
 {
     event_free(link->io);
+    event_free(link->writable);
     (void)close(link->fd); /* a test socket */
     free(link);
 }
 
-static void peer_send(int fd, const char *text, bool by_bytes)
+static void peer_end_reply(struct peer_link *link)
 {
-    size_t len = strlen(text);
+    struct linger none = {.l_onoff = 1, .l_linger = 0};
 
-    for (size_t i = 0; i < len; i += by_bytes ? 1 : len)
-        assert_true(send(fd, text + i, by_bytes ? 1 : len, MSG_NOSIGNAL) > 0);
+    if (link->script->after == STAYS)
+        return;
+    if (link->script->after == RESETS)
+        (void)setsockopt(link->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none)); /* TCP alone */
+    peer_close(link);
+}
+
+static void peer_on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    struct peer_link *link = arg;
+
+    while (link->unsent != NULL && *link->unsent != '\0') {
+        size_t len = link->script->by_bytes ? 1 : strlen(link->unsent);
+        ssize_t sent = send(link->fd, link->unsent, len, MSG_NOSIGNAL);
+
+        if (sent < 0 && errno == EAGAIN) {
+            assert_int_equal(event_add(link->writable, NULL), 0);
+            return;
+        }
+        if (sent < 0) /* the client has gone, which the other event tells */
+            return;
+        link->unsent += sent;
+    }
+    peer_end_reply(link);
 }
 
 static void peer_play(struct peer_link *link)
 {
     struct peer *peer = link->peer;
-    struct script *script = NULL;
-    struct linger none = {.l_onoff = 1, .l_linger = 0};
 
     assert_true(peer->played_count < peer->script_count);
-    script = &peer->scripts[peer->played_count++];
-    if (script->reply != NULL)
-        peer_send(link->fd, script->reply, script->by_bytes);
-    if (script->after == STAYS)
-        return;
-    if (script->after == RESETS)
-        (void)setsockopt(link->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none)); /* TCP alone */
-    peer_close(link);
+    link->script = &peer->scripts[peer->played_count++];
+    link->unsent = link->script->reply;
+    peer_on_writable(link->fd, EV_WRITE, link);
 }
 
 static void peer_on_io(evutil_socket_t fd, short what, void *arg)
@@ -109,8 +128,9 @@ static void peer_on_io(evutil_socket_t fd, short what, void *arg)
          peer->request.len - (size_t)(head_end + strlen("\r\n\r\n") - peer->request.data) <
              strtoul(length + strlen("Content-Length: "), NULL, 10)))
         return;
+    if (!peer->keeps_request)
+        buf_clear(&peer->request);
     peer_play(link);
-    buf_clear(&peer->request);
 }
 
 static void peer_on_accept(evutil_socket_t listen_fd, short what, void *arg)
@@ -123,6 +143,7 @@ static void peer_on_accept(evutil_socket_t listen_fd, short what, void *arg)
     link->fd = accept4((int)listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     assert_true(link->fd >= 0);
     link->io = event_new(peer->base, link->fd, EV_READ | EV_PERSIST, peer_on_io, link);
+    link->writable = event_new(peer->base, link->fd, EV_WRITE, peer_on_writable, link);
     assert_int_equal(event_add(link->io, NULL), 0);
     peer->accepted_count++;
 }
@@ -153,7 +174,6 @@ static void peer_add(struct peer *peer, const char *reply, enum after after)
 
 struct caller {
     struct event_base *base;
-    struct http_client *client;
     struct http_call *call;
     int status;
     struct buf body;
@@ -163,7 +183,15 @@ struct caller {
     bool pauses_at_body;
     bool refuses_head;
     bool cancels_at_body;
+    struct world *frees_at_end;
     unsigned body_count;
+};
+
+struct world {
+    struct event_base *base;
+    struct peer peer;
+    struct caller caller;
+    struct http_client *client;
 };
 
 static int caller_on_head(struct http_call *call, void *owner, const struct http_head *head,
@@ -199,6 +227,10 @@ static void caller_on_end(struct http_call *call, void *owner, const struct err 
     caller->end_count++;
     if (failure != NULL)
         caller->failure = *failure;
+    if (caller->frees_at_end != NULL) {
+        http_client_free(caller->frees_at_end->client);
+        caller->frees_at_end->client = NULL;
+    }
     (void)event_base_loopbreak(caller->base);
 }
 
@@ -209,13 +241,6 @@ static const struct http_call_events CALLER_EVENTS = {
 };
 
 /* ---- both ---- */
-
-struct world {
-    struct event_base *base;
-    struct peer peer;
-    struct caller caller;
-    struct http_client *client;
-};
 
 static int world_setup(void **state)
 {
@@ -361,21 +386,360 @@ static void every_reply_ends_as_it_must(void **state, bool by_bytes)
     }
 }
 
-static void test_replies(void **state)
+static void every_reply_ends_as_it_must_whole(void **state)
 {
     every_reply_ends_as_it_must(state, false);
 }
 
-static void test_replies_byte_by_byte(void **state)
+static void every_reply_ends_as_it_must_in_pieces(void **state)
 {
     every_reply_ends_as_it_must(state, true);
 }
 
+static void a_reply_to_head_has_no_body(void **state)
+{
+    struct world *world = *state;
+
+    peer_add(&world->peer, OK_HEAD "Content-Length: 1000\r\n\r\n", STAYS);
+    peer_add(&world->peer, OK_HEAD "Content-Length: 2\r\n\r\nhi", STAYS);
+    world_call(world, HTTP_HEAD);
+    assert_int_equal(world->caller.failure.kind, ERR_NONE);
+    world_call(world, HTTP_GET);
+    assert_string_equal(world->caller.body.data, "hi");
+    assert_int_equal(world->peer.accepted_count, 1);
+}
+
+/* A chunked reply of LEN bytes of TYPE. */
+static char *make_long_reply(const char *type, size_t len)
+{
+    struct buf reply;
+
+    buf_init(&reply, 2 * len);
+    (void)buf_printf(&reply, OK_HEAD "Content-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n",
+                     type);
+    for (size_t done = 0; done < len; done += 1024)
+        (void)buf_printf(&reply, "400\r\n%01024d\r\n", 0);
+    assert_int_equal(buf_add_string(&reply, "0\r\n\r\n"), 0);
+    return buf_take(&reply);
+}
+
+static void only_streams_have_no_cap(void **state)
+{
+    struct world *world = *state;
+    AUTO_FREE char *plain = make_long_reply("text/plain", 2 * REPLY_MAX_BYTES);
+    AUTO_FREE char *stream =
+        make_long_reply("text/event-stream; charset=utf-8", 2 * REPLY_MAX_BYTES);
+
+    peer_add(&world->peer, plain, STAYS);
+    peer_add(&world->peer, stream, STAYS);
+    world_call(world, HTTP_GET);
+    assert_int_equal(world->caller.failure.kind, ERR_PROTOCOL);
+    assert_true(world->caller.body.len <= REPLY_MAX_BYTES);
+    world_call(world, HTTP_GET);
+    assert_int_equal(world->caller.failure.kind, ERR_NONE);
+    assert_int_equal(world->caller.body.len, 2 * REPLY_MAX_BYTES);
+}
+
+/* ---- requests ---- */
+
+static void a_request_is_sent_as_given(void **state)
+{
+    struct world *world = *state;
+
+    peer_add(&world->peer, NULL, STAYS);
+    world->peer.keeps_request = true;
+    world_send(world, HTTP_POST, "body", strlen("body"));
+    world_settle(world);
+    assert_string_equal(world->peer.request.data,
+                        "POST /t HTTP/1.1\r\nHost: localhost\r\nX-Test: 1\r\n"
+                        "Content-Length: 4\r\n\r\nbody");
+    http_call_cancel(world->caller.call);
+}
+
+static void a_long_body_arrives(void **state)
+{
+    struct world *world = *state;
+    size_t len = 4 << 20;
+    AUTO_FREE char *body = malloc(len);
+
+    assert_non_null(body);
+    memset(body, 'b', len);
+    peer_add(&world->peer, OK_HEAD "Content-Length: 0\r\n\r\n", STAYS);
+    world_send(world, HTTP_POST, body, len);
+    (void)event_base_dispatch(world->base); /* until on_end */
+    assert_int_equal(world->caller.failure.kind, ERR_NONE);
+    assert_int_equal(world->peer.played_count, 1);
+}
+
+static void nobody_there_is_unreachable(void **state)
+{
+    struct world *world = *state;
+
+    assert_int_equal(unlink(world->peer.address.path), 0);
+    world_send(world, HTTP_POST, "body", strlen("body"));
+    assert_false(world->caller.has_ended);
+    (void)event_base_dispatch(world->base); /* until on_end */
+    assert_int_equal(world->caller.failure.kind, ERR_UNREACHABLE);
+}
+
+/* ---- connections ---- */
+
+#define EMPTY_REPLY OK_HEAD "Content-Length: 0\r\n\r\n"
+
+static void a_connection_serves_many_calls(void **state)
+{
+    struct world *world = *state;
+
+    for (int i = 0; i < 4; i++)
+        peer_add(&world->peer, EMPTY_REPLY, STAYS);
+    for (int i = 0; i < 4; i++)
+        world_call(world, i % 2 == 0 ? HTTP_GET : HTTP_POST);
+    assert_int_equal(world->peer.accepted_count, 1);
+}
+
+static void a_connection_that_may_not_be_kept_is_closed(void **state)
+{
+    static const char *const REPLIES_OF_LAST[] = {
+        OK_HEAD "Connection: close\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+        EMPTY_REPLY "surplus",
+    };
+    struct world *world = *state;
+
+    for (size_t i = 0; i < ARRAY_COUNT(REPLIES_OF_LAST); i++) {
+        peer_add(&world->peer, REPLIES_OF_LAST[i], STAYS);
+        world_call(world, HTTP_GET);
+        assert_int_equal(world->caller.failure.kind, ERR_NONE);
+        assert_int_equal(world->peer.hang_up_count, i + 1);
+    }
+}
+
+static void a_resting_connection_that_ends_is_not_used(void **state)
+{
+    struct world *world = *state;
+
+    peer_add(&world->peer, EMPTY_REPLY, CLOSES);
+    peer_add(&world->peer, EMPTY_REPLY, STAYS);
+    world_call(world, HTTP_POST);
+    world_call(world, HTTP_POST);
+    assert_int_equal(world->caller.failure.kind, ERR_NONE);
+    assert_int_equal(world->peer.accepted_count, 2);
+}
+
+/* The peer has read the request on a connection that rested, and goes without a word. */
+static void only_what_is_safe_is_sent_again(void **state)
+{
+    struct world *world = *state;
+
+    peer_add(&world->peer, EMPTY_REPLY, STAYS);
+    peer_add(&world->peer, NULL, CLOSES);
+    peer_add(&world->peer, EMPTY_REPLY, STAYS);
+    peer_add(&world->peer, NULL, CLOSES);
+    world_call(world, HTTP_GET);
+    world_call(world, HTTP_GET);
+    assert_int_equal(world->caller.failure.kind, ERR_NONE);
+    assert_int_equal(world->peer.accepted_count, 2);
+    world_call(world, HTTP_POST);
+    assert_int_equal(world->caller.failure.kind, ERR_STREAM_BROKEN);
+    assert_int_equal(world->peer.accepted_count, 2);
+}
+
+static void a_request_is_sent_again_only_once(void **state)
+{
+    struct world *world = *state;
+
+    peer_add(&world->peer, EMPTY_REPLY, STAYS);
+    peer_add(&world->peer, NULL, CLOSES);
+    peer_add(&world->peer, NULL, CLOSES);
+    world_call(world, HTTP_GET);
+    world_call(world, HTTP_GET);
+    assert_int_equal(world->caller.failure.kind, ERR_STREAM_BROKEN);
+    assert_int_equal(world->peer.played_count, 3);
+}
+
+/* ---- what the caller does ---- */
+
+static void a_head_can_be_refused(void **state)
+{
+    struct world *world = *state;
+
+    world->caller.refuses_head = true;
+    peer_add(&world->peer, EMPTY_REPLY, STAYS);
+    world_call(world, HTTP_GET);
+    assert_int_equal(world->caller.failure.kind, ERR_CONFLICT);
+    assert_int_equal(world->peer.hang_up_count, 1);
+}
+
+static void cancelling_closes_at_once(void **state)
+{
+    struct world *world = *state;
+
+    world->caller.cancels_at_body = true;
+    peer_add(&world->peer, OK_HEAD "Content-Length: 5\r\n\r\nhi", STAYS);
+    world_send(world, HTTP_GET, NULL, 0);
+    (void)event_base_dispatch(world->base); /* until it has cancelled */
+    assert_int_equal(world->peer.accepted_count, 1);
+    world_settle(world);
+    assert_int_equal(world->peer.hang_up_count, 1);
+    assert_false(world->caller.has_ended);
+}
+
+static void cancelling_before_anything_happened(void **state)
+{
+    struct world *world = *state;
+
+    world_send(world, HTTP_GET, NULL, 0);
+    http_call_cancel(world->caller.call);
+    world_settle(world);
+    assert_int_equal(world->peer.hang_up_count, 1);
+    assert_false(world->caller.has_ended);
+}
+
+static void a_client_can_be_freed_while_it_calls(void **state)
+{
+    struct world *world = *state;
+
+    peer_add(&world->peer, OK_HEAD "Content-Length: 5\r\n\r\nhi", STAYS);
+    world_send(world, HTTP_GET, NULL, 0);
+    world_settle(world);
+    assert_string_equal(world->caller.body.data, "hi");
+    http_client_free(world->client);
+    world->client = NULL;
+    world_settle(world);
+    assert_int_equal(world->peer.hang_up_count, 1);
+    assert_false(world->caller.has_ended);
+}
+
+static void a_client_can_be_freed_when_a_call_ends(void **state)
+{
+    struct world *world = *state;
+
+    world->caller.frees_at_end = world;
+    peer_add(&world->peer, EMPTY_REPLY, STAYS);
+    world_call(world, HTTP_GET);
+    assert_null(world->client);
+    assert_int_equal(world->peer.hang_up_count, 1);
+}
+
+/* ---- pauses ---- */
+
+static void a_pause_stops_and_goes_on(void **state)
+{
+    struct world *world = *state;
+    AUTO_FREE char *reply = make_long_reply("text/event-stream", 512 * 1024);
+
+    world->caller.pauses_at_body = true;
+    peer_add(&world->peer, reply, STAYS);
+    world_send(world, HTTP_GET, NULL, 0);
+    while (!world->caller.has_ended) {
+        unsigned before_count = world->caller.body_count;
+
+        world_settle(world);
+        if (!world->caller.has_ended)
+            assert_int_equal(world->caller.body_count, before_count + 1);
+        http_call_resume(world->caller.call);
+        assert_true(world->caller.body_count <= before_count + 1); /* not from inside resume */
+    }
+    assert_int_equal(world->caller.failure.kind, ERR_NONE);
+    assert_int_equal(world->caller.body.len, 512 * 1024);
+}
+
+/* A reply that cannot become whole any more: told while the caller pauses. */
+static void a_break_is_seen_in_a_pause(void **state)
+{
+    struct world *world = *state;
+
+    world->caller.pauses_at_body = true;
+    peer_add(&world->peer, OK_HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n5\r\nth", CLOSES);
+    world_send(world, HTTP_GET, NULL, 0);
+    world_settle(world);
+    assert_true(world->caller.has_ended);
+    assert_int_equal(world->caller.failure.kind, ERR_STREAM_BROKEN);
+    assert_string_equal(world->caller.body.data, "hi");
+}
+
+static void garbage_is_seen_in_a_pause(void **state)
+{
+    struct world *world = *state;
+
+    world->caller.pauses_at_body = true;
+    peer_add(&world->peer, OK_HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nzz\r\n", CLOSES);
+    world_send(world, HTTP_GET, NULL, 0);
+    world_settle(world);
+    assert_int_equal(world->caller.failure.kind, ERR_PROTOCOL);
+}
+
+/* A whole reply whose sender is gone: nothing is lost, and nothing is told before it is wanted. */
+static void a_whole_reply_survives_a_pause(void **state)
+{
+    struct world *world = *state;
+    AUTO_FREE char *reply = make_long_reply("text/event-stream", 32 * 1024);
+
+    world->caller.pauses_at_body = true;
+    peer_add(&world->peer, reply, CLOSES);
+    world_send(world, HTTP_GET, NULL, 0);
+    world_settle(world);
+    assert_int_equal(world->caller.body_count, 1);
+    assert_false(world->caller.has_ended);
+    http_call_resume(world->caller.call);
+    world_settle(world);
+    assert_int_equal(world->caller.body.len, 32 * 1024);
+    if (!world->caller.has_ended) { /* it pauses at each piece */
+        http_call_resume(world->caller.call);
+        world_settle(world);
+    }
+    assert_true(world->caller.has_ended);
+    assert_int_equal(world->caller.failure.kind, ERR_NONE);
+}
+
+/* Paused before the head: that waits, too, with whatever came behind it. */
+static void a_pause_before_the_head(void **state)
+{
+    struct world *world = *state;
+
+    peer_add(&world->peer, OK_HEAD "Content-Length: 2\r\n\r\nhi", CLOSES);
+    peer_add(&world->peer, OK_HEAD "Content-Length: 5\r\n\r\nhi", CLOSES);
+    for (int i = 0; i < 2; i++) {
+        world_send(world, HTTP_GET, NULL, 0);
+        http_call_pause(world->caller.call);
+        world_settle(world);
+        assert_int_equal(world->caller.status, 0);
+        assert_false(world->caller.has_ended);
+        http_call_resume(world->caller.call);
+        world_settle(world);
+        assert_int_equal(world->caller.status, 200);
+        assert_string_equal(world->caller.body.data, "hi");
+        assert_int_equal(world->caller.failure.kind, i == 0 ? ERR_NONE : ERR_STREAM_BROKEN);
+    }
+}
+
+#define IN_A_WORLD(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replies),
-        cmocka_unit_test(test_replies_byte_by_byte),
+        cmocka_unit_test(every_reply_ends_as_it_must_whole),
+        cmocka_unit_test(every_reply_ends_as_it_must_in_pieces),
+        IN_A_WORLD(a_reply_to_head_has_no_body),
+        IN_A_WORLD(only_streams_have_no_cap),
+        IN_A_WORLD(a_request_is_sent_as_given),
+        IN_A_WORLD(a_long_body_arrives),
+        IN_A_WORLD(nobody_there_is_unreachable),
+        IN_A_WORLD(a_connection_serves_many_calls),
+        IN_A_WORLD(a_connection_that_may_not_be_kept_is_closed),
+        IN_A_WORLD(a_resting_connection_that_ends_is_not_used),
+        IN_A_WORLD(only_what_is_safe_is_sent_again),
+        IN_A_WORLD(a_request_is_sent_again_only_once),
+        IN_A_WORLD(a_head_can_be_refused),
+        IN_A_WORLD(cancelling_closes_at_once),
+        IN_A_WORLD(cancelling_before_anything_happened),
+        IN_A_WORLD(a_client_can_be_freed_while_it_calls),
+        IN_A_WORLD(a_client_can_be_freed_when_a_call_ends),
+        IN_A_WORLD(a_pause_stops_and_goes_on),
+        IN_A_WORLD(a_break_is_seen_in_a_pause),
+        IN_A_WORLD(garbage_is_seen_in_a_pause),
+        IN_A_WORLD(a_whole_reply_survives_a_pause),
+        IN_A_WORLD(a_pause_before_the_head),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
