@@ -168,7 +168,6 @@ char *paths_absolute(const char *path, struct err *err)
     if (current != NULL)
         paths_append_resolved(resolved, current);
     paths_append_resolved(resolved, path);
-    if (resolved[0] == '\0')
-        resolved[0] = '/';
-    return take_ptr(resolved);
+    /* Bytes of what ".." took away may stand behind the NUL. */
+    return resolved[0] != '\0' ? take_ptr(resolved) : xstrdup("/");
 }

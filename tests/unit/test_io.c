@@ -1,0 +1,194 @@
+/* Files, whole: read with a limit, written so that either the old or the new content is there. */
+#include "common/io.h"
+
+#include "tests/temp_folder.h"
+
+#include <dirent.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <cmocka.h>
+
+static char *folder;
+
+static int make_folder(void **state)
+{
+    folder = temp_folder_make();
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    temp_folder_remove(folder);
+    free(take_ptr(folder));
+    return 0;
+}
+
+static void a_file_is_read_up_to_the_limit_and_no_further(void **state)
+{
+    AUTO_FREE char *path = temp_folder_write(folder, "ten", "0123456789", 0600);
+    struct err err = ERR_INIT;
+
+    for (size_t max = 0; max < 20; max++) {
+        AUTO_BUF struct buf buf;
+        int rc = 0;
+
+        buf_init(&buf, max);
+        rc = io_read_file(path, &buf, &err);
+        assert_int_equal(rc, max >= 10 ? 0 : -1);
+        if (rc == 0)
+            assert_string_equal(buf.data, "0123456789");
+        else
+            assert_int_equal(err.kind, ERR_BODY_TOO_LARGE);
+    }
+}
+
+static void what_is_no_file_is_refused_at_once(void **state)
+{
+    AUTO_FREE char *fifo = paths_join(folder, "fifo");
+    AUTO_FREE char *missing = paths_join(folder, "missing");
+    AUTO_BUF struct buf buf;
+    struct err err = ERR_INIT;
+
+    buf_init(&buf, 100);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(io_read_file(fifo, &buf, &err), -1); /* nobody writes: it must not wait */
+    assert_int_equal(err.kind, ERR_IO);
+    assert_int_equal(io_read_file(folder, &buf, &err), -1);
+    assert_int_equal(err.kind, ERR_IO);
+    assert_int_equal(io_read_file(missing, &buf, &err), -1);
+    assert_int_equal(err.kind, ERR_NO_FILE);
+}
+
+static void folders_are_made_with_their_parents(void **state)
+{
+    static const char *const NAMES[] = {"a/b/c", "a/b/c", "a//d/", "x"};
+    AUTO_FREE char *file = temp_folder_write(folder, "file", "", 0600);
+    AUTO_FREE char *below_file = paths_join(file, "x");
+    struct err err = ERR_INIT;
+    struct stat info;
+
+    for (size_t i = 0; i < ARRAY_COUNT(NAMES); i++) {
+        AUTO_FREE char *path = paths_join(folder, NAMES[i]);
+
+        assert_int_equal(io_make_folders(path, 0700, &err), 0);
+        assert_int_equal(stat(path, &info), 0);
+        assert_true(S_ISDIR(info.st_mode));
+        assert_int_equal(info.st_mode & 0777, 0700);
+    }
+    assert_int_equal(io_make_folders("/", 0700, &err), 0);
+    assert_int_equal(io_make_folders(file, 0700, &err), -1);
+    assert_int_equal(err.kind, ERR_IO);
+    assert_int_equal(io_make_folders(below_file, 0700, &err), -1);
+    assert_int_equal(err.kind, ERR_IO);
+}
+
+static void assert_holds(const char *path, const char *text)
+{
+    AUTO_BUF struct buf buf;
+    struct err err = ERR_INIT;
+
+    buf_init(&buf, 1000);
+    assert_int_equal(io_read_file(path, &buf, &err), 0);
+    assert_string_equal(buf.data, text);
+}
+
+static size_t count_files(void)
+{
+    DIR *dir = opendir(folder);
+    size_t count = 0;
+
+    while (readdir(dir) != NULL)
+        count++;
+    (void)closedir(dir);
+    return count - 2;
+}
+
+static void the_old_content_stays_until_the_new_is_whole(void **state)
+{
+    AUTO_FREE char *path = temp_folder_write(folder, "target", "old", 0600);
+    struct err err = ERR_INIT;
+
+    for (int commits = 0; commits < 2; commits++) {
+        AUTO_IO_ATOMIC struct io_atomic file = IO_ATOMIC_INIT;
+
+        assert_int_equal(io_atomic_begin(&file, path, 0600, &err), 0);
+        assert_int_equal(io_write_all(file.fd, "new", 3, &err), 0);
+        assert_holds(path, "old");
+        if (commits > 0)
+            assert_int_equal(io_atomic_commit(&file, &err), 0);
+        io_atomic_release(&file);
+        assert_holds(path, commits > 0 ? "new" : "old");
+        assert_int_equal(count_files(), 1);
+    }
+}
+
+static void a_link_is_written_through_and_a_device_is_never_replaced(void **state)
+{
+    AUTO_FREE char *path = temp_folder_write(folder, "target", "old", 0600);
+    AUTO_FREE char *link = paths_join(folder, "link");
+    struct err err = ERR_INIT;
+    struct stat info;
+    struct io_atomic file = IO_ATOMIC_INIT;
+
+    assert_int_equal(symlink(path, link), 0);
+    assert_int_equal(io_atomic_begin(&file, link, 0600, &err), 0);
+    assert_int_equal(io_write_all(file.fd, "new", 3, &err), 0);
+    assert_int_equal(io_atomic_commit(&file, &err), 0);
+    io_atomic_release(&file);
+    assert_int_equal(lstat(link, &info), 0);
+    assert_true(S_ISLNK(info.st_mode));
+    assert_holds(path, "new");
+    assert_int_equal(io_atomic_begin(&file, "/dev/null", 0600, &err), 0);
+    assert_int_equal(io_write_all(file.fd, "new", 3, &err), 0);
+    assert_int_equal(io_atomic_commit(&file, &err), 0);
+    io_atomic_release(&file);
+    assert_int_equal(stat("/dev/null", &info), 0);
+    assert_true(S_ISCHR(info.st_mode));
+    assert_int_equal(io_atomic_begin(&file, folder, 0600, &err), -1);
+    assert_int_equal(err.kind, ERR_OUTPUT);
+}
+
+static void a_full_disk_leaves_the_old_content(void **state)
+{
+    static const char BYTES[2048];
+    AUTO_FREE char *path = temp_folder_write(folder, "target", "old", 0600);
+    struct rlimit before;
+    struct rlimit tiny;
+    struct err err = ERR_INIT;
+    struct io_atomic file = IO_ATOMIC_INIT;
+    int rc = 0;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    tiny = (struct rlimit){.rlim_cur = 1000, .rlim_max = before.rlim_max};
+    assert_int_equal(io_atomic_begin(&file, path, 0600, &err), 0);
+    assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tiny), 0);
+    rc = io_write_all(file.fd, BYTES, sizeof(BYTES), &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(rc, -1);
+    assert_int_equal(err.kind, ERR_OUTPUT);
+    io_atomic_release(&file);
+    assert_holds(path, "old");
+    assert_int_equal(count_files(), 1);
+}
+
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_FOLDER(a_file_is_read_up_to_the_limit_and_no_further),
+        IN_FOLDER(what_is_no_file_is_refused_at_once),
+        IN_FOLDER(folders_are_made_with_their_parents),
+        IN_FOLDER(the_old_content_stays_until_the_new_is_whole),
+        IN_FOLDER(a_link_is_written_through_and_a_device_is_never_replaced),
+        IN_FOLDER(a_full_disk_leaves_the_old_content),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
