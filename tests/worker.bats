@@ -31,6 +31,24 @@ start_worker() { # MODEL [OPTION...]
     client wait_ready
 }
 
+# Starts one by hand, with the options given.
+start_by_hand() { # OPTION...
+    "$worker" "$@" >"$T/worker.out" 2>"$T/worker.err" 3>&- </dev/null &
+    WORKER_PID=$!
+}
+
+# One endless answer into FILE. A job of a script ignores INT unless it has a group of its own.
+start_prompt_into() { # FILE
+    set -m
+    "$worker" -m "$T/slow.gguf" --device ref --raw -p once --temp 0 >"$1" 2>"$T/worker.err" 3>&- &
+    WORKER_PID=$!
+    set +m
+}
+
+with_token() { # TOKEN
+    TOKEN=$1
+}
+
 launch_worker() { # MODEL [OPTION...]
     local model=$1
     shift
@@ -208,19 +226,14 @@ OPTIONS
 @test "INT ends a prompt in the middle as the signal would" {
     slow_model
     mkfifo "$T/answer"
-    # A job of a script ignores INT unless it is put into a group of its own.
-    set -m
-    "$worker" -m "$T/slow.gguf" --device ref --raw -p once --temp 0 >"$T/answer" 2>"$T/said" 3>&- &
-    WORKER_PID=$!
-    set +m
-    head -c 2 "$T/answer" >/dev/null &
+    start_prompt_into "$T/answer"
     exec 8<"$T/answer"
     read -r -n 1 -u 8 -t 60 || true
     kill -INT "$WORKER_PID"
     cat <&8 >/dev/null
     exec 8<&-
     assert_worker_exit 130
-    assert_equal "$(cat "$T/said")" ""
+    assert_equal "$(cat "$T/worker.err")" ""
 }
 
 @test "the demo model knows a capital" {
@@ -237,7 +250,7 @@ OPTIONS
     start_worker "$T/tiny.gguf"
     run client call GET /health
     assert_output --partial '200 {"status":"ok"}'
-    TOKEN=-
+    with_token -
     for route in "GET /ready" "POST /v1/inference" "DELETE /v1/inference/x" "GET /nothing"; do
         # shellcheck disable=SC2086
         run client call $route
@@ -246,11 +259,11 @@ OPTIONS
     run client call GET /health
     assert_output --partial 200
     for token in 0123456789abcdef0123456789abcdee 0123456789abcdef x; do
-        TOKEN=$token
+        with_token "$token"
         run client call GET /ready
         assert_output "401 INVALID_API_KEY"
     done
-    TOKEN=-
+    with_token -
     run client call GET /ready '' 'Authorization: Basic eDp5'
     assert_output "401 INVALID_API_KEY"
     run client call GET /ready '' "Authorization: bearer 0123456789abcdef0123456789abcdef"
@@ -264,10 +277,9 @@ OPTIONS
 }
 
 @test "by hand: our own uid on a Unix socket, and the socket is gone afterwards" {
-    "$worker" -m "$T/tiny.gguf" --listen "unix:$T/w.sock" >"$T/worker.out" 2>"$T/worker.err" 3>&- &
-    WORKER_PID=$!
+    start_by_hand -m "$T/tiny.gguf" --listen "unix:$T/w.sock"
     wait_until test -S "$T/w.sock"
-    TOKEN=-
+    with_token -
     client wait_ready
     run stat -c %a "$T/w.sock"
     assert_output 600
@@ -279,17 +291,15 @@ OPTIONS
 }
 
 @test "by hand: a socket left by a crash is taken over, one in use is not" {
-    "$worker" -m "$T/tiny.gguf" --listen "unix:$T/w.sock" 2>/dev/null 3>&- &
-    WORKER_PID=$!
-    TOKEN=-
+    start_by_hand -m "$T/tiny.gguf" --listen "unix:$T/w.sock"
+    with_token -
     wait_until test -S "$T/w.sock"
     client wait_ready
     run "$worker" -m "$T/tiny.gguf" --listen "unix:$T/w.sock"
     assert_equal "$status" 10
     kill -KILL "$WORKER_PID"
     assert_worker_exit 137
-    "$worker" -m "$T/tiny.gguf" --listen "unix:$T/w.sock" 2>/dev/null 3>&- &
-    WORKER_PID=$!
+    start_by_hand -m "$T/tiny.gguf" --listen "unix:$T/w.sock"
     wait_until client call GET /health
     client wait_ready
 }
