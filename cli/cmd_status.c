@@ -3,8 +3,8 @@
 #include "cli/message.h"
 #include "cli/output.h"
 #include "cli/start.h"
-#include "cli/terminal.h"
 #include "common/json.h"
+#include "common/terminal.h"
 #include "common/units.h"
 
 #include <string.h>

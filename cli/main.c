@@ -6,8 +6,8 @@
 #include "cli/help.h"
 #include "cli/message.h"
 #include "cli/output.h"
-#include "cli/terminal.h"
 #include "common/json.h"
+#include "common/terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 #include "cli/message.h"
 
 #include "cli/cli.h"
-#include "cli/terminal.h"
+#include "common/terminal.h"
 
 #include <stdarg.h>
 #include <stdio.h>

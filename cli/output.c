@@ -2,8 +2,8 @@
 #include "cli/output.h"
 
 #include "cli/cli.h"
-#include "cli/terminal.h"
 #include "common/json.h"
+#include "common/terminal.h"
 
 #include <errno.h>
 #include <poll.h>

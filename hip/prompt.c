@@ -4,6 +4,7 @@
 #include "common/inference.h"
 #include "common/io.h"
 #include "common/json.h"
+#include "common/terminal.h"
 #include "common/units.h"
 #include "hip/engine/engine.h"
 
@@ -185,8 +186,15 @@ static int prompt_wait_until_ready(struct prompt *prompt, struct err *err)
 
 static int prompt_write(struct prompt *prompt, const char *text, size_t len, struct err *err)
 {
+    AUTO_BUF struct buf harmless;
+
     prompt->ends_in_line = text[len - 1] == '\n';
-    return io_write_all(STDOUT_FILENO, text, len, err);
+    if (!prompt->is_terminal)
+        return io_write_all(STDOUT_FILENO, text, len, err);
+    buf_init(&harmless, TERMINAL_GROWTH_MAX * len);
+    if (terminal_clean(&harmless, text, len) < 0)
+        return err_set(err, ERR_NO_MEMORY, "no memory for %zu bytes of text", len);
+    return io_write_all(STDOUT_FILENO, harmless.data, harmless.len, err);
 }
 
 static int prompt_finish(struct prompt *prompt, struct err *err)

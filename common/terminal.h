@@ -1,6 +1,6 @@
 /* Text of strangers on a terminal: a model, or a worker's last words, must not drive it. */
-#ifndef RBEE_CLI_TERMINAL_H
-#define RBEE_CLI_TERMINAL_H
+#ifndef RBEE_COMMON_TERMINAL_H
+#define RBEE_COMMON_TERMINAL_H
 
 #include "common/buf.h"
 

@@ -1,5 +1,5 @@
 /* Owns what may reach a terminal. Must not know where the text comes from. */
-#include "cli/terminal.h"
+#include "common/terminal.h"
 
 #include "common/utf8.h"
 
