@@ -150,7 +150,7 @@ packages: ## Install the Debian packages that building needs
 .PHONY: demo
 demo: ## Install, build, fetch a small model, ask it one question
 	@scripts/packages.sh $(APT_BUILD)
-	@$(MAKE) -q all || echo 'demo: building rbee (about a minute)' >&2
+	@$(MAKE) --no-print-directory -q all || echo 'demo: building rbee (about a minute)' >&2
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all
 	@scripts/demo.sh $(BIN) $(APT_MODEL)
 

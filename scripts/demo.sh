@@ -23,7 +23,7 @@ TXT
     fi
     mkdir -p "$models"
     ln -f "$file" "$models/$name.gguf" 2>/dev/null || cp "$file" "$models/$name.gguf"
-    "$bin/rbee" model add "$models/$name.gguf" --name "$name" >&2
+    "$bin/rbee" model add "$models/$name.gguf" --name "$name" -q >/dev/null
 }
 
 "$bin/rbee" up -q >/dev/null

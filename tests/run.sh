@@ -29,12 +29,13 @@ trap 'rm -rf "$stage"' EXIT
 # ---- the stage ----
 
 prepare_stage() {
-    mkdir -p "$tree/$build" "$stage/tmp" "$stage/home" "$stage/models" "$results" "$stage/sanitizer"
+    mkdir -p "$tree/$build" "$stage/tmp" "$stage/home" "$results" "$stage/sanitizer"
     tar -cf - --exclude=./.git --exclude=./build --exclude=./.cache . | tar -xf - -C "$tree" -o
     cp -r "$build/bin" "$build/tests" "$tree/$build/"
     if [ -n "${RBEE_DEMO_MODEL:-}" ]; then
-        cp --reflink=auto "$RBEE_DEMO_MODEL" "$stage/models/"
-        RBEE_DEMO_MODEL=$stage/models/$(basename "$RBEE_DEMO_MODEL")
+        mkdir -p "$tree/.cache/models" # where scripts/demo_model.sh looks
+        cp --reflink=auto "$RBEE_DEMO_MODEL" "$tree/.cache/models/"
+        RBEE_DEMO_MODEL=$tree/.cache/models/$(basename "$RBEE_DEMO_MODEL")
     fi
     if [ "$(id -u)" -eq 0 ]; then
         chmod -R u+w,go+rX,go-w "$stage"
