@@ -1,0 +1,102 @@
+# What the suites of rbeed share beside helpers.bash: the fake worker in the place of the real one,
+# models that are its scripts, and requests.
+
+load helpers
+
+bats_require_minimum_version 1.5.0 # run --separate-stderr
+
+# A world whose rbee-worker is the fake one; short deadlines, so that faults show in a second.
+fake_setup() {
+    rbee_setup
+    rm -f "$T/bin/rbee-worker"
+    cp "$TESTS_DIR/fake/fake_worker.py" "$T/bin/rbee-worker"
+    mkdir "$T/m"
+    fake_config </dev/null
+}
+
+fake_config() { # more sections on stdin
+    {
+        echo 'life {'
+        echo '    load_stall = 1s'
+        echo '    drain = 20s'
+        echo '    term_grace = 500ms'
+        echo '}'
+        cat
+    } | write_config
+}
+
+# A script for the fake worker: script NAME, directives on stdin. Everything it does is in
+# $T/m/NAME.log.
+script() {
+    {
+        echo "journal $1.log"
+        cat
+    } >"$T/m/$1.gguf"
+}
+
+# The same, known to the supervisor as a model.
+model() {
+    script "$1"
+    add_model "$1" >/dev/null
+}
+
+add_model() {
+    api POST /v1/models -d "{\"path\":\"$T/m/$1.gguf\"}"
+}
+
+# Asks: ask MODEL [more fields as JSON]. Prints the events, or the reply.
+ask() {
+    local more=${2:-}
+    api POST /v1/inference -N -d "{\"model\":\"$1\",\"prompt\":\"hi\"${more:+,$more}}"
+}
+
+# The same in the background; what comes is in $T/out.N, $ASKED is the pid.
+ask_later() { # N MODEL [FIELDS]
+    # shellcheck disable=SC2034 # for the suites
+    ask "$2" "${3:-}" >"$T/out.$1" 2>&1 3>&- &
+    # shellcheck disable=SC2034
+    ASKED=$!
+}
+
+# The data of the events, one a line.
+events() {
+    sed -n 's/^data: //p'
+}
+
+worker_field() { # NAME FIELD
+    api GET "/v1/workers/$1" | jq -r ".$2"
+}
+
+worker_is() { # NAME STATE
+    [ "$(worker_field "$1" state)" = "$2" ]
+}
+
+wait_for_worker() { # NAME STATE
+    wait_until worker_is "$1" "$2" || fail "worker $1 is $(worker_field "$1" state), not $2"
+}
+
+worker_has() { # NAME FIELD VALUE
+    [ "$(worker_field "$1" "$2")" = "$3" ]
+}
+
+# How often the fake worker has done WHAT for MODEL.
+done_count() { # MODEL WHAT
+    grep -cs "\"what\": \"$2\"" "$T/m/$1.log" || true
+}
+
+wait_for_deed() { # MODEL WHAT
+    wait_for_line "$T/m/$1.log" "\"what\": \"$2\""
+}
+
+is_gone() { # PID
+    [ ! -e "/proc/$1" ] || grep -qs '^State:.*[ZX]' "/proc/$1/status"
+}
+
+# Rows of the database, read while nobody has it open.
+db() { # SQL
+    python3 - "$STATE/rbee.db" "$1" <<'END'
+import sqlite3, sys
+for row in sqlite3.connect(sys.argv[1]).execute(sys.argv[2]):
+    print("|".join(str(value) for value in row))
+END
+}
