@@ -266,6 +266,9 @@ OPTIONS
     with_token -
     run client call GET /ready '' 'Authorization: Basic eDp5'
     assert_output "401 INVALID_API_KEY"
+    run curl -s --unix-socket "$T/w.sock" -H "Authorization: Bearer x" -H "Authorization: Bearer y" \
+        http://w/ready
+    assert_output --partial '"code":"INVALID_REQUEST"'
     run client call GET /ready '' "Authorization: bearer 0123456789abcdef0123456789abcdef"
     assert_output --partial '200 {"phase":"ready"'
 }
@@ -481,6 +484,13 @@ BODIES
     slow_model
     start_worker "$T/slow.gguf" --device ref
     client two_at_once
+}
+
+@test "a client that does not read pauses its answer and loses nothing" {
+    tiny_model embedding=32 layers=1 heads=1 kv_heads=1 head_dim=32 rope_dims=32 feed_forward=32 \
+        context=20000 never_ends "$T/fast.gguf"
+    start_worker "$T/fast.gguf" --context 20000
+    client slow_reader 20000
 }
 
 @test "an id that is in use or malformed is refused" {

@@ -245,6 +245,25 @@ def do_delete(client):
     assert_free(client)
 
 
+def do_slow_reader(client, context_tokens):
+    """A client that does not read pauses its own answer, keeps nobody else from asking how the
+    worker is, and loses nothing when it reads on."""
+    stream = Stream(client, {**LONG, "max_tokens": -1})
+    stream.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    last, still = 0, 0
+    while still < 20:  # a second without a token, where each takes far less than a millisecond
+        time.sleep(0.05)
+        now, _ = client.counters()
+        still = still + 1 if now == last and now > 0 else 0
+        last = now
+    check(last < int(context_tokens) * 3 // 4, "computed for a client that does not read:", last)
+    events = list(stream.events())
+    check(events[-1] == "[DONE]" and events[-2]["type"] == "end", events[-2:])
+    check([e["i"] for e in events[1:-2]] == list(range(len(events) - 3)), "an event is missing")
+    usage = events[-2]["usage"]
+    check(usage["prompt_tokens"] + usage["completion_tokens"] == int(context_tokens), usage)
+
+
 def do_two_at_once(client):
     """The second waits, says so, and then gets the same answer as if it were alone."""
     _, alone = client.whole(**{**LONG, "max_tokens": 6})
