@@ -6,6 +6,7 @@
 #include "common/mem.h"
 
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -87,18 +88,6 @@ static uint32_t candidate_token(uint64_t candidate)
     return ~(uint32_t)candidate;
 }
 
-/* All tokens whose logit is finite. */
-static uint32_t collect(struct sampler *sampler, const float *logits)
-{
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < sampler->vocab_count; i++) {
-        if (logits[i] > -INFINITY)
-            sampler->candidates[count++] = candidate_of(logits[i], i);
-    }
-    return count;
-}
-
 static void heap_sift(uint64_t *heap, uint32_t count, uint32_t at)
 {
     uint64_t moving = heap[at];
@@ -136,43 +125,68 @@ static void heap_pop(uint64_t *heap, uint32_t count)
 
 /* ---- truncation ---- */
 
-/* Of COUNT candidates, those that top-k, top-p and min-p leave are moved to the end, the most
+/* All tokens whose logit is finite. */
+static uint32_t collect_all(struct sampler *sampler, const float *logits)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < sampler->vocab_count; i++) {
+        if (logits[i] > -INFINITY)
+            sampler->candidates[count++] = candidate_of(logits[i], i);
+    }
+    return count;
+}
+
+/* The TOP most probable of them. The heap holds the best so far as complements, so that its first
+ * is the least of them: most tokens cost one comparison with it. */
+static uint32_t collect_top(struct sampler *sampler, const float *logits, uint32_t top)
+{
+    uint64_t *heap = sampler->candidates;
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < sampler->vocab_count; i++) {
+        uint64_t entry = ~candidate_of(logits[i], i);
+
+        if (count == top && entry < heap[0]) {
+            heap[0] = entry;
+            heap_sift(heap, top, 0);
+        } else if (count < top && logits[i] > -INFINITY) {
+            heap[count++] = entry;
+            if (count == top)
+                heap_build(heap, top);
+        }
+    }
+    for (uint32_t i = 0; i < count; i++)
+        heap[i] = ~heap[i];
+    return count;
+}
+
+/* Of COUNT candidates, those that top-p and then min-p leave are moved to the end, the most
  * probable last; returns how many. Only these are ever sorted: the heap gives them one by one. */
 static uint32_t keep_likely(uint64_t *candidates, uint32_t count,
                             const struct sampler_params *params)
 {
-    uint32_t top = params->top_k == 0 || params->top_k > count ? count : params->top_k;
-    uint32_t popped = 0;
-    uint32_t kept = 0;
     double max = 0;
     double total = 0;
     double seen = 0;
+    uint32_t kept = 0;
 
     heap_build(candidates, count);
     max = candidate_logit(candidates[0]);
-    while (top < count && popped < top)
-        heap_pop(candidates, count - popped++);
-    for (uint32_t i = count - top; i < count; i++) /* shares are of what top-k leaves */
+    for (uint32_t i = 0; i < count; i++)
         total += exp(candidate_logit(candidates[i]) - max);
-    while (kept < top) {
-        double logit = 0;
+    while (kept < count) {
+        double logit = candidate_logit(candidates[0]);
 
-        if (kept == popped)
-            heap_pop(candidates, count - popped++);
-        logit = candidate_logit(candidates[count - 1 - kept]);
         if (kept > 0 && params->min_p > 0 && logit < max + log((double)params->min_p))
             break;
+        heap_pop(candidates, count - kept);
         kept++;
         seen += exp(logit - max);
         if (params->top_p < 1 && seen >= (double)params->top_p * total)
             break;
     }
     return kept;
-}
-
-static bool is_truncating(const struct sampler_params *params, uint32_t count)
-{
-    return (params->top_k > 0 && params->top_k < count) || params->top_p < 1 || params->min_p > 0;
 }
 
 /* ---- the choice ---- */
@@ -200,50 +214,62 @@ static uint32_t draw(struct sampler *sampler, const uint64_t *candidates, uint32
 
 static uint32_t largest(const float *logits, uint32_t count)
 {
-    uint32_t best = 0;
+    float best = logits[0];
+    uint32_t token = 0;
 
     for (uint32_t i = 1; i < count; i++) {
-        if (logits[i] > logits[best])
-            best = i;
+        if (logits[i] > best) {
+            best = logits[i];
+            token = i;
+        }
     }
-    return best;
+    return token;
 }
 
 /* -infinity is a token that is never to come; any other number that is not finite is a fault of the
  * model or the device. */
 static int check_logits(const float *logits, uint32_t count, struct err *err)
 {
+    bool is_faulty = false;
     bool has_finite = false;
 
     for (uint32_t i = 0; i < count; i++) {
-        if (isnan(logits[i]) || logits[i] == INFINITY)
-            return err_set(err, ERR_INTERNAL, "the logit of token %u is %f", i, (double)logits[i]);
+        is_faulty |= !(logits[i] <= FLT_MAX); /* NaN is not less than anything */
         has_finite |= logits[i] > -INFINITY;
     }
+    if (is_faulty)
+        return err_set(err, ERR_INTERNAL, "the model gave logits that are no numbers");
     if (!has_finite)
         return err_set(err, ERR_INTERNAL, "no token has a finite logit");
     return 0;
 }
 
-/* Each token of the window once, however often it came (CTRL, Keskar et al. 2019, section 4.1,
- * with the remedy for negative logits that llama.cpp and others use). */
+static float penalised(float logit, float penalty)
+{
+    float result = logit > 0 ? logit / penalty : logit * penalty;
+
+    /* Penalties from 0 to 10 can carry a logit out of range; it stays a number. */
+    return fmaxf(-FLT_MAX, fminf(FLT_MAX, result));
+}
+
+/* Each token of the window once, however often it came (CTRL, Keskar et al. 2019, section 4.1, with
+ * the remedy for negative logits that llama.cpp and others use). */
 static void penalise(const struct sampler *sampler, float *logits)
 {
-    float penalty = sampler->params.repeat_penalty;
     uint32_t count = sampler->accepted_count < SAMPLER_REPEAT_WINDOW
                          ? (uint32_t)sampler->accepted_count
                          : SAMPLER_REPEAT_WINDOW;
 
-    if (penalty == 1.0f)
+    if (sampler->params.repeat_penalty == 1.0f)
         return;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t token = sampler->recent[i];
-        bool is_repeated = false;
+        bool is_done = logits[token] == -INFINITY;
 
-        for (uint32_t j = 0; j < i && !is_repeated; j++)
-            is_repeated = sampler->recent[j] == token;
-        if (!is_repeated)
-            logits[token] = logits[token] > 0 ? logits[token] / penalty : logits[token] * penalty;
+        for (uint32_t j = 0; j < i && !is_done; j++)
+            is_done = sampler->recent[j] == token;
+        if (!is_done)
+            logits[token] = penalised(logits[token], sampler->params.repeat_penalty);
     }
 }
 
@@ -278,20 +304,22 @@ void sampler_accept(struct sampler *sampler, uint32_t token)
 
 int sampler_pick(struct sampler *sampler, float *logits, uint32_t *out_token, struct err *err)
 {
+    const struct sampler_params *params = &sampler->params;
     uint32_t count = 0;
     uint32_t kept = 0;
 
-    penalise(sampler, logits);
-    if (check_logits(logits, sampler->vocab_count, err) != 0) /* afterwards: they can overflow */
+    if (check_logits(logits, sampler->vocab_count, err) != 0)
         return -1;
-    if (!(sampler->params.temperature > 0)) {
+    penalise(sampler, logits);
+    if (!(params->temperature > 0)) {
         *out_token = largest(logits, sampler->vocab_count);
         return 0;
     }
-    count = collect(sampler, logits);
-    kept = is_truncating(&sampler->params, count)
-               ? keep_likely(sampler->candidates, count, &sampler->params)
-               : count;
+    count = params->top_k > 0 && params->top_k < sampler->vocab_count
+                ? collect_top(sampler, logits, params->top_k)
+                : collect_all(sampler, logits);
+    kept = params->top_p < 1 || params->min_p > 0 ? keep_likely(sampler->candidates, count, params)
+                                                  : count;
     *out_token = draw(sampler, sampler->candidates + count - kept, kept);
     return 0;
 }
