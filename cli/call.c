@@ -34,9 +34,8 @@ static int print_buf(struct cli *cli, struct buf *text, struct err *err)
 
 int call_print_record(struct cli *cli, enum record_kind kind, const json_t *record, struct err *err)
 {
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = BUF_INIT(CALL_PRINT_MAX_BYTES);
 
-    buf_init(&text, CALL_PRINT_MAX_BYTES);
     if (cli->wants_json)
         return output_print_json(cli, record, err) < 0 ? -1 : EXIT_DONE;
     record_print_details(kind, record, &text);
@@ -47,9 +46,8 @@ int call_print_list(struct cli *cli, enum record_kind kind, const json_t *reply,
                     struct err *err)
 {
     const json_t *rows = json_object_get(reply, field);
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = BUF_INIT(CALL_PRINT_MAX_BYTES);
 
-    buf_init(&text, CALL_PRINT_MAX_BYTES);
     if (!json_is_array(rows))
         return err_set(err, ERR_PROTOCOL, "the supervisor's answer has no list \"%s\"", field);
     if (cli->wants_json)

@@ -50,9 +50,8 @@ int command_config_check(struct cli *cli, struct err *err)
     AUTO_JSON json_t *report = json_pack("{s:s,s:O}", "state", "ok", "files", files);
     const json_t *file = NULL;
     size_t index = 0;
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = BUF_INIT(CONFIG_TEXT_MAX_BYTES);
 
-    buf_init(&text, CONFIG_TEXT_MAX_BYTES);
     if (config == NULL)
         return -1;
     if (cli->wants_json)
@@ -70,9 +69,8 @@ int command_config_path(struct cli *cli, struct err *err)
     AUTO_JSON json_t *files = list_files(cli);
     /* The last one is the user's own, or the one of --config. */
     const json_t *own = json_array_get(files, json_array_size(files) - 1);
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = BUF_INIT(CONFIG_TEXT_MAX_BYTES);
 
-    buf_init(&text, CONFIG_TEXT_MAX_BYTES);
     if (cli->wants_json)
         return output_print_json(cli, own, err) < 0 ? -1 : EXIT_DONE;
     if (buf_printf(&text, "%s\n", json_string_value(json_object_get(own, "path"))) < 0)
@@ -121,9 +119,8 @@ int command_config_show(struct cli *cli, struct err *err)
     AUTO_CONFIG struct config *config = load(cli, err);
     AUTO_JSON json_t *settings = NULL;
     AUTO_JSON json_t *report = NULL;
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = BUF_INIT(CONFIG_TEXT_MAX_BYTES);
 
-    buf_init(&text, CONFIG_TEXT_MAX_BYTES);
     if (config == NULL)
         return -1;
     settings = list_settings(config);

@@ -8,9 +8,8 @@ int command_help(struct cli *cli, struct err *err)
     const struct command *command = NULL;
     const struct command_group *group = NULL;
     size_t word_count = 0;
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = BUF_INIT(HELP_MAX_BYTES);
 
-    buf_init(&text, HELP_MAX_BYTES);
     if (cli->args->operand_count == 0) {
         help_overview(&text);
         return output_print(cli, &text, err) < 0 ? -1 : EXIT_DONE;

@@ -1,6 +1,7 @@
 /* rbee model add, ls, show, rm: which files are models, and what they are called. */
 #include "cli/call.h"
 #include "cli/output.h"
+#include "common/config.h"
 #include "common/json.h"
 #include "common/paths.h"
 
@@ -11,15 +12,14 @@
 static int print_added(struct cli *cli, const json_t *record, struct err *err)
 {
     const char *name = json_string_value(json_object_get(record, "name"));
-    AUTO_BUF struct buf line;
+    AUTO_BUF struct buf line = BUF_INIT(CONFIG_NAME_MAX_BYTES + sizeof("\n"));
 
     if (name == NULL)
         return err_set(err, ERR_PROTOCOL, "the supervisor's answer has no name");
     if (cli->wants_json)
         return call_print_record(cli, RECORD_MODEL, record, err);
-    buf_init(&line, strlen(name) + sizeof("\n"));
     if (buf_printf(&line, "%s\n", name) < 0)
-        return err_set(err, ERR_INTERNAL, "no memory for a name");
+        return err_set(err, ERR_PROTOCOL, "the supervisor's answer has too long a name");
     return output_print(cli, &line, err) < 0 ? -1 : EXIT_DONE;
 }
 

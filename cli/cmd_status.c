@@ -21,7 +21,7 @@ static int print_stopped(struct cli *cli, struct err *err)
     size_t count = 0;
     const struct record_field *fields = record_fields(RECORD_STATUS, &count);
     AUTO_JSON json_t *record = json_object();
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = BUF_INIT(STATUS_SCREEN_MAX_BYTES);
 
     for (size_t i = 0; i < count; i++) {
         json_t *value = fields[i].type == RECORD_JSON ? json_array() : json_null();
@@ -29,7 +29,6 @@ static int print_stopped(struct cli *cli, struct err *err)
         (void)json_object_set_new(record, fields[i].name, value);
     }
     (void)json_object_set_new(record, "state", json_string("stopped"));
-    buf_init(&text, STATUS_SCREEN_MAX_BYTES);
     /* One short line fits. */
     (void)buf_add_string(&text, "stopped: no supervisor is running; start it with \"rbee up\"\n");
     if (cli->wants_json ? output_print_json(cli, record, err) < 0
@@ -69,9 +68,8 @@ static int print_screen(struct cli *cli, const json_t *record, struct err *err)
     const json_t *requests = json_object_get(record, "requests");
     const json_t *reason = NULL;
     size_t index = 0;
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = BUF_INIT(STATUS_SCREEN_MAX_BYTES);
 
-    buf_init(&text, STATUS_SCREEN_MAX_BYTES);
     add_headline(cli, record, &text);
     json_array_foreach(reasons, index, reason)
     {

@@ -105,12 +105,10 @@ static int set_stops(const struct args *args, json_t *body, struct err *err)
 static int set_prompt(struct cli *cli, json_t *body, struct err *err)
 {
     const char *system_option = args_text(cli->args, OPTION_SYSTEM);
-    AUTO_BUF struct buf prompt;
-    AUTO_BUF struct buf system;
+    AUTO_BUF struct buf prompt = BUF_INIT(INPUT_MAX_BYTES);
+    AUTO_BUF struct buf system = BUF_INIT(INPUT_MAX_BYTES);
     json_t *messages = NULL;
 
-    buf_init(&prompt, INPUT_MAX_BYTES);
-    buf_init(&system, INPUT_MAX_BYTES);
     if (system_option != NULL && input_read_system(system_option, &system, err) < 0)
         return -1;
     if (input_read_prompt(cli, &prompt, err) < 0)

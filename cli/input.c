@@ -71,18 +71,16 @@ static int add_part(struct buf *prompt, const struct buf *part, struct err *err)
 
 static int add_file_part(const char *path, struct buf *prompt, struct err *err)
 {
-    AUTO_BUF struct buf part;
+    AUTO_BUF struct buf part = BUF_INIT(prompt->max);
 
-    buf_init(&part, prompt->max);
     return read_file(path, &part, err) < 0 ? -1 : add_part(prompt, &part, err);
 }
 
 static int add_stdin_part(struct cli *cli, struct buf *prompt, struct err *err)
 {
     struct pollfd poller = {.fd = STDIN_FILENO, .events = POLLIN};
-    AUTO_BUF struct buf part;
+    AUTO_BUF struct buf part = BUF_INIT(prompt->max);
 
-    buf_init(&part, prompt->max);
     if (poll(&poller, 1, STDIN_SILENCE_MS) == 0)
         message_note(cli,
                      "waiting for the end of stdin (--no-stdin or </dev/null: do not read it)");

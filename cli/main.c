@@ -56,18 +56,16 @@ static void cli_release(struct cli *cli)
 
 static int print_version(struct cli *cli, struct err *err)
 {
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = BUF_INIT(sizeof("rbee " RBEE_VERSION "\n"));
 
-    buf_init(&text, sizeof("rbee " RBEE_VERSION "\n"));
     (void)buf_add_string(&text, "rbee " RBEE_VERSION "\n"); /* the maximum is its length */
     return output_print(cli, &text, err) < 0 ? -1 : EXIT_DONE;
 }
 
 static int print_help(struct cli *cli, struct err *err)
 {
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = BUF_INIT(HELP_MAX_BYTES);
 
-    buf_init(&text, HELP_MAX_BYTES);
     if (cli->args->command != NULL)
         help_command(&text, cli->args->command);
     else if (cli->args->group != NULL)

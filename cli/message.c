@@ -28,10 +28,9 @@ static void write_stderr(const char *text, size_t len)
 /* PREFIX and END are ours and go out as they are; TEXT may be a stranger's. */
 static void write_line(struct cli *cli, const char *prefix, const char *text, const char *end)
 {
-    AUTO_BUF struct buf line;
+    AUTO_BUF struct buf line = BUF_INIT(MESSAGE_CLEAN_MAX_BYTES);
 
     message_progress_clear(cli);
-    buf_init(&line, MESSAGE_CLEAN_MAX_BYTES);
     /* Everything here is shorter than the maximum; a cut message would still be one. */
     (void)buf_add_string(&line, prefix);
     (void)terminal_clean(&line, text, strlen(text));

@@ -111,10 +111,9 @@ static int find_by_lock_file(struct cli *cli, struct err *err)
     static const char SOCKET_FIELD[] = " socket=";
     AUTO_FREE char *folder = paths_state_dir();
     AUTO_FREE char *path = paths_join(folder, "rbee.lock");
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = BUF_INIT(LOCK_TEXT_MAX_BYTES);
     char *socket_path = NULL;
 
-    buf_init(&text, LOCK_TEXT_MAX_BYTES);
     if (io_read_file(path, &text, err) < 0) {
         err->kind = ERR_UNREACHABLE;
         return -1;
@@ -278,11 +277,10 @@ int start_supervisor(struct cli *cli, struct err *err)
 {
     AUTO_CLOSE int lock_fd = -1;
     AUTO_CLOSE int ready_fd = -1;
-    AUTO_BUF struct buf line;
+    AUTO_BUF struct buf line = BUF_INIT(START_LINE_MAX_BYTES);
     struct err nobody = ERR_INIT;
     pid_t pid = 0;
 
-    buf_init(&line, START_LINE_MAX_BYTES);
     if (take_start_lock(&lock_fd, err) < 0)
         return -1;
     if (start_find(cli, &nobody) == 0)
