@@ -110,9 +110,8 @@ static void call_fail(struct http_call *call, const struct err *failure)
 static bool call_can_rest(const struct http_call *call, size_t surplus_bytes)
 {
     return !call->conn.is_closed && surplus_bytes == 0 && call->parser.framing.keep_alive &&
-           call->conn.in.len == 0 && conn_unsent_bytes(&call->conn) == 0 &&
-           !call->conn.is_write_broken && !call->is_input_over &&
-           call->client->idle_count < CLIENT_IDLE_MAX_COUNT;
+           conn_unsent_bytes(&call->conn) == 0 && !call->conn.is_write_broken &&
+           !call->is_input_over && call->client->idle_count < CLIENT_IDLE_MAX_COUNT;
 }
 
 static void call_rest(struct http_call *call)
