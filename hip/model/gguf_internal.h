@@ -1,4 +1,4 @@
-/* What gguf.c (reading) and gguf_values.c (looking up) share. Nobody else includes it. */
+/* What the gguf_*.c files share. Nobody else includes it. */
 #ifndef RBEE_HIP_MODEL_GGUF_INTERNAL_H
 #define RBEE_HIP_MODEL_GGUF_INTERNAL_H
 
@@ -29,6 +29,43 @@ struct gguf {
     struct gguf_tensor *tensors;
     struct gguf_tensor **tensors_by_name; /* sorted, no two alike */
 };
+
+/* ---- gguf_cursor.c ---- */
+
+/* A place in the file; pos never passes len. WHAT names what is being read, for the message when
+ * the file ends inside it. */
+struct cursor {
+    const uint8_t *data;
+    uint64_t len;
+    uint64_t pos;
+};
+
+int cursor_take(struct cursor *cursor, uint64_t size, const char *what, const uint8_t **out,
+                struct err *err);
+int cursor_u32(struct cursor *cursor, const char *what, uint32_t *out, struct err *err);
+int cursor_u64(struct cursor *cursor, const char *what, uint64_t *out, struct err *err);
+int cursor_string(struct cursor *cursor, const char *what, uint64_t max_bytes,
+                  struct gguf_string *out, struct err *err);
+/* A string that goes into messages and is compared with ours: printable ASCII, not empty. */
+int cursor_name(struct cursor *cursor, const char *what, uint64_t max_bytes,
+                struct gguf_string *out, struct err *err);
+
+enum { GGUF_SHOWN_NAME_BYTES = 96 };
+/* For "%.*s": what is long is cut, so that a message still ends with what is wrong. */
+#define SHOWN(string)                                                                              \
+    (int)((string).len < GGUF_SHOWN_NAME_BYTES ? (string).len : GGUF_SHOWN_NAME_BYTES),            \
+        (string).data
+
+/* ---- gguf_metadata.c, gguf_tensors.c: the parts of a file, in their order ---- */
+
+enum { GGUF_ALIGNMENT_MIN = 8 }; /* the format wants a multiple of 8 */
+
+int gguf_read_entries(struct gguf *gguf, struct cursor *cursor, uint64_t count, struct err *err);
+/* From general.alignment, if there is one. */
+int gguf_read_alignment(struct gguf *gguf, struct err *err);
+int gguf_read_tensors(struct gguf *gguf, struct cursor *cursor, uint64_t count, struct err *err);
+
+/* ---- gguf_values.c ---- */
 
 int gguf_string_compare(struct gguf_string a, struct gguf_string b);
 /* NULL when there is none. */
