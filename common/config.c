@@ -205,8 +205,7 @@ struct config_worker *config_add_worker(struct config *config, const char *name)
     struct config_worker *worker = NULL;
 
     assert(config->worker_count < CONFIG_WORKER_MAX_COUNT);
-    config->workers =
-        xreallocarray(config->workers, config->worker_count + 1, sizeof(*config->workers));
+    config->workers = xgrow(config->workers, config->worker_count, sizeof(*config->workers));
     worker = &config->workers[config->worker_count++];
     *worker = (struct config_worker){.name = xstrdup(name)};
     for (size_t i = 0; i < CONFIG_WORKER_KEY_COUNT; i++)

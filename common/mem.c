@@ -41,6 +41,13 @@ void *xreallocarray(void *pointer, size_t count, size_t size)
     return grown;
 }
 
+void *xgrow(void *array, size_t count, size_t size)
+{
+    if ((count & (count - 1)) != 0)
+        return array;
+    return xreallocarray(array, count > 0 ? 2 * count : 1, size);
+}
+
 char *xstrdup(const char *text)
 {
     return xstrndup(text, strlen(text));

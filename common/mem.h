@@ -12,6 +12,9 @@ void *xmalloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *xcalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
 /* Room for COUNT elements of SIZE bytes; the product is checked. */
 void *xreallocarray(void *pointer, size_t count, size_t size) __attribute__((returns_nonnull));
+/* Room for one more element behind the COUNT that ARRAY holds. It grows by doubling whenever COUNT
+ * is a power of two, so an array filled one by one needs no field for its capacity. */
+void *xgrow(void *array, size_t count, size_t size);
 char *xstrdup(const char *text) __attribute__((malloc, returns_nonnull));
 char *xstrndup(const char *text, size_t len) __attribute__((malloc, returns_nonnull));
 char *xasprintf(const char *format, ...) PRINTF_LIKE(1, 2) __attribute__((returns_nonnull));

@@ -50,7 +50,7 @@ int events_load_last(struct store *store, size_t limit, struct event_rows *out, 
     int rc = stmt != NULL ? 1 : -1;
 
     while (rc > 0 && (rc = store_next_row(stmt, err)) > 0) {
-        rows.rows = xreallocarray(rows.rows, rows.count + 1, sizeof(*rows.rows));
+        rows.rows = xgrow(rows.rows, rows.count, sizeof(*rows.rows));
         rows.rows[rows.count++] = event_row_read(stmt, &rows.texts);
     }
     if (rc < 0) {

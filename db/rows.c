@@ -21,7 +21,7 @@ const char *store_column_text(sqlite3_stmt *stmt, int column, struct store_texts
 {
     const char *text = (const char *)sqlite3_column_text(stmt, column);
 
-    texts->texts = xreallocarray(texts->texts, texts->count + 1, sizeof(*texts->texts));
+    texts->texts = xgrow(texts->texts, texts->count, sizeof(*texts->texts));
     texts->texts[texts->count] = xstrdup(text != NULL ? text : "");
     return texts->texts[texts->count++];
 }

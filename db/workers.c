@@ -51,7 +51,7 @@ int workers_load_all(struct store *store, struct worker_rows *out, struct err *e
     int rc = stmt != NULL ? 1 : -1;
 
     while (rc > 0 && (rc = store_next_row(stmt, err)) > 0) {
-        rows.rows = xreallocarray(rows.rows, rows.count + 1, sizeof(*rows.rows));
+        rows.rows = xgrow(rows.rows, rows.count, sizeof(*rows.rows));
         rows.rows[rows.count++] = worker_row_read(stmt, &rows.texts);
     }
     if (rc < 0) {
