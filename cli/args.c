@@ -231,8 +231,8 @@ static void describe_constraint(const struct option *option, char out[ARGS_CONST
         (void)snprintf(out, ARGS_CONSTRAINT_MAX_BYTES,
                        "a duration like 500ms, 30s, 5m or 1h, at most %s", longest);
         return;
-    default:
-        (void)snprintf(out, ARGS_CONSTRAINT_MAX_BYTES, "%s", option->argument);
+    default: /* CHOICE: the others take any text */
+        (void)snprintf(out, ARGS_CONSTRAINT_MAX_BYTES, "one of %s", option->argument);
     }
 }
 

@@ -82,8 +82,8 @@ static int add_stdin_part(struct cli *cli, struct buf *prompt, struct err *err)
     AUTO_BUF struct buf part = BUF_INIT(prompt->max);
 
     if (poll(&poller, 1, STDIN_SILENCE_MS) == 0)
-        message_note(cli,
-                     "waiting for the end of stdin (--no-stdin or </dev/null: do not read it)");
+        message_note(cli, "waiting for the end of stdin; %s",
+                     isatty(STDIN_FILENO) ? "Ctrl-D ends it" : "--no-stdin does not read it");
     if (read_descriptor("stdin", STDIN_FILENO, &part, err) < 0)
         return -1;
     return add_part(prompt, &part, err);
