@@ -22,7 +22,10 @@ void buf_release(struct buf *buf);
 #define AUTO_BUF __attribute__((cleanup(buf_release)))
 /* The same as buf_init, for the line that declares it: an AUTO_BUF is released on every path, also
  * on those before a later buf_init. */
-#define BUF_INIT(max_bytes) {.data = buf_nothing, .len = 0, .capacity = 0, .max = (max_bytes)}
+#define BUF_INIT(max_bytes)                                                                        \
+    {                                                                                              \
+        .data = buf_nothing, .len = 0, .capacity = 0, .max = (max_bytes)                           \
+    }
 /* The data of every buf that holds nothing; never written. */
 extern char buf_nothing[1];
 

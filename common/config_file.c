@@ -303,11 +303,10 @@ int config_file_read(struct config *config, const char *path, enum config_origin
                      bool *out_is_missing, struct err *err)
 {
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = BUF_INIT(CONFIG_FILE_MAX_BYTES);
     AUTO_FREE struct config_reader *reader = NULL;
     int rc = 0;
 
-    buf_init(&text, CONFIG_FILE_MAX_BYTES);
     *out_is_missing = fd < 0 && (errno == ENOENT || errno == ENOTDIR);
     if (*out_is_missing)
         return 0;

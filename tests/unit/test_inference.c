@@ -70,81 +70,81 @@ static void every_field_arrives(void **state)
 }
 
 /* FIELD with VALUE beside a prompt; MESSAGE is what the refusal begins with, "" for none. */
+static const struct {
+    const char *field;
+    const char *value;
+    const char *message;
+} FIELD_CASES[] = {
+    {"max_tokens", "-1", ""},
+    {"max_tokens", "1", ""},
+    {"max_tokens", "1048576", ""},
+    {"max_tokens", "0", "max_tokens must be at least 1"},
+    {"max_tokens", "-2", "max_tokens must be a whole number from -1 to 1048576, not -2"},
+    {"max_tokens", "1048577", "max_tokens must be"},
+    {"max_tokens", "1.5", "max_tokens must be"},
+    {"max_tokens", "\"8\"", "max_tokens must be"},
+    {"max_tokens", "null", ""},
+    {"temperature", "0", ""},
+    {"temperature", "100", ""},
+    {"temperature", "-0.001", "temperature must be a number from 0 to 100, not -0.001"},
+    {"temperature", "100.1", "temperature must be"},
+    {"temperature", "\"NaN\"", "temperature must be a number from 0 to 100, not \"NaN\""},
+    {"top_p", "1", ""},
+    {"top_p", "0.0001", ""},
+    {"top_p", "0", "top_p must be a number above 0, up to 1, not 0"},
+    {"top_p", "1.0001", "top_p must be"},
+    {"top_k", "0", ""},
+    {"top_k", "1000000", ""},
+    {"top_k", "-1", "top_k must be"},
+    {"top_k", "1000001", "top_k must be"},
+    {"min_p", "0", ""},
+    {"min_p", "1", ""},
+    {"min_p", "-0.1", "min_p must be"},
+    {"min_p", "1.1", "min_p must be"},
+    {"repeat_penalty", "10", ""},
+    {"repeat_penalty", "0", "repeat_penalty must be a number above 0, up to 10, not 0"},
+    {"repeat_penalty", "10.5", "repeat_penalty must be"},
+    {"seed", "0", ""},
+    {"seed", "9007199254740992", ""},
+    {"seed", "9007199254740993", "seed must be"},
+    {"seed", "-1", ""},
+    {"seed", "-2", "seed must be"},
+    {"raw", "1", "raw must be true or false, not 1"},
+    {"stream", "\"no\"", "stream must be true or false"},
+    {"stream", "null", ""},
+    {"context", "1048576", ""},
+    {"context", "-1", "context must be"},
+    {"slots", "257", "slots must be"},
+    {"allow_cpu", "0", "allow_cpu must be"},
+    {"start", "[]", "start must be"},
+    {"device", "\"cpu\"", ""},
+    {"device", "\"gpu:0\"", ""},
+    {"device", "\"gpu:\"", "device must be"},
+    {"device", "\"tpu\"", "device must be"},
+    {"device", "\"\"", "device must have"},
+    {"model", "\"\"", "model must have 1 to 4096 bytes, not 0"},
+    {"model", "7", "model must be text"},
+    {"stop", "\"x\"", ""},
+    {"stop", "[]", ""},
+    {"stop", "[\"\"]", "stop must be texts of 1 to 256 bytes"},
+    {"stop", "\"\"", "stop must be texts of 1 to 256 bytes"},
+    {"stop", "[1]", "stop must be a text or an array of texts"},
+    {"stop", "{}", "stop must be a text or an array of texts"},
+    {"stop", "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", "stop must be at most 16 texts, not 17"},
+};
+
 static void a_field_is_good_up_to_its_bounds(void **state)
 {
-    static const struct {
-        const char *field;
-        const char *value;
-        const char *message;
-    } CASES[] = {
-        {"max_tokens", "-1", ""},
-        {"max_tokens", "1", ""},
-        {"max_tokens", "1048576", ""},
-        {"max_tokens", "0", "max_tokens must be at least 1"},
-        {"max_tokens", "-2", "max_tokens must be a whole number from -1 to 1048576, not -2"},
-        {"max_tokens", "1048577", "max_tokens must be"},
-        {"max_tokens", "1.5", "max_tokens must be"},
-        {"max_tokens", "\"8\"", "max_tokens must be"},
-        {"max_tokens", "null", ""},
-        {"temperature", "0", ""},
-        {"temperature", "100", ""},
-        {"temperature", "-0.001", "temperature must be a number from 0 to 100, not -0.001"},
-        {"temperature", "100.1", "temperature must be"},
-        {"temperature", "\"NaN\"", "temperature must be a number from 0 to 100, not \"NaN\""},
-        {"top_p", "1", ""},
-        {"top_p", "0.0001", ""},
-        {"top_p", "0", "top_p must be a number above 0, up to 1, not 0"},
-        {"top_p", "1.0001", "top_p must be"},
-        {"top_k", "0", ""},
-        {"top_k", "1000000", ""},
-        {"top_k", "-1", "top_k must be"},
-        {"top_k", "1000001", "top_k must be"},
-        {"min_p", "0", ""},
-        {"min_p", "1", ""},
-        {"min_p", "-0.1", "min_p must be"},
-        {"min_p", "1.1", "min_p must be"},
-        {"repeat_penalty", "10", ""},
-        {"repeat_penalty", "0", "repeat_penalty must be a number above 0, up to 10, not 0"},
-        {"repeat_penalty", "10.5", "repeat_penalty must be"},
-        {"seed", "0", ""},
-        {"seed", "9007199254740992", ""},
-        {"seed", "9007199254740993", "seed must be"},
-        {"seed", "-1", ""},
-        {"seed", "-2", "seed must be"},
-        {"raw", "1", "raw must be true or false, not 1"},
-        {"stream", "\"no\"", "stream must be true or false"},
-        {"stream", "null", ""},
-        {"context", "1048576", ""},
-        {"context", "-1", "context must be"},
-        {"slots", "257", "slots must be"},
-        {"allow_cpu", "0", "allow_cpu must be"},
-        {"start", "[]", "start must be"},
-        {"device", "\"cpu\"", ""},
-        {"device", "\"gpu:0\"", ""},
-        {"device", "\"gpu:\"", "device must be"},
-        {"device", "\"tpu\"", "device must be"},
-        {"device", "\"\"", "device must have"},
-        {"model", "\"\"", "model must have 1 to 4096 bytes, not 0"},
-        {"model", "7", "model must be text"},
-        {"stop", "\"x\"", ""},
-        {"stop", "[]", ""},
-        {"stop", "[\"\"]", "stop must be texts of 1 to 256 bytes"},
-        {"stop", "\"\"", "stop must be texts of 1 to 256 bytes"},
-        {"stop", "[1]", "stop must be a text or an array of texts"},
-        {"stop", "{}", "stop must be a text or an array of texts"},
-        {"stop", "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", "stop must be at most 16 texts, not 17"},
-    };
-
-    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(FIELD_CASES); i++) {
         struct inference_request request;
         AUTO_JSON json_t *body = NULL;
         AUTO_JSON json_t *unknown = json_array();
         AUTO_FREE char *text =
-            xasprintf("{\"prompt\":\"hi\",\"%s\":%s}", CASES[i].field, CASES[i].value);
+            xasprintf("{\"prompt\":\"hi\",\"%s\":%s}", FIELD_CASES[i].field, FIELD_CASES[i].value);
         const char *message = parse(text, &request, &body, unknown);
-        size_t len = strlen(CASES[i].message);
+        size_t len = strlen(FIELD_CASES[i].message);
 
-        if (len == 0 ? message[0] != '\0' : strncmp(message, CASES[i].message, len) != 0)
+        if (len == 0 ? message[0] != '\0' : strncmp(message, FIELD_CASES[i].message, len) != 0)
             fail_msg("%s: \"%s\"", text, message);
         assert_int_equal(json_array_size(unknown), 0);
     }

@@ -16,7 +16,7 @@ static char *folder; /* stands for a home or a runtime folder that is there and 
 static int set_up(void **state)
 {
     folder = temp_folder_make();
-    return setenv("HOME", "/home/of/somebody", 1);
+    return setenv("HOME", "/at/home", 1);
 }
 
 static int tear_down(void **state)
@@ -42,10 +42,10 @@ static void each_variable_moves_its_place_and_only_that(void **state)
         const char *at_home;
     } CASES[] = {
         {"XDG_CONFIG_HOME", paths_user_config, "/else/rbee/rbee.conf",
-         "/home/of/somebody/.config/rbee/rbee.conf"},
-        {"XDG_STATE_HOME", paths_state_dir, "/else/rbee", "/home/of/somebody/.local/state/rbee"},
+         "/at/home/.config/rbee/rbee.conf"},
+        {"XDG_STATE_HOME", paths_state_dir, "/else/rbee", "/at/home/.local/state/rbee"},
         {"XDG_DATA_HOME", paths_models_dir, "/else/rbee/models",
-         "/home/of/somebody/.local/share/rbee/models"},
+         "/at/home/.local/share/rbee/models"},
     };
 
     for (unsigned set = 0; set < 1u << ARRAY_COUNT(CASES); set++) {

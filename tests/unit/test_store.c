@@ -170,49 +170,50 @@ static int64_t query(const char *path, const char *sql)
 
 /* ---- rows ---- */
 
+static const struct worker_row WORKER = {.name = "w",
+                                         .desired = "up",
+                                         .state = "ready",
+                                         .model = "m",
+                                         .model_path = "/m.gguf",
+                                         .device = "cpu",
+                                         .context_tokens = 1,
+                                         .threads = 2,
+                                         .slots = 3,
+                                         .allow_cpu = true,
+                                         .autostart = false,
+                                         .instance = "w-1",
+                                         .pid = 4,
+                                         .start_time_ticks = 5,
+                                         .boot_id = "boot",
+                                         .last_exit = "exit",
+                                         .last_stderr = "one\ntwo \xc3\xa9",
+                                         .updated_ms = 6};
+static const struct model_row MODEL = {.name = "m",
+                                       .path = "/m.gguf",
+                                       .architecture = "llama",
+                                       .parameters = 1,
+                                       .quantisation = "Q4_1",
+                                       .size_bytes = 2,
+                                       .file_modified_ns = INT64_MAX,
+                                       .context_tokens = 4,
+                                       .chat_template = "chatml",
+                                       .details = "{}",
+                                       .added_ms = 5};
+static const struct request_row REQUEST = {.id = "r-1",
+                                           .request_id = "label",
+                                           .worker = "w",
+                                           .model = "m",
+                                           .submitted_ms = 1,
+                                           .started_ms = 2,
+                                           .ended_ms = 3,
+                                           .outcome = "completed",
+                                           .stop_reason = "stop",
+                                           .prompt_tokens = 4,
+                                           .completion_tokens = 5};
+
 static void every_column_comes_back(void **state)
 {
     struct fixture *fixture = *state;
-    struct worker_row worker = {.name = "w",
-                                .desired = "up",
-                                .state = "ready",
-                                .model = "m",
-                                .model_path = "/m.gguf",
-                                .device = "cpu",
-                                .context_tokens = 1,
-                                .threads = 2,
-                                .slots = 3,
-                                .allow_cpu = true,
-                                .autostart = false,
-                                .instance = "w-1",
-                                .pid = 4,
-                                .start_time_ticks = 5,
-                                .boot_id = "boot",
-                                .last_exit = "exit",
-                                .last_stderr = "one\ntwo \xc3\xa9",
-                                .updated_ms = 6};
-    struct model_row model = {.name = "m",
-                              .path = "/m.gguf",
-                              .architecture = "llama",
-                              .parameters = 1,
-                              .quantisation = "Q4_1",
-                              .size_bytes = 2,
-                              .file_modified_ns = INT64_MAX,
-                              .context_tokens = 4,
-                              .chat_template = "chatml",
-                              .details = "{}",
-                              .added_ms = 5};
-    struct request_row request = {.id = "r-1",
-                                  .request_id = "label",
-                                  .worker = "w",
-                                  .model = "m",
-                                  .submitted_ms = 1,
-                                  .started_ms = 2,
-                                  .ended_ms = 3,
-                                  .outcome = "completed",
-                                  .stop_reason = "stop",
-                                  .prompt_tokens = 4,
-                                  .completion_tokens = 5};
     struct worker_rows workers;
     struct model_rows models;
     struct request_rows requests;
@@ -220,9 +221,9 @@ static void every_column_comes_back(void **state)
 
     open_store(fixture);
     start_store(fixture);
-    assert_int_equal(workers_put(fixture->store, &worker, STORE_NOBODY, &err), 0);
-    assert_int_equal(models_put(fixture->store, &model, STORE_NOBODY, &err), 0);
-    assert_int_equal(requests_put(fixture->store, &request, STORE_NOBODY, &err), 0);
+    assert_int_equal(workers_put(fixture->store, &WORKER, STORE_NOBODY, &err), 0);
+    assert_int_equal(models_put(fixture->store, &MODEL, STORE_NOBODY, &err), 0);
+    assert_int_equal(requests_put(fixture->store, &REQUEST, STORE_NOBODY, &err), 0);
     close_store(fixture);
     open_store(fixture);
     assert_int_equal(workers_load_all(fixture->store, &workers, &err), 0);
@@ -233,13 +234,13 @@ static void every_column_comes_back(void **state)
 #define INTEGER(got, wanted, column) assert_true((got).column == (wanted).column);
 #define BOOL(got, wanted, column) INTEGER(got, wanted, column)
 #define KEY(name, type) COLUMN(name, type)
-#define COLUMN(name, type) type(workers.rows[0], worker, name)
+#define COLUMN(name, type) type(workers.rows[0], WORKER, name)
 #include "db/workers.def"
 #define KEY(name, type) COLUMN(name, type)
-#define COLUMN(name, type) type(models.rows[0], model, name)
+#define COLUMN(name, type) type(models.rows[0], MODEL, name)
 #include "db/models.def"
 #define KEY(name, type) COLUMN(name, type)
-#define COLUMN(name, type) type(requests.rows[0], request, name)
+#define COLUMN(name, type) type(requests.rows[0], REQUEST, name)
 #include "db/requests.def"
 #undef TEXT
 #undef INTEGER
