@@ -6,23 +6,11 @@
 #include "cli/help.h"
 #include "cli/message.h"
 #include "cli/output.h"
+#include "common/io.h"
 #include "common/json.h"
 #include "common/terminal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-
-/* A descriptor 0, 1 or 2 that is closed would be given to the next file or socket, and what is
- * meant for stdout would end up there. It is opened the wrong way round, so that using it still
- * fails. */
-static void fill_closed_stdio(void)
-{
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
-            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); /* lowest free: FD */
-    }
-}
 
 /* Writing to a reader that left, or over RLIMIT_FSIZE, is an error to handle, not a death. */
 static void ignore_write_signals(void)
@@ -111,7 +99,7 @@ int main(int argc, char **argv)
     int exit_code = 0;
     int signo = 0;
 
-    fill_closed_stdio();
+    io_fill_closed_stdio();
     ignore_write_signals();
     exit_code = args_parse(&args, argc, argv, &err);
     cli_init(&cli, &args);

@@ -16,6 +16,14 @@ enum {
     IO_NAME_TRIES = 16, /* random names that may be taken before we give up */
 };
 
+void io_fill_closed_stdio(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); /* lowest free: FD */
+    }
+}
+
 static ssize_t io_read_some(int fd, void *data, size_t len)
 {
     ssize_t got = 0;

@@ -7,6 +7,11 @@
 
 #include <stddef.h>
 
+/* A descriptor 0, 1 or 2 that is closed would be given to the next file or socket, and what is
+ * meant for stdout would end up there. It is opened the wrong way round, so that using it still
+ * fails. Before anything else is opened. */
+void io_fill_closed_stdio(void);
+
 /* Appends all of FD to BUF; more than the buf's maximum is ERR_BODY_TOO_LARGE. */
 int io_read_all(int fd, struct buf *buf, struct err *err);
 /* Reads a regular file. ERR_NO_FILE when there is none. */

@@ -283,6 +283,7 @@ int main(int argc, char **argv)
     struct err err = ERR_INIT;
     int exit_code = 0;
 
+    io_fill_closed_stdio();
     token_init();
     if (worker_options_parse(&options, argc, argv, &err) < 0)
         return die_of(&err, "");

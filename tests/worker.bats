@@ -223,6 +223,13 @@ OPTIONS
     assert_equal "$status" 141
 }
 
+@test "a prompt whose stdout is closed ends with 73 and writes nowhere else" {
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    run --separate-stderr bash -c '"$1" -m "$2" --raw -p once -n 5 >&-' _ "$worker" "$T/tiny.gguf"
+    assert_equal "$status" 73
+    assert_regex "$stderr" 'Bad file descriptor'
+}
+
 @test "INT ends a prompt in the middle as the signal would" {
     slow_model
     mkfifo "$T/answer"

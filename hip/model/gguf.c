@@ -79,7 +79,7 @@ static int map_file(struct gguf *gguf, const char *path, struct err *err)
         return err_set(err, ERR_INVALID_MODEL, "the file is empty");
     map = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, gguf->fd, 0);
     if (map == MAP_FAILED)
-        return err_set(err, ERR_IO, "map %s: %m", path);
+        return err_set(err, errno == ENOMEM ? ERR_NO_MEMORY : ERR_IO, "map %s: %m", path);
     gguf->data = map;
     gguf->len = (uint64_t)status.st_size;
     gguf->modified_at = status.st_mtim;
