@@ -26,6 +26,7 @@ second_rbeed() {
     start_rbeed
     second_rbeed
     assert_failure 1
+    # shellcheck disable=SC2154 # set by run
     assert_equal "$stderr" \
         "rbeed: another rbeed runs on $STATE: pid=$RBEED_PID socket=$SOCKET"
     assert_equal "$(cat "$T/news")" "error CONFLICT ${stderr#rbeed: }"

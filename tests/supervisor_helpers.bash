@@ -5,7 +5,8 @@ load helpers
 
 bats_require_minimum_version 1.5.0 # run --separate-stderr
 
-# A world whose rbee-worker is the fake one; short deadlines, so that faults show in a second.
+# A world whose rbee-worker is the fake one. The deadlines that no test waits for are long: a busy
+# machine starts a Python in seconds.
 fake_setup() {
     rbee_setup
     rm -f "$T/bin/rbee-worker"
@@ -17,7 +18,7 @@ fake_setup() {
 fake_config() { # more sections on stdin
     {
         echo 'life {'
-        echo '    load_stall = 1s'
+        echo "    load_stall = ${LOAD_STALL:-20s}"
         echo '    drain = 20s'
         echo '    term_grace = 500ms'
         echo '}'

@@ -1,0 +1,142 @@
+#!/usr/bin/env bats
+# The registry of models over the API: what is described, kept, missing, changed, refused.
+
+load supervisor_helpers
+
+setup() {
+    fake_setup
+    start_rbeed
+}
+teardown() { rbee_teardown; }
+
+model_state() { # NAME
+    api GET "/v1/models/$1" | jq -r .state
+}
+
+@test "a model is described once, listed by name and shown with what it is" {
+    script Zebra <<<'describe parameters 135000000'
+    script ant <<<'reply one'
+    run api POST /v1/models -d "{\"path\":\"$T/m/Zebra.gguf\"}" -w '%{http_code}'
+    assert_output --regexp '201$'
+    run jq -c '[.id,.object,.name,.state,.architecture,.parameters,.context_tokens,.template]' <<<"${output%201}"
+    assert_output '["zebra","model","zebra","ok","fake",135000000,2048,"chatml"]'
+    add_model ant >/dev/null
+    run api GET /v1/models
+    assert_equal "$(jq -c '[.object,[.data[].id]]' <<<"$output")" '["list",["ant","zebra"]]'
+    assert_equal "$(api GET /v1/models/zebra | jq .size_bytes)" "$(stat -c %s "$T/m/Zebra.gguf")"
+}
+
+@test "models are there again after a restart" {
+    model ant <<<'reply one'
+    api GET /v1/models/ant | jq -S . >"$T/before"
+    kill -KILL "$RBEED_PID"
+    wait "$RBEED_PID" || true
+    start_rbeed
+    assert_equal "$(api GET /v1/models/ant | jq -S .)" "$(cat "$T/before")"
+}
+
+@test "what cannot be a model is refused with the reason and not kept" {
+    script bad <<<'describe_exit 10 wrong magic'
+    run api POST /v1/models -d "{\"path\":\"$T/m/bad.gguf\"}" -w '%{http_code}'
+    assert_output --partial '"code":"INVALID_MODEL"'
+    assert_output --partial '"message":"wrong magic"'
+    assert_output --regexp '422$'
+    script odd <<<'describe_text no record'
+    run add_model odd
+    assert_output --partial '"code":"PROTOCOL"'
+    run api POST /v1/models -d "{\"path\":\"$T/m/none.gguf\"}"
+    assert_output --partial '"code":"FILE_NOT_FOUND"'
+    run api POST /v1/models -d "{\"path\":\"$T/m\"}"
+    assert_output --partial '"code":"INVALID_MODEL"'
+    run api POST /v1/models -d '{"path":"m/odd.gguf"}'
+    assert_output --partial 'path must be an absolute path'
+    run api POST /v1/models -d "{\"path\":\"$T/m/odd.gguf\",\"name\":\"Not A Name\"}"
+    assert_output --partial '"code":"INVALID_FIELD"'
+    assert_equal "$(api GET /v1/models | jq '.data | length')" 0
+}
+
+@test "a name of one's own, and one that is taken" {
+    script ant <<<'reply one'
+    script bee <<<'reply two'
+    api POST /v1/models -d "{\"path\":\"$T/m/ant.gguf\",\"name\":\"small\"}" >/dev/null
+    run api POST /v1/models -d "{\"path\":\"$T/m/bee.gguf\",\"name\":\"small\"}"
+    assert_output --partial '"code":"CONFLICT"'
+    # The same file again is read again.
+    run api POST /v1/models -d "{\"path\":\"$T/m/ant.gguf\",\"name\":\"small\"}" -w '%{http_code}'
+    assert_output --regexp '201$'
+    run ask small
+    assert_line --partial '"model":"small"'
+}
+
+@test "a file that is gone or another is seen" {
+    model ant <<<'reply one'
+    assert_equal "$(model_state ant)" ok
+    mv "$T/m/ant.gguf" "$T/m/away"
+    assert_equal "$(model_state ant)" missing
+    run ask ant
+    assert_output --partial '"code":"FILE_NOT_FOUND"'
+    mv "$T/m/away" "$T/m/ant.gguf"
+    assert_equal "$(model_state ant)" ok
+    echo 'describe context_tokens 4096' >>"$T/m/ant.gguf"
+    assert_equal "$(model_state ant)" changed
+    # The next request that starts it describes it anew.
+    run ask ant
+    assert_line --partial '"type":"end"'
+    assert_equal "$(model_state ant)" ok
+    assert_equal "$(api GET /v1/models/ant | jq .context_tokens)" 4096
+}
+
+@test "a changed file that is no model any more: the request says why" {
+    model ant <<<'reply one'
+    echo 'describe_exit 10 file of zeros' >"$T/m/ant.gguf"
+    run ask ant
+    assert_output --partial '"code":"INVALID_MODEL"'
+    assert_output --partial 'file of zeros'
+    assert_equal "$(model_state ant)" changed
+}
+
+@test "a model is forgotten, its file stays; one that runs is in the way" {
+    model ant <<<'reply one'
+    ask ant | grep -q DONE
+    run api DELETE /v1/models/ant
+    assert_output --partial '"code":"CONFLICT"'
+    assert_output --partial 'rbee worker stop ant'
+    api POST /v1/workers/ant/stop >/dev/null
+    wait_for_worker ant down
+    assert_equal "$(api_status DELETE /v1/models/ant)" 204
+    assert_equal "$(api_status DELETE /v1/models/ant)" 404
+    assert_equal "$(api_status GET /v1/workers/ant)" 404
+    assert [ -e "$T/m/ant.gguf" ]
+    stop_rbeed
+    start_rbeed
+    assert_equal "$(api GET /v1/models | jq '.data | length')" 0
+    assert_equal "$(api GET /v1/workers | jq '.workers | length')" 0
+}
+
+@test "files that are being read have a limit, and leaving ends the reading" {
+    local n pids=()
+    for n in 1 2 3 4 5 6 7 8; do
+        script "slow$n" <<<'describe_hang'
+        add_model "slow$n" >/dev/null 2>&1 3>&- &
+        pids+=("$!")
+    done
+    reads_eight() { [ "$(test_processes rbee-worker | wc -l)" = 8 ]; }
+    wait_until reads_eight
+    script ninth <<<'reply one'
+    run add_model ninth
+    assert_output --partial '"code":"SERVER_BUSY"'
+    kill "${pids[@]}"
+    assert_no_process rbee-worker
+    run add_model ninth
+    assert_output --partial '"name":"ninth"'
+}
+
+@test "a client that leaves while its path is read leaves nothing behind" {
+    script slow <<<'describe_hang'
+    ask_later 1 "$T/m/slow.gguf"
+    is_reading() { [ -n "$(test_processes rbee-worker)" ]; }
+    wait_until is_reading
+    kill "$(pgrep -P "$ASKED" curl || echo "$ASKED")"
+    assert_no_process rbee-worker
+    assert_equal "$(api GET /v1/status | jq '.requests | length')" 0
+}
