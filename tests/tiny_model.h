@@ -26,8 +26,9 @@ struct tiny_model {
     bool has_no_template;
     bool never_ends; /* the control tokens' logits are 0: greedy never takes them */
     bool nan_weights;
-    bool lacks_tensor; /* blk.0.attn_k.weight is not there */
-    bool wrong_shape;  /* blk.0.ffn_down.weight is turned round */
+    bool lacks_tensor;   /* blk.0.attn_k.weight is not there */
+    bool lacks_head_row; /* one token has no row in token_embd.weight */
+    bool wrong_shape;    /* blk.0.ffn_down.weight is turned round */
 };
 
 static inline struct tiny_model tiny_model_default(void)
@@ -111,6 +112,12 @@ static inline uint32_t tiny_vocab_count(void)
     return TINY_CONTROL_COUNT + TINY_BYTE_COUNT + ARRAY_COUNT(TINY_MERGES);
 }
 
+/* Rows of the embedding and of the head. */
+static inline uint32_t tiny_row_count(const struct tiny_model *tiny)
+{
+    return tiny_vocab_count() - (tiny->lacks_head_row ? 1 : 0);
+}
+
 static inline void tiny_add_tokens(struct gguf_writer *writer)
 {
     struct buf text;
@@ -190,7 +197,7 @@ static inline void tiny_add_parameters(struct gguf_writer *writer, const struct 
     writer_add_u32(writer, "llama.rope.dimension_count", tiny->rope_dims);
     writer_add_f32(writer, "llama.rope.freq_base", 10000.0f);
     writer_add_f32(writer, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
-    writer_add_u32(writer, "llama.vocab_size", tiny_vocab_count());
+    writer_add_u32(writer, "llama.vocab_size", tiny_row_count(tiny));
 }
 
 /* Random values around CENTRE. */
@@ -259,13 +266,13 @@ static inline void tiny_model_build(const struct tiny_model *options, struct buf
     tiny_add_parameters(&writer, &tiny);
     tiny_add_vocab(&writer, &tiny);
     tiny_add_random(&writer, &tiny, "token_embd.weight", tiny.head_type, tiny.embedding,
-                    tiny_vocab_count(), 0.0f, 0.5f);
+                    tiny_row_count(&tiny), 0.0f, 0.5f);
     for (uint32_t layer = 0; layer < tiny.layers; layer++)
         tiny_add_layer(&writer, &tiny, layer);
     tiny_add_random(&writer, &tiny, "output_norm.weight", QUANT_F32, tiny.embedding, 1, 1.0f, 0.1f);
     if (tiny.is_untied)
         tiny_add_random(&writer, &tiny, "output.weight", tiny.head_type, tiny.embedding,
-                        tiny_vocab_count(), 0.0f, 0.5f);
+                        tiny_row_count(&tiny), 0.0f, 0.5f);
     if (tiny.has_rope_freqs)
         tiny_add_random(&writer, &tiny, "rope_freqs.weight", QUANT_F32, tiny.rope_dims / 2, 1, 4.0f,
                         3.0f);

@@ -117,7 +117,8 @@ static int request_make_sampler(struct engine_request *request, const struct run
     if (asked->seed < 0 &&
         getrandom(&params.seed, sizeof(params.seed), 0) != (ssize_t)sizeof(params.seed))
         return err_set(err, ERR_INTERNAL, "draw a seed: %m");
-    request->sampler = sampler_new(&params, runtime->vocab_count);
+    /* Rows beyond the vocabulary are padding: they are no tokens and are not drawn. */
+    request->sampler = sampler_new(&params, vocab_count(runtime->vocab));
     for (size_t i = count > SAMPLER_REPEAT_WINDOW ? count - SAMPLER_REPEAT_WINDOW : 0; i < count;
          i++)
         sampler_accept(request->sampler, request->prompt.ids[i]);

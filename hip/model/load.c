@@ -154,16 +154,27 @@ static int refuse_unused_tensors(const struct model *model, struct err *err)
     return 0;
 }
 
-/* The head's rows are the vocabulary; a file that also says how many must agree. */
+/* The head's rows are the vocabulary; a file that also says how many must agree. There may be more
+ * rows than tokens (padding that is never drawn), never fewer: each token is an index into them. */
 static int read_vocab_count(struct model *model, struct err *err)
 {
     const struct gguf_tensor *table = gguf_find_tensor(model->gguf, "token_embd.weight");
+    static const char TOKENS[] = "tokenizer.ggml.tokens";
     const uint64_t most = INT32_MAX;
+    uint64_t token_count = 0;
 
     if (table == NULL)
         return err_set(err, ERR_INVALID_MODEL, "the tensor token_embd.weight is missing");
     if (model->params.vocab_count == 0 && table->dims[1] <= most)
         model->params.vocab_count = (uint32_t)table->dims[1];
+    if (!gguf_has(model->gguf, TOKENS))
+        return 0;
+    if (gguf_array_len(model->gguf, TOKENS, GGUF_STRING, &token_count, err) != 0)
+        return -1;
+    if (token_count > model->params.vocab_count)
+        return err_set(err, ERR_INVALID_MODEL,
+                       "the file has %" PRIu64 " tokens but rows for only %" PRIu32, token_count,
+                       model->params.vocab_count);
     return 0;
 }
 

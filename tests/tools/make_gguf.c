@@ -31,6 +31,7 @@ static const struct {
     {"tensor-count", "claims 2^60 tensors"},
     {"key-count", "claims 2^60 keys"},
     {"nan", "NaN in a weight: every logit is NaN"},
+    {"missing-row", "one token more than the embedding has rows"},
     {"missing-tensor", "no blk.0.attn_k.weight"},
     {"wrong-shape", "blk.0.ffn_down.weight is turned round"},
     {"architecture", "is a \"mamba\""},
@@ -95,6 +96,7 @@ static bool parse_fault(struct options *options, const char *name)
             options->fault = FAULTS[i].name;
     }
     options->tiny.nan_weights = strcmp(name, "nan") == 0;
+    options->tiny.lacks_head_row = strcmp(name, "missing-row") == 0;
     options->tiny.lacks_tensor = strcmp(name, "missing-tensor") == 0;
     options->tiny.wrong_shape = strcmp(name, "wrong-shape") == 0;
     if (strcmp(name, "architecture") == 0)

@@ -248,6 +248,11 @@ void vocab_free(struct vocab *vocab)
 {
 }
 
+uint32_t vocab_count(const struct vocab *vocab)
+{
+    return VOCAB_COUNT;
+}
+
 uint32_t vocab_bos(const struct vocab *vocab)
 {
     return VOCAB_NONE;

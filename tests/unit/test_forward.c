@@ -320,6 +320,9 @@ static void a_file_that_is_no_model_of_ours_is_refused_by_name(void **state)
     tiny.lacks_tensor = true;
     expect_refused(&tiny, "the tensor blk.0.attn_k.weight is missing");
     tiny = tiny_model_default();
+    tiny.lacks_head_row = true;
+    expect_refused(&tiny, "tokens but rows for only");
+    tiny = tiny_model_default();
     tiny.wrong_shape = true;
     expect_refused(&tiny, "blk.0.ffn_down.weight is 64 x 128 x 1 x 1, not 128 x 64");
     tiny = tiny_model_default();
