@@ -186,12 +186,11 @@ static int prompt_wait_until_ready(struct prompt *prompt, struct err *err)
 
 static int prompt_write(struct prompt *prompt, const char *text, size_t len, struct err *err)
 {
-    AUTO_BUF struct buf harmless;
+    AUTO_BUF struct buf harmless = BUF_INIT(TERMINAL_GROWTH_MAX * len);
 
     prompt->ends_in_line = text[len - 1] == '\n';
     if (!prompt->is_terminal)
         return io_write_all(STDOUT_FILENO, text, len, err);
-    buf_init(&harmless, TERMINAL_GROWTH_MAX * len);
     if (terminal_clean(&harmless, text, len) < 0)
         return err_set(err, ERR_NO_MEMORY, "no memory for %zu bytes of text", len);
     return io_write_all(STDOUT_FILENO, harmless.data, harmless.len, err);

@@ -71,9 +71,8 @@ static void reply_arm_ping(struct reply *reply)
 static void reply_on_silence(evutil_socket_t fd, short what, void *owner)
 {
     struct reply *reply = owner;
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = BUF_INIT(SSE_EVENT_MAX_BYTES);
 
-    buf_init(&out, SSE_EVENT_MAX_BYTES);
     if (reply->x == NULL || reply->request == NULL || sse_append_ping(&out) < 0)
         return;
     http_stream_write(reply->x, out.data, out.len);
@@ -91,11 +90,10 @@ static void reply_begin_stream(struct reply *reply)
 static void reply_write_event(struct reply *reply, json_t *event)
 {
     AUTO_FREE char *text = json_to_text(event);
-    AUTO_BUF struct buf out;
+    /* Six bytes for each of a token's at worst, and a little around them. */
+    AUTO_BUF struct buf out = BUF_INIT(2 * SSE_EVENT_MAX_BYTES);
 
     json_decref(event);
-    /* Six bytes for each of a token's at worst, and a little around them. */
-    buf_init(&out, 2 * SSE_EVENT_MAX_BYTES);
     if (!http_exchange_has_begun(reply->x))
         reply_begin_stream(reply);
     if (sse_append(&out, text, strlen(text)) == 0)
@@ -105,9 +103,8 @@ static void reply_write_event(struct reply *reply, json_t *event)
 
 static void reply_end_stream(struct reply *reply)
 {
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = BUF_INIT(SSE_EVENT_MAX_BYTES);
 
-    buf_init(&out, SSE_EVENT_MAX_BYTES);
     if (sse_append(&out, "[DONE]", strlen("[DONE]")) == 0)
         http_stream_write(reply->x, out.data, out.len);
     http_stream_end(reply->x);
