@@ -122,6 +122,10 @@ raw_http() {
     raw_http clients_are_capped
 }
 
+@test "http: no descriptors left" {
+    raw_http no_descriptors_left
+}
+
 @test "http: deadlines are absolute" {
     raw_http deadlines_are_absolute
 }

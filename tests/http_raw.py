@@ -23,14 +23,15 @@ SANITIZED = os.environ.get("RBEE_BUILD", "").rsplit("/", 1)[-1].split("-")[0] in
 class Echo:
     """One http_echo and its lines."""
 
-    def __init__(self, transport, *limits):
+    def __init__(self, transport, *limits, descriptors=None):
         self.transport = transport
         self.path = os.path.join(os.getcwd(), "http.sock")
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
         address = "unix:" + self.path if transport == "unix" else "127.0.0.1:0"
         self.process = subprocess.Popen(
-            ["http_echo", address, *limits], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            [*(["prlimit", f"--nofile={descriptors}"] if descriptors else []), "http_echo", address, *limits],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.pending = b""
         self.port = self.expect(r"listening (.*)").group(1)
 
@@ -615,6 +616,24 @@ def clients_are_capped(transport):
                     if Wire(s).reply().status == 200:
                         break
             assert time.monotonic() < end_s
+
+
+@each_transport
+def no_descriptors_left(transport):
+    """Clients that cannot be accepted wait in the queue; nobody spins, and nobody is forgotten."""
+    with Echo(transport, descriptors=20) as echo, contextlib.ExitStack() as stack:
+        crowd = [stack.enter_context(echo.connect()) for _ in range(40)]
+        for s in crowd:
+            s.sendall(request("/hello"))
+        assert Wire(crowd[0]).reply().body == b"hello"
+        while echo.line(0.3):
+            pass
+        before_s = echo.cpu_s()
+        echo.expect_nothing(0.5)
+        assert echo.cpu_s() - before_s < 0.1, "the loop spins over clients that it cannot accept"
+        for s in crowd[:-1]:
+            s.close()
+        assert Wire(crowd[-1]).reply().body == b"hello"
 
 
 @each_transport

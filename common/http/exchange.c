@@ -213,7 +213,6 @@ void http_stream_begin(struct http_exchange *x, int status, const char *content_
     x->is_chunked = !x->is_version_1_0;
     if (!x->is_chunked)
         x->closes = true; /* only the end of the connection can say where the body ends */
-    http_reply_header(x, "Cache-Control", "no-store"); /* nobody may keep half a stream */
     exchange_begin(x, status, content_type, EXCHANGE_NO_LENGTH);
 }
 

@@ -12,8 +12,10 @@
  *
  * A client that leaves is seen at once in every phase, also while its request waits and nothing is
  * written: the hang-up event stays armed when reading is paused. A half-closed connection counts as
- * left. Nothing here blocks, and nothing is called back from inside a call the owner makes: what
- * http_reply_* and http_stream_* find out is reported from the loop. */
+ * left. What a client pipelines waits for the reply; more than HTTP_PIPELINED_MAX_BYTES behind a
+ * request that runs is dropped, and the connection then ends with the reply. Nothing here blocks,
+ * and nothing is called back from inside a call the owner makes: what http_reply_* and
+ * http_stream_* find out is reported from the loop. */
 #ifndef RBEE_COMMON_HTTP_HTTP_H
 #define RBEE_COMMON_HTTP_HTTP_H
 
@@ -128,7 +130,7 @@ struct http_server *http_server_new(struct event_base *base, int listen_fd,
 /* No new connections; the ones that rest are closed, those in an exchange end with it. */
 void http_server_stop_accepting(struct http_server *server);
 unsigned http_server_client_count(const struct http_server *server);
-/* Cuts what is still open (on_closed is called) and frees. */
+/* Cuts what is still open (on_closed is called) and frees. Not from inside one of its callbacks. */
 void http_server_free(struct http_server *server);
 
 const struct http_head *http_exchange_head(const struct http_exchange *x);
@@ -142,7 +144,8 @@ void *http_exchange_user(const struct http_exchange *x);
  * as a header with every reply, and in every error envelope. */
 const char *http_exchange_request_id(const struct http_exchange *x);
 
-/* Adds a header to the reply; before the reply is begun. */
+/* Adds a header to the reply; before the reply is begun. A value with a line end is a bug, and ends
+ * the process: text of strangers belongs into bodies. */
 void http_reply_header(struct http_exchange *x, const char *name, const char *value);
 /* Whole replies. BODY is copied; a HEAD request gets the head alone. */
 void http_reply(struct http_exchange *x, int status, const char *content_type, const void *body,
@@ -193,10 +196,14 @@ struct http_client *http_client_new(struct event_base *base, const struct http_a
                                     size_t reply_max_bytes);
 /* Cancels what runs (no on_end) and closes. */
 void http_client_free(struct http_client *client);
-/* Copies REQUEST; never calls back before it returns. Cannot fail: what fails is told to on_end. */
+/* Copies REQUEST; never calls back before it returns. Cannot fail: what fails is told to on_end. On
+ * a connection that has rested and turns out closed, the request goes out once more where no one
+ * can have executed it, or its method is idempotent (client.c has the rule). */
 struct http_call *http_client_send(struct http_client *client, const struct http_request *request,
                                    const struct http_call_events *events, void *owner);
-/* Stops and goes on reading; the hang-up is still seen while paused. */
+/* Stops and goes on reading. A reply that can not become whole any more, because the other side is
+ * gone, is told while paused; one that is whole waits. (TCP holds an end back behind bytes for
+ * which there is no room; on a Unix socket nothing is held back.) */
 void http_call_pause(struct http_call *call);
 void http_call_resume(struct http_call *call);
 /* Closes the connection: the other side sees it at once. No callback; the call is gone. */

@@ -118,7 +118,7 @@ static void link_rest(struct link *link)
 static void link_finish_exchange(struct link *link)
 {
     link_end_exchange(link, true);
-    if (link->exchange.closes || link->exchange.server->listen_fd < 0)
+    if (link->exchange.closes)
         link_linger(link);
     else
         link_rest(link);
@@ -176,7 +176,7 @@ static void link_begin_exchange(struct link *link)
     x->head = &link->parser.message;
     x->is_head_request = x->head->method == HTTP_HEAD;
     x->is_version_1_0 = link->parser.grammar.http_minor == 0;
-    x->closes = !link->parser.framing.keep_alive;
+    x->closes = !link->parser.framing.keep_alive || x->server->listen_fd < 0;
     exchange_name(x, x->head);
 }
 
@@ -506,6 +506,7 @@ void http_server_stop_accepting(struct http_server *server)
     server->listen_fd = -1;
     for (struct link *link = server->links; link != NULL; link = next) {
         next = link->next;
+        link->exchange.closes = true;
         if (link->phase == LINK_HEAD && !parser_has_begun(&link->parser))
             link_close(link);
     }

@@ -6,7 +6,9 @@
 #include "common/json.h"
 #include "common/token.h"
 
+#include <arpa/inet.h>
 #include <event2/event.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -93,6 +95,7 @@ struct world {
     struct buf body;
     unsigned ended_count;
     unsigned failed_count;
+    struct err failure;    /* the last one */
     unsigned wanted_count; /* calls still to be made, one behind the other */
 };
 
@@ -173,6 +176,8 @@ static void call_on_end(struct http_call *call, void *owner, const struct err *f
 
     world->ended_count++;
     world->failed_count += failure != NULL;
+    if (failure != NULL)
+        world->failure = *failure;
     if (world->wanted_count > 0) {
         world->wanted_count--;
         world_send(world, HTTP_GET, "/r");
@@ -370,6 +375,70 @@ static void freeing_cuts_exchanges(void **state)
     assert_int_equal(world->failed_count, 1);
 }
 
+/* ---- TCP, and a crowd at the door ---- */
+
+/* A client for LISTEN_FD's address instead of the world's own. */
+static void world_call_tcp(struct world *world, int listen_fd)
+{
+    struct sockaddr_in name;
+    socklen_t len = sizeof(name);
+
+    assert_int_equal(getsockname(listen_fd, (struct sockaddr *)&name, &len), 0);
+    world->address.port = ntohs(name.sin_port);
+    http_client_free(world->client);
+    world->client = http_client_new(world->base, &world->address, REPLY_MAX_BYTES);
+    world_send(world, HTTP_GET, "/r");
+    (void)event_base_dispatch(world->base); /* until on_end */
+}
+
+static void calls_go_over_tcp(void **state)
+{
+    struct world *world = *state;
+    struct http_limits limits = HTTP_LIMITS_DEFAULT;
+    struct http_server *server = NULL;
+    struct http_address unix_address = world->address;
+    struct err err = ERR_INIT;
+    int fd = -1;
+
+    assert_int_equal(http_address_parse("localhost:0", &world->address, &err), 0);
+    assert_int_equal(http_address_listen(&world->address, 0, &fd, &err), 0);
+    server = http_server_new(world->base, fd, &limits, &SERVICE, world, &err);
+    assert_non_null(server);
+    world_call_tcp(world, fd);
+    assert_string_equal(world->body.data, "hello");
+    fd = dup(fd); /* its port stays taken, and nobody listens there */
+    http_server_free(server);
+    assert_int_equal(shutdown(fd, SHUT_RDWR), 0);
+    world_call_tcp(world, fd);
+    assert_int_equal(world->failed_count, 1);
+    assert_int_equal(world->failure.kind, ERR_UNREACHABLE);
+    (void)close(fd); /* a test socket */
+    world->address = unix_address;
+}
+
+/* A Unix listener whose queue is full answers EAGAIN: the calls wait and are all served. */
+static void a_full_queue_is_waited_for(void **state)
+{
+    struct world *world = *state;
+    struct http_limits limits = HTTP_LIMITS_DEFAULT;
+    struct err err = ERR_INIT;
+    int fd = -1;
+
+    http_server_free(world->server);
+    assert_int_equal(unlink(world->address.path), 0);
+    assert_int_equal(http_address_listen(&world->address, 0600, &fd, &err), 0);
+    assert_int_equal(listen(fd, 0), 0);
+    for (int i = 0; i < CLIENT_COUNT; i++)
+        world_send(world, HTTP_GET, "/r");
+    world_settle(world);
+    assert_int_equal(world->ended_count, 0);
+    world->server = http_server_new(world->base, fd, &limits, &SERVICE, world, &err);
+    assert_non_null(world->server);
+    while (world->ended_count < CLIENT_COUNT)
+        (void)event_base_dispatch(world->base); /* until some on_end */
+    assert_int_equal(world->failed_count, 0);
+}
+
 /* 10^5 requests on connections that are kept: none fails, nothing leaks (the sanitizer builds
  * tell), and once warm nothing is allocated for them. */
 static void keep_alive_allocates_nothing(void **state)
@@ -406,6 +475,8 @@ int main(void)
         IN_A_WORLD(a_refusal_is_an_envelope),
         IN_A_WORLD(stopping_lets_exchanges_end),
         IN_A_WORLD(freeing_cuts_exchanges),
+        IN_A_WORLD(calls_go_over_tcp),
+        IN_A_WORLD(a_full_queue_is_waited_for),
         IN_A_WORLD(keep_alive_allocates_nothing),
     };
 
