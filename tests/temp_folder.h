@@ -40,9 +40,11 @@ static inline char *temp_folder_write(const char *folder, const char *name, cons
                                       unsigned mode)
 {
     char *path = paths_join(folder, name);
-    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int gone = unlink(path); /* one from before may be read-only */
+    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     ssize_t written = fd >= 0 ? write(fd, text, strlen(text)) : -1;
 
+    (void)gone; /* mostly there was none */
     assert(written == (ssize_t)strlen(text));
     assert(fchmod(fd, mode) == 0);
     return path;
