@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # The command line as such: help, options, exit codes, configuration, the records of each listing.
 
+# shellcheck disable=SC2154,SC2016 # $output and $stderr are of run; inner shells expand what is quoted
+
 load cli_helpers
 
 setup() { scripted_setup; }

@@ -1,5 +1,7 @@
 # What the suites of `rbee` share beside helpers.bash: a supervisor that answers to order.
 
+# shellcheck disable=SC2154 # $output is of run
+
 load helpers
 
 bats_require_minimum_version 1.5.0 # run --separate-stderr

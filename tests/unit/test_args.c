@@ -23,11 +23,13 @@ struct parsed {
 static void parse(struct parsed *parsed, const char *line)
 {
     int argc = 0;
+    char *rest = NULL;
 
     *parsed = (struct parsed){0};
     assert_true(strlen(line) < sizeof(parsed->words));
     memcpy(parsed->words, line, strlen(line));
-    for (char *word = strtok(parsed->words, " "); word != NULL; word = strtok(NULL, " ")) {
+    for (char *word = strtok_r(parsed->words, " ", &rest); word != NULL;
+         word = strtok_r(NULL, " ", &rest)) {
         assert_true(argc < TEST_ARGC_MAX);
         if (strcmp(word, "_") == 0)
             word[0] = '\0';
