@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { RANK_NONE = UINT32_MAX };
+
 enum {
-    RANK_NONE = UINT32_MAX,
     /* Longest chain of occupied slots that is walked; the table is at most half full, where chains
      * of honest merges stay below a hundred. A file made to collide is refused. */
     PROBE_MAX = 4096,
