@@ -16,6 +16,7 @@ STEPS=(
     "test         make test"
 )
 
+declare -a flags=()
 eval "flags=(${CHECK_FLAGS:?called by make check})" # it is quoted for a shell, as in a recipe
 mapfile -t c_files < <(git ls-files '*.c' | grep -v '^tests/oracle/')
 mapfile -t c_and_h_files < <(git ls-files '*.c' '*.h')
