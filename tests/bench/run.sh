@@ -26,6 +26,8 @@ if file=$(scripts/demo_model.sh); then
 fi
 
 echo "machine: $(uname -m), $(nproc) cores, $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)"
+# Programs that compete for the cores show in every figure: a load of 1 is not a quiet machine.
+echo "load: $(cut -d' ' -f1 /proc/loadavg)"
 echo "commit: $(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
 for bench in "$build"/tests/bench_*; do
     name=${bench##*/bench_}
