@@ -173,7 +173,7 @@ bench: ## Measure: start, chain, HTTP, engine, each beside its yardstick (T=NAME
 
 GOLDEN ?=
 .PHONY: oracle
-oracle: ## Compare the engine with llama.cpp; GOLDEN=1 writes tests/golden/ anew
+oracle: ## Compare the engine with llama.cpp; FRESH=1 asks it again, GOLDEN=1 writes tests/golden/
 	@scripts/packages.sh $(APT_BUILD) $(APT_MODEL) $(if $(shell command -v npm),,npm)
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(BUILD)/tests/eval $(BUILD)/tests/gguf_to_f32
 	@tests/oracle/run.sh $(BUILD) $(if $(GOLDEN),--golden)

@@ -3,7 +3,8 @@
 # Called by `make oracle`. Usage: run.sh BUILD-FOLDER [--golden]
 #
 # llama.cpp comes prebuilt in the npm package node-llama-cpp, its headers in a git bundle in there.
-# Everything fetched or made on the way stays in .cache/oracle/; only --golden writes into the tree.
+# Everything fetched or made on the way stays in .cache/oracle/ and is used again; FRESH=1 makes the
+# results anew. Only --golden writes into the tree.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -40,23 +41,41 @@ build_oracle() {
         -o "$cache/llama_oracle" tests/oracle/llama_oracle.c \
         "$library"/libllama.v*.so "$library"/libggml.v*.so "$library/libggml-base.so" \
         -Wl,-rpath,"$library" -ljansson -lm
-    export LLAMA_BACKENDS=$library
+    export LLAMA_BACKENDS=$library LD_LIBRARY_PATH=$library # ggml's libraries find each other there
 }
 
-# What llama.cpp says, all of it: $cache/{f32,file}.logits, ids.json, greedy.json.
+# Makes FILE by the command, whole or not at all; what is there already stays (make oracle FRESH=1
+# begins anew).
+make_once() { # FILE COMMAND...
+    local file=$1
+    shift
+    [ -e "$file" ] || { "$@" >"$file.new" && mv "$file.new" "$file"; }
+}
+
+token_ids() {
+    "$cache/llama_oracle" tokenize "$model" <tests/oracle/passage.txt |
+        python3 -c 'import json, sys
+print(json.dumps(json.load(sys.stdin)[:int(sys.argv[1])]))' "$positions"
+}
+
+# logits BACKENDS MODEL OUT: llama.cpp's with the CPU libraries of that folder; prints their number.
+logits() {
+    LLAMA_BACKENDS=$1 "$cache/llama_oracle" logits "$2" "$cache/ids.json" "$3"
+}
+
+# What llama.cpp says, all of it.
 ask_llama() {
     model=$(scripts/demo_model.sh)
     [ -e "$cache/model.f32.gguf" ] || "$cache/llama_oracle" f32 "$model" "$cache/model.f32.gguf"
-    python3 -c 'import json, sys; print(json.dumps(sys.stdin.read()))' <tests/oracle/passage.txt |
-        "$cache/llama_oracle" tokenize "$model" |
-        python3 -c 'import json, sys
-print(json.dumps(json.load(sys.stdin)[1][:int(sys.argv[1])]))' "$positions" >"$cache/ids.json"
-    python3 tests/oracle/tokenizer_inputs.py >"$cache/texts.jsonl"
-    "$cache/llama_oracle" tokenize "$model" <"$cache/texts.jsonl" >"$cache/tokens.jsonl"
-    vocab=$("$cache/llama_oracle" logits "$cache/model.f32.gguf" "$cache/ids.json" "$cache/f32.logits")
-    "$cache/llama_oracle" logits "$model" "$cache/ids.json" "$cache/file.logits" >/dev/null
-    "$cache/llama_oracle" greedy "$cache/model.f32.gguf" "$tokens" tests/oracle/prompts.json \
-        >"$cache/greedy.json"
+    make_once "$cache/ids.json" token_ids
+    make_once "$cache/vocab" logits "$library" "$cache/model.f32.gguf" "$cache/f32.logits"
+    make_once "$cache/vocab.file" logits "$library" "$model" "$cache/file.logits"
+    mkdir -p "$cache/haswell"
+    cp "$library/libggml-cpu-haswell.so" "$cache/haswell/"
+    make_once "$cache/vocab.haswell" logits "$cache/haswell" "$model" "$cache/haswell.logits"
+    make_once "$cache/greedy.json" \
+        "$cache/llama_oracle" greedy "$cache/model.f32.gguf" "$tokens" tests/oracle/prompts.json
+    vocab=$(cat "$cache/vocab")
 }
 
 write_golden() {
@@ -88,7 +107,7 @@ compare_tokenizers() {
 
 # Ours against theirs over all tokens of the vocabulary, and theirs against itself.
 compare() {
-    local eval=$build/tests/eval device library_dir=$cache/haswell
+    local eval=$build/tests/eval device
     "$build/tests/gguf_to_f32" "$model" "$cache/ours.f32.gguf"
     echo "ref, F32 file, against llama.cpp, F32 file:"
     "$eval" full ref "$cache/ours.f32.gguf" "$cache/ids.json" "$cache/f32.logits"
@@ -98,10 +117,6 @@ compare() {
         echo "$device, the file as it is, against llama.cpp, the file as it is:"
         "$eval" full "$device" "$model" "$cache/ids.json" "$cache/file.logits"
     done
-    mkdir -p "$library_dir"
-    cp "$library/libggml-cpu-haswell.so" "$library_dir/"
-    LLAMA_BACKENDS=$library_dir LD_LIBRARY_PATH=$library "$cache/llama_oracle" logits "$model" \
-        "$cache/ids.json" "$cache/haswell.logits" >/dev/null
     echo "llama.cpp against itself: the file as it is against F32:"
     "$eval" pair "$cache/file.logits" "$cache/f32.logits" "$vocab"
     echo "llama.cpp against itself: the file on this processor's kernels against its AVX2 ones:"
@@ -110,6 +125,8 @@ compare() {
     "$eval" greedy cpu "$model" "$cache/greedy.json"
 }
 
+[ -z "${FRESH:-}" ] ||
+    rm -rf "$cache"/{vocab*,ids.json,greedy.json,*.logits,*.gguf,haswell}
 fetch_llama
 build_oracle
 ask_llama
