@@ -4,6 +4,7 @@
 #include "common/io.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/paths.h"
 #include "common/token.h"
 #include "common/units.h"
 #include "supervisor/supervisor.h"
@@ -105,6 +106,15 @@ static int main_fail(struct main_options *options, const struct err *err)
     return err_exit_code(err->kind);
 }
 
+static int main_override_socket(struct config *config, const char *path, struct err *err)
+{
+    AUTO_FREE char *absolute = paths_absolute(path, err); /* as the lock file tells it to others */
+
+    if (absolute == NULL)
+        return -1;
+    return config_override(config, CONFIG_supervisor_socket, absolute, err);
+}
+
 static struct config *main_load_config(const struct main_options *options, struct err *err)
 {
     struct config *config = config_load(options->config_path, err);
@@ -112,7 +122,7 @@ static struct config *main_load_config(const struct main_options *options, struc
     if (config == NULL)
         return NULL;
     if (options->socket_path != NULL &&
-        config_override(config, CONFIG_supervisor_socket, options->socket_path, err) != 0) {
+        main_override_socket(config, options->socket_path, err) != 0) {
         config_free(config);
         return NULL;
     }
@@ -142,6 +152,7 @@ int main(int argc, char **argv)
     struct main_options options;
     struct err err = ERR_INIT;
 
+    io_fill_closed_stdio();
     /* What we make is ours alone, unless a mode says more. */
     (void)umask(0077);              /* always succeeds */
     (void)signal(SIGPIPE, SIG_IGN); /* always succeeds; a client that left is an error of write() */

@@ -60,7 +60,8 @@ static int proxy_on_started(struct request *request, json_t *event, const char *
     if (request->has_started)
         return err_set(err, ERR_PROTOCOL, "worker %s started twice", request->worker->name);
     request->has_started = true;
-    request_send_text(request, text, len);
+    (void)json_object_set_new(event, "id", json_string(request->id));
+    request_send_event(request, event);
     return 0;
 }
 
@@ -232,6 +233,7 @@ static int proxy_finish_reply(struct request *request, struct err *err)
                        request->worker->name);
     if (proxy_take_result(request, reply, err) != 0)
         return -1;
+    (void)json_object_set_new(reply, "id", json_string(request->id));
     api_release(request->exchange);
     http_reply_json(request->exchange, 200, reply);
     request->exchange = NULL;
@@ -244,6 +246,7 @@ static void proxy_on_end(struct http_call *call, void *owner, const struct err *
     struct err err = ERR_INIT;
 
     request->call = NULL;
+    request->is_paused = false; /* there is nothing left to go on reading */
     if (request->has_ended) {
         request_end(request, "completed");
         return;

@@ -73,6 +73,21 @@ static void supervisor_leave_if_done(struct supervisor *supervisor)
         supervisor_farewell_later(supervisor);
 }
 
+/* Those whose file is still being read have no worker yet, and must not start one now. */
+static void supervisor_fail_resolving(struct supervisor *supervisor)
+{
+    struct err cause = ERR_INIT;
+    struct request *next = NULL;
+
+    err_fill(&cause, ERR_BUSY, "the supervisor is stopping");
+    for (struct request *request = TAILQ_FIRST(&supervisor->requests); request != NULL;
+         request = next) {
+        next = TAILQ_NEXT(request, in_registry);
+        if (request->state == REQUEST_RESOLVING)
+            request_fail(request, &cause);
+    }
+}
+
 void supervisor_stop(struct supervisor *supervisor, uint64_t drain_ms)
 {
     struct worker *worker = NULL;
@@ -80,6 +95,7 @@ void supervisor_stop(struct supervisor *supervisor, uint64_t drain_ms)
     if (!supervisor->is_stopping)
         log_event(LOG_INFO, "stopping", "drain_ms=%llu", (unsigned long long)drain_ms);
     supervisor->is_stopping = true;
+    supervisor_fail_resolving(supervisor);
     TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
         worker->starts_again = false;

@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # rbeed as a process: one of a kind, its socket, its workers' end and its own.
 
+# shellcheck disable=SC2030,SC2031 # each test is a subshell of its own, and means to be
+
 load supervisor_helpers
 
 setup() { fake_setup; }
@@ -381,7 +383,6 @@ END
     start_rbeed
     model orphan <<<"reply one"
     ask orphan | grep -q DONE
-    local row
     stop_rbeed
     # A process of ours as the last supervisor would have left it: the same pid, start time, boot
     # and instance in the store.

@@ -140,3 +140,15 @@ model_state() { # NAME
     assert_no_process rbee-worker
     assert_equal "$(api GET /v1/status | jq '.requests | length')" 0
 }
+
+@test "a supervisor that stops starts nothing for a file that is still being read" {
+    script slow <<<'describe_hang'
+    ask_later 1 "$T/m/slow.gguf"
+    is_reading() { [ -n "$(test_processes rbee-worker)" ]; }
+    wait_until is_reading
+    stop_rbeed
+    wait "$ASKED" || true
+    run cat "$T/out.1"
+    assert_output --partial '"code":"SERVER_BUSY"'
+    assert_no_process
+}

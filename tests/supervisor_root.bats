@@ -62,6 +62,7 @@ END
     mkfifo "$T/ready"
     setpriv --reuid=12345 --regid=12345 --clear-groups -- \
         "$T/bin/rbeed" --ready-fd 9 9<>"$T/ready" 2>"$T/rbeed.log" 3>&- &
+    # shellcheck disable=SC2034 # for stop_rbeed
     RBEED_PID=$!
     wait_for_line "$T/rbeed.log" ' started '
     assert_equal "$(api_status GET /v1/status)" 200
