@@ -33,7 +33,9 @@ int api_model_list(struct api_call *call, struct err *err)
     struct model *model = NULL;
 
     TAILQ_FOREACH(model, &call->supervisor->models, link)
-    (void)json_array_append_new(list, api_model_object(model));
+    {
+        (void)json_array_append_new(list, api_model_object(model));
+    }
     (void)json_object_set_new(body, "data", list);
     http_reply_json(call->exchange, 200, body);
     return 0;

@@ -33,7 +33,9 @@ int api_worker_list(struct api_call *call, struct err *err)
     struct worker *worker = NULL;
 
     TAILQ_FOREACH(worker, &call->supervisor->workers, link)
-    (void)json_array_append_new(list, worker_record(worker));
+    {
+        (void)json_array_append_new(list, worker_record(worker));
+    }
     (void)json_object_set_new(body, "workers", list);
     http_reply_json(call->exchange, 200, body);
     return 0;

@@ -34,7 +34,9 @@ static void resolve_each_name(struct supervisor *supervisor,
     struct model *model = NULL;
 
     TAILQ_FOREACH(worker, &supervisor->workers, link)
-    each(owner, worker->name);
+    {
+        each(owner, worker->name);
+    }
     TAILQ_FOREACH(model, &supervisor->models, link)
     {
         if (worker_find(supervisor, model->name) == NULL)

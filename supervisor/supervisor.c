@@ -399,9 +399,13 @@ json_t *supervisor_record(struct supervisor *supervisor)
     struct request *request = NULL;
 
     TAILQ_FOREACH(worker, &supervisor->workers, link)
-    (void)json_array_append_new(workers, worker_record(worker));
+    {
+        (void)json_array_append_new(workers, worker_record(worker));
+    }
     TAILQ_FOREACH(request, &supervisor->requests, in_registry)
-    (void)json_array_append_new(requests, request_record(request));
+    {
+        (void)json_array_append_new(requests, request_record(request));
+    }
     (void)json_object_set_new(record, "state",
                               json_string(supervisor->is_stopping ? "stopping" : state));
     (void)json_object_set_new(record, "pid", json_integer(getpid()));
