@@ -90,7 +90,7 @@ $(BUILD)/%.a:
 
 # Per-file instruction sets; each such file is entered only after a run-time check.
 $(BUILD)/obj/hip/backend/cpu_avx2.o: CFLAGS += -mavx2 -mfma -mf16c -O3
-$(BUILD)/obj/hip/backend/cpu.o: CFLAGS += -O3
+$(BUILD)/obj/hip/backend/cpu%.o: CFLAGS += -O3
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)

@@ -379,7 +379,7 @@ static void avx2_attend(struct cpu_attention *attention, const uint16_t *k, cons
     assert(positions >= 1 && positions <= BACKEND_KV_BLOCK_TOKENS);
     score_keys(attention, k, positions, scores);
     for (uint32_t i = 0; i < positions; i++)
-        max = fmaxf(max, scores[i]);
+        max = scores[i] > max ? scores[i] : max; /* NaN shows in the weights */
     shrink = expf(attention->max - max);
     attention->max = max;
     attention->sum = attention->sum * shrink + weigh(scores, max);

@@ -1,0 +1,250 @@
+/* Owns the CPU backend's ops that work row by row, and attention, head by head of each row: who
+ * does which. The inner loops are cpu_plain.c and cpu_avx2.c. */
+#include "hip/backend/cpu.h"
+
+#include "common/attr.h"
+#include "hip/model/quant.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS_A_TASK = 8 };
+
+/* Runs JOB's task for every ROWS_A_TASK rows, here when there are no more than that. */
+static void run_rows(struct cpu_backend *cpu, void (*task)(void *, uint32_t, uint32_t),
+                     void *context)
+{
+    struct pool_job job = {
+        .task = task,
+        .context = context,
+        .task_count = (cpu->step->row_count + ROWS_A_TASK - 1) / ROWS_A_TASK,
+    };
+
+    pool_run(cpu->pool, &job);
+}
+
+static uint32_t end_row(const struct cpu_backend *cpu, uint32_t task)
+{
+    uint32_t end = (task + 1) * ROWS_A_TASK;
+
+    return end < cpu->step->row_count ? end : cpu->step->row_count;
+}
+
+struct embed_job {
+    struct cpu_backend *cpu;
+    const struct backend_embed *op;
+};
+
+static void embed_task(void *context, uint32_t task, uint32_t thread)
+{
+    const struct embed_job *job = context;
+    const struct backend_embed *op = job->op;
+    uint32_t width = op->out->width;
+
+    for (uint32_t row = task * ROWS_A_TASK; row < end_row(job->cpu, task); row++)
+        job->cpu->kernels->decode(op->table->matrix.type,
+                                  host_weight_row(op->table, job->cpu->step->tokens[row]),
+                                  op->out->data + (uint64_t)row * width, width);
+}
+
+int cpu_embed(struct backend *backend, const struct backend_embed *op, struct err *err)
+{
+    struct embed_job job = {.cpu = cpu_of(backend), .op = op};
+
+    assert(op->out->width == op->table->matrix.columns);
+    run_rows(job.cpu, embed_task, &job);
+    return 0;
+}
+
+struct rope_table_job {
+    struct cpu_backend *cpu;
+    const struct backend_rope_table *op;
+};
+
+static void rope_table_task(void *context, uint32_t task, uint32_t thread)
+{
+    const struct rope_table_job *job = context;
+    uint32_t pairs = job->op->frequencies->width;
+
+    for (uint32_t row = task * ROWS_A_TASK; row < end_row(job->cpu, task); row++) {
+        for (uint32_t i = 0; i < pairs; i++) {
+            /* In double: at position 100,000 a float's last place is already a visible turn. */
+            double angle =
+                (double)job->cpu->step->positions[row] * (double)job->op->frequencies->data[i];
+            float *pair = job->op->table->data + ((uint64_t)row * pairs + i) * 2;
+
+            pair[0] = (float)cos(angle);
+            pair[1] = (float)sin(angle);
+        }
+    }
+}
+
+int cpu_rope_table(struct backend *backend, const struct backend_rope_table *op, struct err *err)
+{
+    struct rope_table_job job = {.cpu = cpu_of(backend), .op = op};
+
+    assert(op->table->width == 2 * op->frequencies->width);
+    run_rows(job.cpu, rope_table_task, &job);
+    return 0;
+}
+
+const float *cpu_scale_floats(const struct cpu_backend *cpu, const struct backend_weight *weight,
+                              float *scratch)
+{
+    if (weight->matrix.type == QUANT_F32)
+        return weight->matrix.data;
+    cpu->kernels->decode(weight->matrix.type, weight->matrix.data, scratch, weight->matrix.columns);
+    return scratch;
+}
+
+struct norm_job {
+    struct cpu_backend *cpu;
+    const struct backend_norm *op;
+    const float *scale; /* [width] */
+};
+
+static void norm_task(void *context, uint32_t task, uint32_t thread)
+{
+    const struct norm_job *job = context;
+    uint32_t width = job->op->x->width;
+
+    for (uint32_t row = task * ROWS_A_TASK; row < end_row(job->cpu, task); row++)
+        job->cpu->kernels->norm(job->op->x->data + (uint64_t)row * width, job->scale,
+                                job->op->epsilon, width,
+                                job->op->out->data + (uint64_t)row * width);
+}
+
+int cpu_norm(struct backend *backend, const struct backend_norm *op, struct err *err)
+{
+    struct norm_job job = {.cpu = cpu_of(backend), .op = op};
+    AUTO_FREE float *scratch = malloc(op->x->width * sizeof(*scratch));
+
+    if (scratch == NULL)
+        return err_set(err, ERR_NO_MEMORY, "no memory for scratch");
+    assert(op->scale->matrix.columns == op->x->width && op->out->width == op->x->width);
+    assert(op->out != op->x);
+    job.scale = cpu_scale_floats(job.cpu, op->scale, scratch);
+    run_rows(job.cpu, norm_task, &job);
+    return 0;
+}
+
+struct rope_kv_job {
+    struct cpu_backend *cpu;
+    const struct backend_rope_kv *op;
+};
+
+static void rope_head(float *head, const float *table, uint32_t pairs)
+{
+    for (uint32_t i = 0; i < pairs; i++) {
+        float x = head[2 * i];
+        float y = head[2 * i + 1];
+
+        head[2 * i] = x * table[2 * i] - y * table[2 * i + 1];
+        head[2 * i + 1] = x * table[2 * i + 1] + y * table[2 * i];
+    }
+}
+
+static void rope_kv_row(const struct rope_kv_job *job, uint32_t row)
+{
+    const struct backend_rope_kv *op = job->op;
+    const struct backend_kv_shape *shape = &op->kv->shape;
+    const struct backend_step *step = job->cpu->step;
+    const float *table = op->table->data + (uint64_t)row * op->table->width;
+    float *q = op->q->data + (uint64_t)row * op->q->width;
+    float *k = op->k->data + (uint64_t)row * op->k->width;
+    const float *v = op->v->data + (uint64_t)row * op->v->width;
+    uint32_t position = step->positions[row];
+    uint32_t block = host_kv_block(step, step->sequences[row], position);
+
+    for (uint32_t at = 0; at < op->q->width; at += shape->head_dim)
+        rope_head(q + at, table, op->table->width / 2);
+    for (uint32_t h = 0; h < shape->kv_head_count; h++) {
+        uint64_t to = host_kv_index(op->kv, op->layer, block, h) +
+                      (uint64_t)(position % BACKEND_KV_BLOCK_TOKENS) * shape->head_dim;
+
+        rope_head(k + h * shape->head_dim, table, op->table->width / 2);
+        job->cpu->kernels->to_half(k + h * shape->head_dim, (uint16_t *)op->kv->k + to,
+                                   shape->head_dim);
+        job->cpu->kernels->to_half(v + h * shape->head_dim, (uint16_t *)op->kv->v + to,
+                                   shape->head_dim);
+    }
+}
+
+static void rope_kv_task(void *context, uint32_t task, uint32_t thread)
+{
+    const struct rope_kv_job *job = context;
+
+    for (uint32_t row = task * ROWS_A_TASK; row < end_row(job->cpu, task); row++)
+        rope_kv_row(job, row);
+}
+
+int cpu_rope_kv(struct backend *backend, const struct backend_rope_kv *op, struct err *err)
+{
+    struct rope_kv_job job = {.cpu = cpu_of(backend), .op = op};
+
+    assert(op->k->width == op->kv->shape.kv_head_count * op->kv->shape.head_dim);
+    assert(op->v->width == op->k->width && op->table->width <= op->kv->shape.head_dim);
+    run_rows(job.cpu, rope_kv_task, &job);
+    return 0;
+}
+
+/* ---- attention: a task is one head of one row ---- */
+
+struct attention_job {
+    struct cpu_backend *cpu;
+    const struct backend_attention *op;
+    uint32_t head_count;
+};
+
+static void attention_task(void *context, uint32_t task, uint32_t thread)
+{
+    const struct attention_job *job = context;
+    const struct backend_attention *op = job->op;
+    const struct backend_step *step = job->cpu->step;
+    uint32_t head_dim = op->kv->shape.head_dim;
+    uint32_t row = task / job->head_count;
+    uint32_t head = task % job->head_count;
+    uint32_t kv_head = head / (job->head_count / op->kv->shape.kv_head_count);
+    uint32_t count = step->positions[row] + 1;
+    uint64_t at = (uint64_t)row * op->q->width + (uint64_t)head * head_dim;
+    struct cpu_attention attention = {
+        .q = op->q->data + at,
+        .out = op->out->data + at,
+        .head_dim = head_dim,
+        .scale = op->scale,
+        .max = -INFINITY,
+    };
+
+    memset(attention.out, 0, head_dim * sizeof(float));
+    for (uint32_t position = 0; position < count; position += BACKEND_KV_BLOCK_TOKENS) {
+        uint32_t block = host_kv_block(step, step->sequences[row], position);
+        uint64_t index = host_kv_index(op->kv, op->layer, block, kv_head);
+        uint32_t left = count - position;
+
+        job->cpu->kernels->attend(&attention, (const uint16_t *)op->kv->k + index,
+                                  (const uint16_t *)op->kv->v + index,
+                                  left < BACKEND_KV_BLOCK_TOKENS ? left : BACKEND_KV_BLOCK_TOKENS);
+    }
+    for (uint32_t d = 0; d < head_dim; d++)
+        attention.out[d] /= attention.sum;
+}
+
+int cpu_attention(struct backend *backend, const struct backend_attention *op, struct err *err)
+{
+    struct attention_job job = {
+        .cpu = cpu_of(backend),
+        .op = op,
+        .head_count = op->q->width / op->kv->shape.head_dim,
+    };
+    struct pool_job pool_job = {
+        .task = attention_task,
+        .context = &job,
+        .task_count = job.cpu->step->row_count * job.head_count,
+    };
+
+    assert(op->out->width == op->q->width);
+    pool_run(job.cpu->pool, &pool_job);
+    return 0;
+}
