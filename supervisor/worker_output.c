@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,13 +40,26 @@ static void worker_output_keep(struct worker_output *output, const char *line)
     output->kept_next = (output->kept_next + 1) % WORKER_OUTPUT_KEEP_COUNT;
 }
 
+/* Programs of ours begin their lines with the time; others get it here. */
+static bool worker_output_has_time(const char *line)
+{
+    char time[CLOCK_RFC3339_BYTES];
+    int64_t ignored = 0;
+
+    (void)snprintf(time, sizeof(time), "%.*s", (int)strcspn(line, " "), line);
+    return clock_parse_rfc3339(time, &ignored);
+}
+
 static void worker_output_end_line(struct worker_output *output)
 {
     char time[CLOCK_RFC3339_BYTES];
     AUTO_FREE char *text = NULL;
 
     clock_format_rfc3339(clock_wall_ms(), time);
-    text = xasprintf("%s %s\n", time, output->line.data);
+    if (worker_output_has_time(output->line.data))
+        text = xasprintf("%s\n", output->line.data);
+    else
+        text = xasprintf("%s %s\n", time, output->line.data);
     log_file_write(&output->file, text, strlen(text));
     worker_output_keep(output, output->line.data);
     buf_clear(&output->line);

@@ -155,6 +155,7 @@ int worker_spawn(struct worker *worker, struct err *err)
     token_new_id('w', worker->process.instance);
     token_new(worker->process.token);
     worker->facts = (struct worker_facts){.slots = 1};
+    memset(worker->rate_tokens, 0, sizeof(worker->rate_tokens));
     /* The instance goes to the store before there is a process of it. */
     journal_worker(worker);
     if (worker_exec(worker, path, err) != 0) {
