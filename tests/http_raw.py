@@ -160,10 +160,10 @@ class Wire:
         return Reply(status, headers, body)
 
     def rest(self):
-        """Everything to the end of the connection."""
-        with contextlib.suppress(ConnectionResetError):
-            while self.more():
-                pass
+        """Everything to the end of the connection, which is an orderly one: a reset could overtake
+        a reply on its way."""
+        while self.more():
+            pass
         return self.data
 
 
@@ -195,6 +195,15 @@ def assert_grown_less(echo, before_bytes, limit_bytes):
         return
     grown_bytes = echo.resident_bytes() - before_bytes
     assert grown_bytes < limit_bytes, f"grown by {grown_bytes} bytes"
+
+
+def assert_rests(echo, over):
+    """A loop that spins gets a good part of a core, however busy the machine is; one that rests
+    wakes a few times."""
+    before_s = echo.cpu_s()
+    echo.expect_nothing(0.5)
+    used_s = echo.cpu_s() - before_s
+    assert used_s < 0.04, f"the loop spins over {over}: {used_s} s of 0.5"
 
 
 def reset(sock):
@@ -292,9 +301,7 @@ def leaves_while_reading_is_paused(transport):
         echo.expect("request GET /big")
         Wire(s).exactly(1000)
         fill(s, request("/hello") * 1000, 64000 * KIB)
-        before_s = echo.cpu_s()
-        echo.expect_nothing(0.3)
-        assert echo.cpu_s() - before_s < 0.1, "the loop spins over bytes that it does not read"
+        assert_rests(echo, "bytes that it does not read")
         reset(s)
         echo.expect("closed /big completed=0 .*", AT_ONCE_S)
         assert ask(echo, request("/hello")).body == b"hello"
@@ -347,16 +354,21 @@ def leaves_without_reading_a_flood(transport):
 
 @each_transport
 def pipelined_waits_for_the_reply(transport):
-    with Echo(transport) as echo, echo.connect() as s:
-        s.sendall(request("/gated") + request("/hello") + request("/echo", "POST", body=b"xyz"))
-        echo.expect("request GET /gated")
-        echo.expect_nothing(0.2)
-        echo.open_gate()
-        wire = Wire(s)
-        assert [wire.reply().body for _ in range(3)] == [b"open", b"hello", b"xyz"]
-        for line in ("closed /gated completed=1 .*", "request GET /hello", "closed /hello completed=1 .*",
-                     "request POST /echo", "closed /echo completed=1 .*"):
-            echo.expect(line)
+    """A request that comes with another, or while it runs, whole or in pieces, is not executed
+    before the reply is complete."""
+    behind = request("/hello") + request("/echo", "POST", body=b"xyz")
+    for first in (0, len(behind) // 2, len(behind)):
+        with Echo(transport) as echo, echo.connect() as s:
+            s.sendall(request("/gated") + behind[:first])
+            echo.expect("request GET /gated")
+            s.sendall(behind[first:])
+            echo.expect_nothing(0.2)
+            echo.open_gate()
+            wire = Wire(s)
+            assert [wire.reply().body for _ in range(3)] == [b"open", b"hello", b"xyz"]
+            for line in ("closed /gated completed=1 .*", "request GET /hello", "closed /hello completed=1 .*",
+                         "request POST /echo", "closed /echo completed=1 .*"):
+                echo.expect(line)
 
 
 @each_transport
@@ -444,15 +456,20 @@ def big_reply_arrives_whole(transport):
 
 @each_transport
 def events_leave_at_once(transport):
+    """Each event says when it was written. A small one behind another small one must not wait for
+    the other side's acknowledgement, which comes up to 40 ms later."""
     with Echo(transport) as echo, echo.connect() as s:
-        delays = []
-        for _ in range(20):
-            began_s = time.monotonic()
-            s.sendall(request("/stream?2"))
-            assert Wire(s).reply().body.count(b"data: ") == 2
-            delays.append(time.monotonic() - began_s)
-        delays.sort()
-        assert delays[len(delays) // 2] < 0.02, f"median {delays[len(delays) // 2]} s"
+        s.sendall(request("/beat?100"))
+        wire = Wire(s)
+        wire.head()
+        delays_us = []
+        while chunk := wire.chunk():
+            if transport == "tcp":  # acknowledge late, as a client does that has nothing to say
+                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+            delays_us.append(time.monotonic_ns() // 1000 - int(chunk[len("data: "):]))
+        delays_us.sort()
+        print(f"# {transport}: an event arrives after {delays_us[50]} us (median)")
+        assert delays_us[50] < 10000, delays_us
 
 
 @each_transport
@@ -628,9 +645,7 @@ def no_descriptors_left(transport):
         assert Wire(crowd[0]).reply().body == b"hello"
         while echo.line(0.3):
             pass
-        before_s = echo.cpu_s()
-        echo.expect_nothing(0.5)
-        assert echo.cpu_s() - before_s < 0.1, "the loop spins over clients that it cannot accept"
+        assert_rests(echo, "clients that it cannot accept")
         for s in crowd[:-1]:
             s.close()
         assert Wire(crowd[-1]).reply().body == b"hello"
@@ -639,8 +654,11 @@ def no_descriptors_left(transport):
 @each_transport
 def deadlines_are_absolute(transport):
     """A byte now and then does not keep a connection."""
-    def drip(echo, data, limit_s):
+    def drip(echo, data, limit_s, first=b""):
         with echo.connect() as s:
+            if first:
+                s.sendall(first)
+                assert Wire(s).reply().status == 200
             began_s = time.monotonic()
             s.setblocking(False)
             for byte in data:
@@ -658,6 +676,7 @@ def deadlines_are_absolute(transport):
             assert wire.rest() == b""
     with Echo(transport, "head_time_ms=300", "body_time_ms=400") as echo:
         drip(echo, request("/hello", headers=["A: " + "x" * 4000]), 0.3)
+        drip(echo, request("/hello", headers=["A: " + "x" * 4000]), 0.3, first=request("/hello"))
         drip(echo, request("/echo", "POST", body=b"x" * 4000), 0.3)
     with Echo(transport, "body_time_ms=300") as echo:
         head = request("/echo", "POST", ["Content-Length: 4000"])

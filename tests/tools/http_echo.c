@@ -7,11 +7,13 @@
  *   closed PATH completed=0|1 peak_unsent=N     on_closed
  *
  * Routes: /hello, /echo (the body), /path (what was decoded), /wait (no reply), /gated (replies on
- * a line on stdin), /big?BYTES, /stream?COUNT, /tick (one event, then nothing), /flood (events
- * for ever, stopping at HTTP_UNSENT_HIGH_BYTES), /deaf_flood (without stopping), /stats; on_head
- * refuses /refuse with 403 and /secret with 401. */
+ * a line on stdin), /big?BYTES, /stream?COUNT, /tick (one event, then nothing), /beat?COUNT (events
+ * with the monotonic time in microseconds, 2 ms apart), /flood (events for ever, stopping at
+ * HTTP_UNSENT_HIGH_BYTES), /deaf_flood (without stopping), /stats; on_head refuses /refuse with 403
+ * and /secret with 401. */
 #include "common/attr.h"
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/http/http.h"
 #include "common/http/sse.h"
 #include "common/io.h"
@@ -21,6 +23,7 @@
 
 #include <arpa/inet.h>
 #include <event2/event.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -31,7 +34,8 @@
 #include <unistd.h>
 
 enum {
-    EVENT_BYTES = 1000,           /* of /flood and /stream */
+    EVENT_BYTES = 1000, /* of /flood and /stream */
+    BEAT_US = 2000,
     FLOOD_TURN_EVENTS = 64,       /* written at a time */
     DEAF_FLOOD_BYTES = 300 << 20, /* more than any limit of the layer */
     STATM_MAX_BYTES = 256,
@@ -47,7 +51,8 @@ struct echo {
 /* What this service keeps for one exchange. */
 struct echo_exchange {
     struct http_exchange *x;
-    struct event *turn; /* of a flood: its next events */
+    struct event *turn; /* of a flood or a beat: its next events */
+    uint64_t beats_left;
     size_t peak_unsent_bytes;
     bool has_paused;
 };
@@ -110,6 +115,32 @@ static void echo_flood(struct echo *echo, struct http_exchange *x)
 
     http_stream_begin(x, 200, "text/event-stream");
     e->turn = event_new(echo->base, -1, 0, echo_on_flood_turn, e);
+    event_active(e->turn, 0, 0);
+}
+
+static void echo_on_beat(evutil_socket_t fd, short what, void *arg)
+{
+    struct echo_exchange *e = arg;
+    struct timeval next = {.tv_usec = BEAT_US};
+    char text[EVENT_BYTES];
+
+    if (e->beats_left == 0) {
+        http_stream_end(e->x);
+        return;
+    }
+    e->beats_left--;
+    (void)snprintf(text, sizeof(text), "data: %" PRIu64 "\n\n", clock_monotonic_us()); /* fits */
+    http_stream_write(e->x, text, strlen(text));
+    (void)event_add(e->turn, &next); /* memory is there */
+}
+
+static void echo_beat(struct echo *echo, struct http_exchange *x, uint64_t count)
+{
+    struct echo_exchange *e = echo_of(x);
+
+    http_stream_begin(x, 200, "text/event-stream");
+    e->beats_left = count;
+    e->turn = event_new(echo->base, -1, 0, echo_on_beat, e);
     event_active(e->turn, 0, 0);
 }
 
@@ -216,6 +247,8 @@ static void echo_on_request(struct http_exchange *x, void *owner)
         echo_stream(x, number);
     else if (strcmp(head->path, "/tick") == 0)
         echo_tick(x);
+    else if (strcmp(head->path, "/beat") == 0)
+        echo_beat(echo, x, number);
     else if (strcmp(head->path, "/flood") == 0)
         echo_flood(echo, x);
     else if (strcmp(head->path, "/deaf_flood") == 0)
