@@ -88,8 +88,7 @@ $(BUILD)/%.a:
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-# Per-file instruction sets; each such file is entered only after a run-time check.
-$(BUILD)/obj/hip/backend/cpu_avx2.o: CFLAGS += -mavx2 -mfma -mf16c -O3
+# Inner loops. Instruction sets are chosen in the files themselves, and entered after a run-time check.
 $(BUILD)/obj/hip/backend/cpu%.o: CFLAGS += -O3
 
 $(BUILD)/obj/%.o: %.c

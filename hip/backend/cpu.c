@@ -5,6 +5,7 @@
 
 #include "common/mem.h"
 #include "hip/model/model.h"
+#include "hip/model/quant.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -59,6 +60,14 @@ static struct backend_weight *cpu_weight_new(struct backend *backend,
     struct backend_weight *weight = host_weight_new(backend, matrix, err);
 
     touch_pages(matrix->data, weight->row_bytes * matrix->rows);
+    if (matrix->rows == 1 && matrix->type != QUANT_F32) {
+        weight->floats = host_alloc(matrix->columns, sizeof(float));
+        if (weight->floats == NULL) {
+            host_weight_free(backend, weight);
+            return err_set_null(err, ERR_NO_MEMORY, "no memory for %u floats", matrix->columns);
+        }
+        quant_decode(matrix->type, matrix->data, weight->floats, matrix->columns);
+    }
     return weight;
 }
 

@@ -17,6 +17,12 @@ struct cpu_backend {
     uint64_t panel_floats;
 };
 
+/* A norm's weights as floats. */
+static inline const float *cpu_scale_floats(const struct backend_weight *weight)
+{
+    return weight->floats != NULL ? weight->floats : weight->matrix.data;
+}
+
 static inline struct cpu_backend *cpu_of(struct backend *backend)
 {
     return (struct cpu_backend *)backend;
@@ -29,9 +35,6 @@ int cpu_rope_table(struct backend *backend, const struct backend_rope_table *op,
 int cpu_norm(struct backend *backend, const struct backend_norm *op, struct err *err);
 int cpu_rope_kv(struct backend *backend, const struct backend_rope_kv *op, struct err *err);
 int cpu_attention(struct backend *backend, const struct backend_attention *op, struct err *err);
-/* A norm's weights as floats: where they are, or decoded to SCRATCH [columns]. */
-const float *cpu_scale_floats(const struct cpu_backend *cpu, const struct backend_weight *weight,
-                              float *scratch);
 
 /* ---- cpu_matmul.c ---- */
 

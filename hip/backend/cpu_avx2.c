@@ -14,6 +14,14 @@
 #include <math.h>
 #include <string.h>
 
+/* For what follows alone, not for the functions of the headers, which other files share. */
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c")
+#endif
+
 enum {
     LANES = 8,
     BLOCK = 32,                  /* elements that load_block() makes at a time */
@@ -402,6 +410,12 @@ const struct cpu_kernels CPU_KERNELS_AVX2 = {
     .to_half = avx2_to_half,
     .attend = avx2_attend,
 };
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
 
 #else
 /* Not for this processor: cpu.c uses the plain loops. */

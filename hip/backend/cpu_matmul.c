@@ -194,7 +194,6 @@ int cpu_head(struct backend *backend, const struct backend_head *op, struct err 
     struct cpu_backend *cpu = cpu_of(backend);
     uint32_t width = op->x->width;
     uint32_t row_count = cpu->step->logit_row_count;
-    AUTO_FREE float *scratch = malloc(width * sizeof(*scratch));
     AUTO_FREE float *normed = host_alloc((uint64_t)row_count * width, sizeof(*normed));
     struct matmul_job job = {
         .cpu = cpu,
@@ -206,14 +205,13 @@ int cpu_head(struct backend *backend, const struct backend_head *op, struct err 
         .weights = {op->weight},
         .outs = {op->logits},
     };
-    const float *scale = NULL;
 
-    if (scratch == NULL || normed == NULL)
+    if (normed == NULL)
         return err_set(err, ERR_NO_MEMORY, "no memory for scratch");
     assert(op->weight->matrix.columns == width);
-    scale = cpu_scale_floats(cpu, op->scale, scratch);
     for (uint32_t i = 0; i < row_count; i++)
-        cpu->kernels->norm(op->x->data + (uint64_t)cpu->step->logit_rows[i] * width, scale,
-                           op->epsilon, width, normed + (uint64_t)i * width);
+        cpu->kernels->norm(op->x->data + (uint64_t)cpu->step->logit_rows[i] * width,
+                           cpu_scale_floats(op->scale), op->epsilon, width,
+                           normed + (uint64_t)i * width);
     return run_matmul(&job, err);
 }

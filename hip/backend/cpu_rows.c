@@ -2,12 +2,10 @@
  * does which. The inner loops are cpu_plain.c and cpu_avx2.c. */
 #include "hip/backend/cpu.h"
 
-#include "common/attr.h"
 #include "hip/model/quant.h"
 
 #include <assert.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { ROWS_A_TASK = 8 };
@@ -90,15 +88,6 @@ int cpu_rope_table(struct backend *backend, const struct backend_rope_table *op,
     return 0;
 }
 
-const float *cpu_scale_floats(const struct cpu_backend *cpu, const struct backend_weight *weight,
-                              float *scratch)
-{
-    if (weight->matrix.type == QUANT_F32)
-        return weight->matrix.data;
-    cpu->kernels->decode(weight->matrix.type, weight->matrix.data, scratch, weight->matrix.columns);
-    return scratch;
-}
-
 struct norm_job {
     struct cpu_backend *cpu;
     const struct backend_norm *op;
@@ -118,14 +107,10 @@ static void norm_task(void *context, uint32_t task, uint32_t thread)
 
 int cpu_norm(struct backend *backend, const struct backend_norm *op, struct err *err)
 {
-    struct norm_job job = {.cpu = cpu_of(backend), .op = op};
-    AUTO_FREE float *scratch = malloc(op->x->width * sizeof(*scratch));
+    struct norm_job job = {.cpu = cpu_of(backend), .op = op, .scale = cpu_scale_floats(op->scale)};
 
-    if (scratch == NULL)
-        return err_set(err, ERR_NO_MEMORY, "no memory for scratch");
     assert(op->scale->matrix.columns == op->x->width && op->out->width == op->x->width);
     assert(op->out != op->x);
-    job.scale = cpu_scale_floats(job.cpu, op->scale, scratch);
     run_rows(job.cpu, norm_task, &job);
     return 0;
 }

@@ -95,6 +95,8 @@ struct backend_weight *host_weight_new(struct backend *backend, const struct bac
 
 void host_weight_free(struct backend *backend, struct backend_weight *weight)
 {
+    if (weight != NULL)
+        free(weight->floats);
     free(weight);
 }
 

@@ -17,6 +17,7 @@ struct backend_buffer {
 struct backend_weight {
     struct backend_matrix matrix;
     uint64_t row_bytes;
+    float *floats; /* [columns] a vector that is not floats in the file, decoded once; owned */
 };
 
 /* Keys and values, each [layer][block][kv_head][BACKEND_KV_BLOCK_TOKENS][head_dim], so that a head
