@@ -67,6 +67,16 @@ void api_free(struct api *api)
     free(api);
 }
 
+struct event_base *api_base(struct api *api)
+{
+    return api->base;
+}
+
+struct http_client *api_client(struct api *api)
+{
+    return api->client;
+}
+
 static bool is_ok(int status)
 {
     return status >= STATUS_OK_FIRST && status <= STATUS_OK_LAST;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct api;
+struct event_base;
 struct interrupt;
 
 enum {
@@ -36,6 +37,9 @@ struct api_request {
 struct api *api_new(const struct http_address *address, struct interrupt *interrupt,
                     struct err *err);
 void api_free(struct api *api);
+/* For what goes on beside a request: the loop that runs while one does, and the client. */
+struct event_base *api_base(struct api *api);
+struct http_client *api_client(struct api *api);
 
 /* Sends and waits. *out_reply (may be NULL) is the JSON of a 2xx reply, NULL when it had no body or
  * was a stream; the caller owns it. A reply of another status fails with the error of its envelope,

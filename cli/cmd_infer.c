@@ -57,7 +57,6 @@ int command_infer(struct cli *cli, struct err *err)
         return -1;
     infer_answer_init(&answer, cli, &output);
     rc = ask(&answer, body, err);
-    message_progress_clear(cli);
     if (rc == 0)
         rc = finish(&answer, err);
     else

@@ -4,6 +4,7 @@
 #include "cli/api.h"
 #include "cli/cli.h"
 #include "cli/message.h"
+#include "cli/progress.h"
 #include "common/json.h"
 
 #include <string.h>
@@ -13,12 +14,21 @@ static const double MS_PER_SECOND = 1000;
 
 void infer_answer_init(struct infer_answer *answer, struct cli *cli, struct output *output)
 {
-    *answer = (struct infer_answer){
-        .cli = cli, .output = output, .is_ndjson = args_has(cli->args, OPTION_STREAM)};
+    *answer = (struct infer_answer){.cli = cli,
+                                    .output = output,
+                                    .progress = progress_start(cli),
+                                    .is_ndjson = args_has(cli->args, OPTION_STREAM)};
+}
+
+static void end_progress(struct infer_answer *answer)
+{
+    progress_stop(answer->progress);
+    answer->progress = NULL;
 }
 
 void infer_answer_release(struct infer_answer *answer)
 {
+    end_progress(answer);
     json_decref(answer->end);
 }
 
@@ -51,7 +61,7 @@ static int on_queued(struct infer_answer *answer, const json_t *event, struct er
 
 static int on_started(struct infer_answer *answer, const json_t *event, struct err *err)
 {
-    message_progress_clear(answer->cli);
+    end_progress(answer);
     message_detail(answer->cli, "request %s on %s", text_of(event, "id"), text_of(event, "model"));
     say_warnings(answer, event);
     return 0;
@@ -61,7 +71,6 @@ static int on_token(struct infer_answer *answer, const json_t *event, struct err
 {
     const json_t *text = json_object_get(event, "t");
 
-    message_progress_clear(answer->cli);
     answer->token_count++;
     if (answer->is_ndjson)
         return 0;
@@ -81,6 +90,7 @@ static int on_error(struct infer_answer *answer, const json_t *event, struct err
     json_t *error = json_deep_copy(event);
     AUTO_JSON json_t *envelope = json_object();
 
+    end_progress(answer);
     answer->has_told_end = true;
     (void)json_object_del(error, "type"); /* "error": there in every event */
     (void)json_object_set_new(envelope, "error", error);
@@ -126,6 +136,7 @@ int infer_answer_whole(struct infer_answer *answer, const json_t *reply, struct 
 {
     const json_t *text = json_object_get(reply, "text");
 
+    end_progress(answer);
     if (!json_is_string(text))
         return err_set(err, ERR_PROTOCOL, "the supervisor's answer has no text");
     answer->end = json_deep_copy(reply);

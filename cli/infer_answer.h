@@ -11,17 +11,19 @@
 #include <stddef.h>
 
 struct cli;
+struct progress;
 
 struct infer_answer {
     struct cli *cli;
     struct output *output;
-    bool is_ndjson;     /* events go out as they are */
-    bool has_told_end;  /* an "end" or "error" event went out */
-    size_t token_count; /* token events so far */
-    json_t *end;        /* the "end" event, or the whole reply; NULL until then */
+    struct progress *progress; /* until the request has started; NULL: none is shown */
+    bool is_ndjson;            /* events go out as they are */
+    bool has_told_end;         /* an "end" or "error" event went out */
+    size_t token_count;        /* token events so far */
+    json_t *end;               /* the "end" event, or the whole reply; NULL until then */
 };
 
-/* Borrows OUTPUT, which is open. */
+/* Borrows OUTPUT, which is open; cli_connect() was called. */
 void infer_answer_init(struct infer_answer *answer, struct cli *cli, struct output *output);
 void infer_answer_release(struct infer_answer *answer);
 /* One event of the stream, for api_request.on_event; OWNER is the answer. */

@@ -47,6 +47,17 @@ teardown() { rbee_teardown; }
     assert_equal "$(done_count paris start)" "$(rbee ps --json | jq '.workers | length')"
 }
 
+@test "a terminal is told how far the model is loaded, and the line goes away" {
+    start_rbeed
+    script slow <<<'load_steps 8 150
+reply "Paris."'
+    run -0 command script -qec "rbee infer hello --no-stdin -m $T/m/slow.gguf" /dev/null </dev/null
+    assert_output --regexp 'loading slow [0-9]+ %'
+    assert_output --regexp $'\r\e\\[KParis\\.\r$'
+    run -0 --separate-stderr rbee infer hello --no-stdin -m "$T/m/slow.gguf"
+    assert_equal "$stderr" ""
+}
+
 @test "models: add, ls, show, rm, each as text and as JSON" {
     script llama </dev/null
     cd "$T/m"
