@@ -22,7 +22,7 @@ enum {
     /* How long a client may take to read its last reply. */
     SERVER_LINGER_MS = 2000,
     /* A reply, or a stream whose owner does not look at HTTP_UNSENT_HIGH_BYTES. */
-    SERVER_UNSENT_MAX_BYTES = 64 * 1024 * 1024,
+    SERVER_UNSENT_MAX_BYTES = 16 * 1024 * 1024,
     /* What a client may send behind a running request before it is cut: see link_on_input_full. */
     SERVER_DISCARD_MAX_BYTES = 16 * 1024 * 1024,
     /* First byte of a TLS handshake: a client that speaks https to a plain port. */
