@@ -39,6 +39,7 @@ enum life_action {
     LIFE_DRAIN,     /* refuse what waits, let what runs finish */
     LIFE_TERMINATE, /* TERM to the group, and KILL after the grace */
     LIFE_KILL,      /* KILL to the group */
+    LIFE_GIVE_UP,   /* it survived KILL: nobody waits for it any more */
     LIFE_BURY,      /* it died unasked: its requests fail */
     LIFE_SETTLE,    /* it ended as asked: start again if that was wanted meanwhile */
 };

@@ -142,6 +142,23 @@ static void worker_bury(struct worker *worker, const struct err *cause)
     worker_process_release(worker);
 }
 
+/* What waits for the next process has nothing to fear from the end of this one. */
+static void worker_end(struct worker *worker, int signal, const struct err *cause)
+{
+    if (!worker->starts_again)
+        request_fail_of(worker, true, cause);
+    worker_watch_load_end(worker);
+    worker->process.is_killed = signal == SIGKILL;
+    worker_signal(worker, signal);
+}
+
+static void worker_give_up(struct worker *worker, const struct err *cause)
+{
+    worker->has_failed = true;
+    worker->starts_again = false;
+    request_fail_of(worker, true, cause);
+}
+
 static void worker_act(struct worker *worker, enum life_action action, const struct err *cause)
 {
     switch (action) {
@@ -163,15 +180,13 @@ static void worker_act(struct worker *worker, enum life_action action, const str
             worker_step(worker, LIFE_ON_DRAINED, cause);
         break;
     case LIFE_TERMINATE:
-        request_fail_of(worker, true, cause);
-        worker_watch_load_end(worker);
-        worker_signal(worker, SIGTERM);
+        worker_end(worker, SIGTERM, cause);
         break;
     case LIFE_KILL:
-        request_fail_of(worker, true, cause);
-        worker_watch_load_end(worker);
-        worker->process.is_killed = true;
-        worker_signal(worker, SIGKILL);
+        worker_end(worker, SIGKILL, cause);
+        break;
+    case LIFE_GIVE_UP:
+        worker_give_up(worker, cause);
         break;
     case LIFE_BURY:
         worker_bury(worker, cause);

@@ -90,8 +90,9 @@ static void worker_on_deadline(evutil_socket_t fd, short what, void *arg)
         worker_drain_is_over(worker);
         break;
     case LIFE_STOPPING:
+        err_fill(&why, ERR_WORKER_FAILED, "worker %s survived KILL", worker->name);
         worker_step(worker, worker->process.is_killed ? LIFE_ON_KILL_OVER : LIFE_ON_GRACE_OVER,
-                    NULL);
+                    worker->process.is_killed ? &why : NULL);
         break;
     case LIFE_DOWN:
     case LIFE_FAILED:

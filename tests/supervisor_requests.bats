@@ -537,6 +537,17 @@ END
     assert_equal "$(cat "$T/m/brief.gguf.starts")" 2
 }
 
+@test "a request that comes while an idle worker will not stop waits for its KILL" {
+    printf 'life {\n idle_stop = 100ms\n term_grace = 500ms\n}\n' | write_config
+    start_rbeed
+    model tough <<<'ignore_term'
+    ask tough | grep -q DONE
+    wait_for_deed tough term
+    run ask tough
+    assert_output --partial '"type":"end"'
+    assert_equal "$(cat "$T/m/tough.gguf.starts")" 2
+}
+
 @test "silence is filled with pings" {
     start_rbeed
     model quiet <<<'gate_after 1 go'
