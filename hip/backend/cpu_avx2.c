@@ -26,7 +26,7 @@ enum {
     LANES = 8,
     BLOCK = 32,                  /* elements that load_block() makes at a time */
     VECTORS = BLOCK / LANES,     /* registers they fill */
-    PREFETCH_AHEAD_BYTES = 1024, /* measured: hip/SPEED.md */
+    PREFETCH_AHEAD_BYTES = 1024, /* hip/SPEED.md */
     TILE_COLUMNS = 3, /* weights x CPU_TILE_ROWS accumulators + operands fit 16 registers */
 };
 
