@@ -11,12 +11,6 @@
 
 enum { CONFIG_TEXT_MAX_BYTES = 1 << 20, CONFIG_FILE_MAX_COUNT = 2 };
 
-static void config_release(struct config **config)
-{
-    config_free(*config);
-}
-#define AUTO_CONFIG __attribute__((cleanup(config_release)))
-
 static struct config *load(const struct cli *cli, struct err *err)
 {
     return config_load(args_text(cli->args, OPTION_CONFIG), err);

@@ -33,11 +33,12 @@ static void set_integer(const struct cli *cli, enum option_id id, const char *fi
 
 int command_worker_start(struct cli *cli, struct err *err)
 {
+    const char *model = args_text(cli->args, OPTION_WORKER_MODEL);
     const char *device = args_text(cli->args, OPTION_DEVICE);
     AUTO_JSON json_t *body = json_object();
 
-    if (model_name_set(cli->args, body, err) < 0)
-        return -1;
+    if (model != NULL && model_name_set(model, body, err) < 0)
+        return err_wrap(err, "-m");
     set_integer(cli, OPTION_CONTEXT, "context", body);
     set_integer(cli, OPTION_SLOTS, "slots", body);
     set_integer(cli, OPTION_THREADS, "threads", body);

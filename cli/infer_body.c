@@ -70,12 +70,13 @@ static int set_device(const struct args *args, json_t *body, struct err *err)
 /* -m, then RBEE_MODEL; without both the supervisor chooses. */
 static int set_model(const struct args *args, json_t *body, struct err *err)
 {
-    const char *from_environment = getenv("RBEE_MODEL");
+    const char *option = args_text(args, OPTION_MODEL);
+    const char *variable = getenv("RBEE_MODEL");
 
-    if (args_has(args, OPTION_MODEL) || from_environment == NULL || from_environment[0] == '\0')
-        return model_name_set(args, body, err);
-    if (model_name_set_to(from_environment, body, err) < 0)
-        return err_wrap(err, "RBEE_MODEL");
+    if (option != NULL)
+        return model_name_set(option, body, err) < 0 ? err_wrap(err, "-m") : 0;
+    if (variable != NULL && variable[0] != '\0')
+        return model_name_set(variable, body, err) < 0 ? err_wrap(err, "RBEE_MODEL") : 0;
     return 0;
 }
 

@@ -30,7 +30,7 @@ char *model_name_resolve(const char *text, struct err *err)
     return xstrdup(text);
 }
 
-int model_name_set_to(const char *text, json_t *body, struct err *err)
+int model_name_set(const char *text, json_t *body, struct err *err)
 {
     AUTO_FREE char *name = model_name_resolve(text, err);
 
@@ -38,13 +38,4 @@ int model_name_set_to(const char *text, json_t *body, struct err *err)
         return -1;
     (void)json_object_set_new(body, "model", json_string(name)); /* UTF-8: checked */
     return 0;
-}
-
-int model_name_set(const struct args *args, json_t *body, struct err *err)
-{
-    const char *text = args_text(args, OPTION_MODEL);
-
-    if (text == NULL)
-        return 0;
-    return model_name_set_to(text, body, err) < 0 ? err_wrap(err, "-m") : 0;
 }

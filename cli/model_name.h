@@ -2,7 +2,6 @@
 #ifndef RBEE_CLI_MODEL_NAME_H
 #define RBEE_CLI_MODEL_NAME_H
 
-#include "cli/args.h"
 #include "common/err.h"
 
 #include <jansson.h>
@@ -11,8 +10,5 @@
  * is a path; so is one that names a file here and cannot be, or does not look like, a name. */
 char *model_name_resolve(const char *text, struct err *err);
 /* Sets the field to what TEXT means. */
-int model_name_set_to(const char *text, json_t *body, struct err *err);
-/* Sets the field from -m, where that was given. */
-int model_name_set(const struct args *args, json_t *body, struct err *err);
-
+int model_name_set(const char *text, json_t *body, struct err *err);
 #endif

@@ -37,11 +37,6 @@ enum {
 #define SYSTEM_SOCKET "/run/rbee/rbee.sock"
 #define START_HINT "start it with \"rbee up\""
 
-static void config_release(struct config **config)
-{
-    config_free(*config);
-}
-
 /* Whether somebody takes connections at ADDRESS. */
 static bool is_answering(const struct http_address *address, int *out_errno)
 {
@@ -93,7 +88,7 @@ static int find_at_host(struct cli *cli, const char *host, struct err *err)
 /* --config: the socket that it names, if any. -1 with ERR_UNREACHABLE: go on looking. */
 static int find_by_config(struct cli *cli, const char *path, struct err *err)
 {
-    __attribute__((cleanup(config_release))) struct config *config = config_load(path, err);
+    AUTO_CONFIG struct config *config = config_load(path, err);
     const char *socket_path = NULL;
 
     if (config == NULL)
@@ -273,6 +268,14 @@ static int spawn_rbeed(struct cli *cli, pid_t *out_pid, int *out_ready_fd, struc
     return 0;
 }
 
+/* What rbeed would refuse is said here, before anything is started. */
+static int check_config(const struct cli *cli, struct err *err)
+{
+    AUTO_CONFIG struct config *config = config_load(args_text(cli->args, OPTION_CONFIG), err);
+
+    return config != NULL ? 0 : -1;
+}
+
 int start_supervisor(struct cli *cli, struct err *err)
 {
     AUTO_CLOSE int lock_fd = -1;
@@ -285,6 +288,8 @@ int start_supervisor(struct cli *cli, struct err *err)
         return -1;
     if (start_find(cli, &nobody) == 0)
         return 0;
+    if (check_config(cli, err) < 0)
+        return -1;
     message_note(cli, "starting rbeed");
     if (spawn_rbeed(cli, &pid, &ready_fd, err) < 0 || read_ready_line(ready_fd, &line, err) < 0)
         return -1;
@@ -316,7 +321,7 @@ int cli_connect(struct cli *cli, struct err *err)
     bool may_start = cli->args->command->needs == COMMAND_NEEDS_STARTED &&
                      !args_has(cli->args, OPTION_NO_START) && !args_has(cli->args, OPTION_HOST);
 
-    if (start_find(cli, err) < 0) {
+    if (cli->address.path[0] == '\0' && start_find(cli, err) < 0) {
         if (!may_start || err->kind != ERR_UNREACHABLE)
             return -1;
         err_clear(err);

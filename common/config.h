@@ -50,6 +50,11 @@ struct config *config_load(const char *path, struct err *err);
 /* All defaults, no file. */
 struct config *config_new_default(void);
 void config_free(struct config *config);
+static inline void config_release(struct config **config)
+{
+    config_free(*config);
+}
+#define AUTO_CONFIG __attribute__((cleanup(config_release)))
 
 const struct config_key_info *config_key_info(enum config_key key);
 const struct config_key_info *config_worker_key_info(enum config_worker_key key);

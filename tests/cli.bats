@@ -291,6 +291,15 @@ print(p.returncode, p.stderr)'
     assert_json_error PROTOCOL
 }
 
+@test "a wrong configuration is 78 with file and line, and nothing is started" {
+    printf 'limits {\n    queue = many\n}\n' | write_config
+    run --separate-stderr rbee infer hello --no-stdin
+    assert_failure 78
+    [[ $stderr == "rbee: $XDG_CONFIG_HOME/rbee/rbee.conf:2: "* ]] || fail "$stderr"
+    assert_equal "$(wc -l <<<"$stderr")" 1
+    assert_no_process
+}
+
 @test "with no rbeed to be found, starting one is 69" {
     rm "$T/bin/rbeed"
     PATH=$T/bin:/usr/bin:/bin run --separate-stderr rbee up
