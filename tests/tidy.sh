@@ -7,8 +7,6 @@
 #
 # A finding is one line, "rule: file:line: what is wrong"; exit 1 when there is any. A new rule is a
 # row of RULES and a function that prints what it finds as "file:line: text".
-#
-# shellcheck disable=SC2317 # rules are called by name, which shellcheck does not follow
 set -uo pipefail
 
 # ---- the rules ----
