@@ -48,7 +48,7 @@ static int finish(struct infer_answer *answer, struct err *err)
 int command_infer(struct cli *cli, struct err *err)
 {
     AUTO_JSON json_t *body = infer_body_new(cli, err);
-    AUTO_OUTPUT struct output output = {.file = {.fd = -1}};
+    AUTO_OUTPUT struct output output = OUTPUT_INIT;
     struct infer_answer answer;
     int rc = 0;
 

@@ -121,7 +121,7 @@ void output_release(struct output *output)
 
 int output_print(struct cli *cli, const struct buf *text, struct err *err)
 {
-    AUTO_OUTPUT struct output output;
+    AUTO_OUTPUT struct output output = OUTPUT_INIT;
 
     if (output_open(&output, &cli->interrupt, NULL, err) < 0)
         return -1;
@@ -130,7 +130,7 @@ int output_print(struct cli *cli, const struct buf *text, struct err *err)
 
 int output_print_json(struct cli *cli, const json_t *value, struct err *err)
 {
-    AUTO_OUTPUT struct output output;
+    AUTO_OUTPUT struct output output = OUTPUT_INIT;
 
     if (output_open(&output, &cli->interrupt, NULL, err) < 0)
         return -1;

@@ -39,6 +39,10 @@ int output_commit(struct output *output, struct err *err);
 void output_break_line(struct output *output);
 /* Removes a file that was not committed. */
 void output_release(struct output *output);
+#define OUTPUT_INIT                                                                                \
+    {                                                                                              \
+        .file = IO_ATOMIC_INIT                                                                     \
+    }
 #define AUTO_OUTPUT __attribute__((cleanup(output_release)))
 
 /* Whole answers of commands that have only one, on stdout. */

@@ -35,9 +35,8 @@ void request_arm_timer(struct request *request, enum request_timer purpose, uint
 
 static void request_ping(struct request *request)
 {
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = BUF_INIT(TIMER_MAX_EVENT_BYTES);
 
-    buf_init(&text, TIMER_MAX_EVENT_BYTES);
     if (request->exchange == NULL || !http_exchange_has_begun(request->exchange))
         return;
     (void)sse_append_ping(&text); /* far below its maximum */
@@ -150,11 +149,10 @@ json_t *request_record(const struct request *request)
 
 void request_send_text(struct request *request, const char *text, size_t len)
 {
-    AUTO_BUF struct buf event;
+    AUTO_BUF struct buf event = BUF_INIT(TIMER_MAX_EVENT_BYTES);
 
     if (request->exchange == NULL)
         return;
-    buf_init(&event, TIMER_MAX_EVENT_BYTES);
     if (sse_append(&event, text, len) != 0)
         return; /* the parser let no longer one in */
     if (!http_exchange_has_begun(request->exchange)) {

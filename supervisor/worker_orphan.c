@@ -41,10 +41,9 @@ static int orphan_read_proc(pid_t pid, const char *file, struct buf *out)
 
 uint64_t worker_orphan_start_ticks(pid_t pid)
 {
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = BUF_INIT(PROC_FILE_MAX_BYTES);
     const char *at = NULL;
 
-    buf_init(&text, PROC_FILE_MAX_BYTES);
     /* The name in parentheses may hold anything, also parentheses: the last one ends it. */
     if (orphan_read_proc(pid, "stat", &text) != 0 || text.len == 0)
         return 0;
@@ -63,9 +62,8 @@ uint64_t worker_orphan_start_ticks(pid_t pid)
 /* Whether one of the arguments of PID is INSTANCE. */
 static bool orphan_carries_instance(pid_t pid, const char *instance)
 {
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = BUF_INIT(PROC_FILE_MAX_BYTES);
 
-    buf_init(&text, PROC_FILE_MAX_BYTES);
     if (orphan_read_proc(pid, "cmdline", &text) != 0)
         return false;
     for (size_t at = 0; at < text.len; at += strlen(text.data + at) + 1) {

@@ -254,6 +254,15 @@ ROW(one,   1)'
     assert_finding script scripts/thing.sh:1
 }
 
+@test "rule auto: an owner without an initialiser" {
+    put common/thing.c <<<'/* A thing. */
+void thing(void)
+{
+    AUTO_BUF struct buf text;
+}'
+    assert_finding auto common/thing.c:4
+}
+
 @test "rule global: a variable at file scope" {
     put common/thing.c <<<'/* A thing. */
 static int thing_count = 0;'

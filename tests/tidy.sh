@@ -28,6 +28,7 @@ RULES=(
     "runner        every test lies where the runner looks for it"
     "corpus        every fuzz target has a corpus"
     "script        scripts are executable and say what they are for"
+    "auto          what is released by itself is initialised where it is declared"
     "global        no variable at file scope but the log level"
 )
 
@@ -286,6 +287,11 @@ rule_script() {
         [ "$(head -c 2 "$file")" = '#!' ] || echo "$file:1: has no #! line"
         [ "$(sed -n 2p "$file" | head -c 2)" = '# ' ] || echo "$file:2: does not say what it is for"
     done
+}
+
+# A return before a later x_init would release what lay on the stack.
+rule_auto() {
+    grep_code '\bAUTO_[A-Z_]+ [^=;(]*;' | sed 's/$/ (give it an initialiser)/'
 }
 
 rule_global() {

@@ -134,11 +134,10 @@ static inline void fixture_write(const struct fixture *fixture, struct buf *out)
 /* As vocab_new. */
 static inline struct vocab *fixture_vocab(const struct fixture *fixture, struct err *err)
 {
-    AUTO_BUF struct buf file;
+    AUTO_BUF struct buf file = BUF_INIT(FIXTURE_MAX_BYTES);
     struct gguf *gguf = NULL;
     struct vocab *vocab = NULL;
 
-    buf_init(&file, FIXTURE_MAX_BYTES);
     fixture_write(fixture, &file);
     gguf = gguf_open_memory(file.data, file.len, err);
     if (gguf == NULL)

@@ -89,11 +89,10 @@ static bool is_turn_head(const char *literal)
  * does. The first whole system turn is the default one; the caller frees it. */
 static bool read_turns(struct gguf_string text, char **out_system)
 {
-    AUTO_BUF struct buf literal;
+    AUTO_BUF struct buf literal = BUF_INIT(TEMPLATE_MAX_BYTES);
     AUTO_FREE char *system = NULL;
     size_t at = 0;
 
-    buf_init(&literal, TEMPLATE_MAX_BYTES);
     for (;;) {
         const char *start = memmem(text.data + at, text.len - at, TURN_START, strlen(TURN_START));
         const char *turn = NULL;
@@ -202,9 +201,8 @@ static int add_markup(const struct vocab *vocab, const char *text, struct token_
 static int add_turn(const struct vocab *vocab, const char *role, const char *content,
                     enum vocab_markup markup, struct token_list *out, struct err *err)
 {
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = BUF_INIT(strlen(role) + strlen("\n") + strlen(content));
 
-    buf_init(&text, strlen(role) + strlen("\n") + strlen(content));
     if (buf_add_string(&text, role) != 0 || buf_add_string(&text, "\n") != 0 ||
         buf_add_string(&text, content) != 0)
         return err_set(err, ERR_NO_MEMORY, "no memory for a message of %zu bytes", text.max);

@@ -43,12 +43,11 @@ static int add_characters(struct buf *out, const char *text, size_t len, size_t 
 
 int detok_push(struct detok *detok, const char *bytes, size_t len, struct buf *out)
 {
-    AUTO_BUF struct buf joined;
+    AUTO_BUF struct buf joined = BUF_INIT(detok->pending_len + len);
     const char *text = bytes;
     size_t text_len = len;
     size_t rest_len = 0;
 
-    buf_init(&joined, detok->pending_len + len);
     if (detok->pending_len > 0) {
         if (buf_add(&joined, detok->pending, detok->pending_len) != 0 ||
             buf_add(&joined, bytes, len) != 0)

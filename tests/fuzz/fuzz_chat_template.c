@@ -41,14 +41,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     };
     struct gguf_writer writer;
     struct err err = ERR_INIT;
-    AUTO_BUF struct buf file;
+    AUTO_BUF struct buf file = BUF_INIT(FIXTURE_MAX_BYTES);
     struct gguf *gguf = NULL;
     struct vocab *vocab = NULL;
     struct chat_format *format = NULL;
 
     /* The fixture writes C strings; a template may hold any byte. */
     writer_init(&writer, FIXTURE_MAX_BYTES);
-    buf_init(&file, FIXTURE_MAX_BYTES);
     writer_key(&writer, "tokenizer.chat_template", GGUF_STRING);
     writer_text(&writer.entries, (const char *)data, len);
     writer_finish(&writer, &file);

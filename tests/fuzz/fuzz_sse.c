@@ -39,13 +39,11 @@ static void read_events(const char *data, size_t len, uint32_t seed, struct buf 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    AUTO_BUF struct buf whole;
-    AUTO_BUF struct buf cut;
+    AUTO_BUF struct buf whole = BUF_INIT(CUTS_TRACE_MAX_BYTES);
+    AUTO_BUF struct buf cut = BUF_INIT(CUTS_TRACE_MAX_BYTES);
 
     if (len < 2)
         return 0;
-    buf_init(&whole, CUTS_TRACE_MAX_BYTES);
-    buf_init(&cut, CUTS_TRACE_MAX_BYTES);
     read_events((const char *)data + 1, len - 1, 0, &whole);
     read_events((const char *)data + 1, len - 1, data[0] + 1u, &cut);
     assert(whole.len == cut.len && memcmp(whole.data, cut.data, whole.len) == 0);

@@ -67,10 +67,9 @@ static void check_output(const struct vocab *vocab, const struct token_list *tok
     static const char *const STOPS[] = {"the", "<tool>", "\xe2\x82\xac"};
     struct text_output *output = text_output_new(vocab, STOPS, ARRAY_COUNT(STOPS));
     struct err err = ERR_INIT;
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = BUF_INIT(FIXTURE_MAX_BYTES);
     bool stopped = false;
 
-    buf_init(&out, FIXTURE_MAX_BYTES);
     for (size_t i = 0; i < tokens->count && !stopped; i++) {
         require(text_output_push(output, tokens->ids[i], &out, &stopped, &err) == 0);
         require(utf8_is_valid(out.data, out.len));

@@ -100,13 +100,11 @@ static inline void cuts_read(enum parser_kind kind, const char *data, size_t len
 
 static inline void cuts_compare(enum parser_kind kind, const uint8_t *data, size_t len)
 {
-    AUTO_BUF struct buf whole;
-    AUTO_BUF struct buf cut;
+    AUTO_BUF struct buf whole = BUF_INIT(CUTS_TRACE_MAX_BYTES);
+    AUTO_BUF struct buf cut = BUF_INIT(CUTS_TRACE_MAX_BYTES);
 
     if (len < 2)
         return;
-    buf_init(&whole, CUTS_TRACE_MAX_BYTES);
-    buf_init(&cut, CUTS_TRACE_MAX_BYTES);
     cuts_read(kind, (const char *)data + 1, len - 1, 0, &whole);
     cuts_read(kind, (const char *)data + 1, len - 1, data[0] + 1u, &cut);
     assert(whole.len == cut.len && memcmp(whole.data, cut.data, whole.len) == 0);

@@ -18,9 +18,8 @@ int main(int argc, char **argv)
     printf("1..%d\n", argc - 1);
     for (int i = 1; i < argc; i++) {
         struct err err = ERR_INIT;
-        AUTO_BUF struct buf input;
+        AUTO_BUF struct buf input = BUF_INIT(REPLAY_MAX_BYTES);
 
-        buf_init(&input, REPLAY_MAX_BYTES);
         if (io_read_file(argv[i], &input, &err) < 0) {
             printf("not ok %d - %s\n# %s\n", i, argv[i], err.message);
             continue;

@@ -150,11 +150,10 @@ static double kl_partition(const struct golden_entry *entries, uint32_t top_coun
 static int read_tokens(const char *path, uint32_t tokens[GOLDEN_POSITION_MAX_COUNT],
                        uint32_t *out_count, struct err *err)
 {
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = BUF_INIT(EVAL_FILE_MAX_BYTES);
     json_t *id;
     size_t i;
 
-    buf_init(&text, EVAL_FILE_MAX_BYTES);
     if (io_read_file(path, &text, err) < 0)
         return -1;
     AUTO_JSON json_t *ids = json_parse(text.data, text.len, text.max, err);
@@ -190,11 +189,10 @@ static int compare_logits(const float *theirs, const float *ours, uint32_t posit
 
 static int command_pair(char **args, struct err *err)
 {
-    AUTO_BUF struct buf a;
-    AUTO_BUF struct buf b;
+    AUTO_BUF struct buf a = BUF_INIT(0); /* read_logits knows the size */
+    AUTO_BUF struct buf b = BUF_INIT(0);
     uint32_t vocab_count = (uint32_t)strtoul(args[2], NULL, 10);
 
-    buf_init(&b, 0); /* released on every path */
     if (read_logits(args[0], &a, err) < 0 || read_logits(args[1], &b, err) < 0)
         return -1;
     if (a.len != b.len || vocab_count == 0)
@@ -206,7 +204,7 @@ static int command_pair(char **args, struct err *err)
 static int command_full(char **args, struct err *err)
 {
     uint32_t tokens[GOLDEN_POSITION_MAX_COUNT], count = 0;
-    AUTO_BUF struct buf theirs;
+    AUTO_BUF struct buf theirs = BUF_INIT(0);
     __attribute__((cleanup(engine_release))) struct engine engine = {0};
 
     if (read_logits(args[3], &theirs, err) < 0 || read_tokens(args[2], tokens, &count, err) < 0 ||
@@ -255,7 +253,7 @@ static int golden_read(struct golden *golden, const char *path, struct buf *file
 
 static int command_kl(char **args, struct err *err)
 {
-    AUTO_BUF struct buf file;
+    AUTO_BUF struct buf file = BUF_INIT(0);
     struct golden golden;
     struct divergence total = {0};
     __attribute__((cleanup(engine_release))) struct engine engine = {0};
@@ -317,12 +315,11 @@ static int compare_text(struct engine *engine, const json_t *text, float *logits
 
 static int command_greedy(char **args, struct err *err)
 {
-    AUTO_BUF struct buf file;
+    AUTO_BUF struct buf file = BUF_INIT(EVAL_FILE_MAX_BYTES);
     __attribute__((cleanup(engine_release))) struct engine engine = {0};
     const json_t *text;
     size_t i;
 
-    buf_init(&file, EVAL_FILE_MAX_BYTES);
     if (io_read_file(args[2], &file, err) < 0)
         return -1;
     AUTO_JSON json_t *texts = json_parse(file.data, file.len, file.max, err);

@@ -96,11 +96,10 @@ static void put_tensor(FILE *out, const struct gguf_tensor *tensor, float *row)
 
 static int convert(const char *in_path, const char *out_path, struct err *err)
 {
-    AUTO_BUF struct buf in;
+    AUTO_BUF struct buf in = BUF_INIT(FILE_MAX_BYTES);
     uint64_t alignment = ALIGNMENT_DEFAULT;
     AUTO_FREE float *row = xreallocarray(NULL, ROW_MAX_ELEMENTS, sizeof(*row));
 
-    buf_init(&in, FILE_MAX_BYTES);
     if (io_read_file(in_path, &in, err) < 0)
         return -1;
     struct gguf *gguf = gguf_open_memory(in.data, in.len, err);

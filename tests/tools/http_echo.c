@@ -86,10 +86,9 @@ static void echo_note_unsent(struct echo_exchange *e)
 static void echo_write_event(struct http_exchange *x)
 {
     char text[EVENT_BYTES];
-    AUTO_BUF struct buf event;
+    AUTO_BUF struct buf event = BUF_INIT(2 * EVENT_BYTES);
 
     memset(text, 'x', sizeof(text));
-    buf_init(&event, 2 * EVENT_BYTES);
     (void)sse_append(&event, text, sizeof(text)); /* fits */
     http_stream_write(x, event.data, event.len);
 }
@@ -184,11 +183,10 @@ static void echo_reply_big(struct http_exchange *x, uint64_t len)
 static void echo_reply_stats(struct echo *echo, struct http_exchange *x)
 {
     struct err err = ERR_INIT;
-    AUTO_BUF struct buf statm;
+    AUTO_BUF struct buf statm = BUF_INIT(STATM_MAX_BYTES);
     AUTO_JSON json_t *stats = NULL;
     unsigned long long resident_pages = 0;
 
-    buf_init(&statm, STATM_MAX_BYTES);
     if (io_read_file("/proc/self/statm", &statm, &err) == 0)
         (void)sscanf(statm.data, "%*u %llu", &resident_pages); /* else 0, which a test notices */
     stats = json_pack("{s:I,s:i}", "resident_bytes",

@@ -10,9 +10,8 @@
 
 static void an_empty_buf_is_an_empty_text_and_takes_no_memory(void **state)
 {
-    AUTO_BUF struct buf buf;
+    AUTO_BUF struct buf buf = BUF_INIT(10);
 
-    buf_init(&buf, 10);
     assert_string_equal(buf.data, "");
     assert_int_equal(buf.capacity, 0);
     assert_int_equal(buf_add(&buf, "", 0), 0);
@@ -23,10 +22,9 @@ static void an_empty_buf_is_an_empty_text_and_takes_no_memory(void **state)
 
 static void it_holds_its_maximum_and_not_one_byte_more(void **state)
 {
-    AUTO_BUF struct buf buf;
-
     for (size_t max = 0; max < 600; max += 37) {
-        buf_init(&buf, max);
+        AUTO_BUF struct buf buf = BUF_INIT(max);
+
         for (size_t i = 0; i < max; i++)
             assert_int_equal(buf_add_byte(&buf, 'x'), 0);
         assert_int_equal(buf_add_byte(&buf, 'y'), -1);
@@ -34,15 +32,13 @@ static void it_holds_its_maximum_and_not_one_byte_more(void **state)
         assert_int_equal(strlen(buf.data), max);
         assert_null(strchr(buf.data, 'y'));
         assert_true(buf.capacity <= max + 1);
-        buf_release(&buf);
     }
 }
 
 static void what_does_not_fit_whole_is_not_added_at_all(void **state)
 {
-    AUTO_BUF struct buf buf;
+    AUTO_BUF struct buf buf = BUF_INIT(5);
 
-    buf_init(&buf, 5);
     assert_int_equal(buf_add_string(&buf, "abc"), 0);
     assert_int_equal(buf_add_string(&buf, "def"), -1);
     assert_int_equal(buf_printf(&buf, "%d", 1234), -1);
@@ -55,9 +51,8 @@ static void what_does_not_fit_whole_is_not_added_at_all(void **state)
 
 static void bytes_leave_at_the_front(void **state)
 {
-    AUTO_BUF struct buf buf;
+    AUTO_BUF struct buf buf = BUF_INIT(100);
 
-    buf_init(&buf, 100);
     assert_int_equal(buf_add(&buf, "a\0bcd", 5), 0);
     buf_consume(&buf, 2);
     assert_string_equal(buf.data, "bcd");
@@ -68,10 +63,9 @@ static void bytes_leave_at_the_front(void **state)
 
 static void what_is_taken_belongs_to_the_taker(void **state)
 {
-    AUTO_BUF struct buf buf;
+    AUTO_BUF struct buf buf = BUF_INIT(100);
     char *taken = NULL;
 
-    buf_init(&buf, 100);
     taken = buf_take(&buf); /* nothing was ever added: still a text that can be freed */
     assert_string_equal(taken, "");
     free(taken);

@@ -337,11 +337,10 @@ static void values_print_as_they_stand_in_a_file(void **state)
 static void every_default_prints_and_reads_back(void **state)
 {
     struct config *config = config_new_default();
-    AUTO_BUF struct buf file;
+    AUTO_BUF struct buf file = BUF_INIT(1 << 16);
     struct err err = ERR_INIT;
     struct config *again = NULL;
 
-    buf_init(&file, 1 << 16);
     for (int key = 0; key < CONFIG_KEY_COUNT; key++) {
         AUTO_FREE char *text = config_value_text(config, key);
 
@@ -391,11 +390,10 @@ static void names_are_plain(void **state)
 
 static void workers_have_a_limit(void **state)
 {
-    AUTO_BUF struct buf file;
+    AUTO_BUF struct buf file = BUF_INIT(1 << 16);
     struct err err = ERR_INIT;
     struct config *config = NULL;
 
-    buf_init(&file, 1 << 16);
     for (int i = 0; i < 256; i++)
         assert_int_equal(buf_printf(&file, "worker w%d { }\n", i), 0);
     config = load(file.data, &err);

@@ -93,9 +93,8 @@ static void log_one(void)
 
 static void a_line_is_time_level_event_and_fields(void **state)
 {
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = BUF_INIT(1 << 16);
 
-    buf_init(&out, 1 << 16);
     capture(log_one, &out);
     assert_int_equal(out.data[10], 'T');
     assert_int_equal(out.data[23], 'Z');
@@ -117,10 +116,9 @@ static void log_long(void)
 
 static void a_long_line_is_cut_and_still_ends(void **state)
 {
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = BUF_INIT(1 << 16);
     char *line_end = NULL;
 
-    buf_init(&out, 1 << 16);
     capture(log_long, &out);
     line_end = strchr(out.data, '\n');
     assert_non_null(line_end);
@@ -153,11 +151,10 @@ static void log_from_threads(void)
 
 static void lines_of_several_threads_do_not_mix(void **state)
 {
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = BUF_INIT(1 << 20);
     size_t count = 0;
     char *rest = NULL;
 
-    buf_init(&out, 1 << 20);
     capture(log_from_threads, &out);
     rest = out.data;
     for (char *line = strsep(&rest, "\n"); line != NULL && line[0] != '\0';

@@ -68,7 +68,7 @@ static void expect_refused(const struct buf *file, const char *reason)
 static void a_good_file_gives_back_what_was_written(void **state)
 {
     AUTO_FREE void *copy = NULL;
-    AUTO_BUF struct buf file;
+    AUTO_BUF struct buf file = BUF_INIT(FILE_MAX_BYTES);
     struct err err = ERR_INIT;
     struct gguf_writer writer;
     struct gguf *gguf = NULL;
@@ -77,7 +77,6 @@ static void a_good_file_gives_back_what_was_written(void **state)
     double real = 0.0;
     bool flag = false;
 
-    buf_init(&file, FILE_MAX_BYTES);
     build_good(&writer);
     writer_finish(&writer, &file);
     gguf = open_bytes(&file, &copy, &err);
@@ -111,7 +110,7 @@ static void a_good_file_gives_back_what_was_written(void **state)
 static void a_key_of_another_type_or_none_is_refused_by_name(void **state)
 {
     AUTO_FREE void *copy = NULL;
-    AUTO_BUF struct buf file;
+    AUTO_BUF struct buf file = BUF_INIT(FILE_MAX_BYTES);
     struct err err = ERR_INIT;
     struct gguf_writer writer;
     struct gguf *gguf = NULL;
@@ -120,7 +119,6 @@ static void a_key_of_another_type_or_none_is_refused_by_name(void **state)
     double real = 0.0;
     bool flag = false;
 
-    buf_init(&file, FILE_MAX_BYTES);
     build_good(&writer);
     writer_key(&writer, "a.negative", GGUF_I8);
     writer_check(buf_add_byte(&writer.entries, -1));
@@ -146,11 +144,10 @@ static void a_key_of_another_type_or_none_is_refused_by_name(void **state)
 
 static void a_file_cut_at_any_byte_is_refused(void **state)
 {
-    AUTO_BUF struct buf file;
+    AUTO_BUF struct buf file = BUF_INIT(FILE_MAX_BYTES);
     struct gguf_writer writer;
     size_t whole = 0;
 
-    buf_init(&file, FILE_MAX_BYTES);
     build_good(&writer);
     writer_finish(&writer, &file);
     whole = file.len;
@@ -163,10 +160,9 @@ static void a_file_cut_at_any_byte_is_refused(void **state)
 static void a_file_with_any_byte_changed_is_read_or_refused(void **state)
 {
     static const uint8_t VALUES[] = {0x00, 0x01, 0x7f, 0x80, 0xff};
-    AUTO_BUF struct buf file;
+    AUTO_BUF struct buf file = BUF_INIT(FILE_MAX_BYTES);
     struct gguf_writer writer;
 
-    buf_init(&file, FILE_MAX_BYTES);
     build_good(&writer);
     writer_finish(&writer, &file);
     for (size_t at = 0; at < file.len; at++) {
@@ -205,10 +201,9 @@ static void the_first_bytes_must_be_those_of_a_version_we_read(void **state)
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
-        AUTO_BUF struct buf file;
+        AUTO_BUF struct buf file = BUF_INIT(FILE_MAX_BYTES);
         struct gguf_writer writer;
 
-        buf_init(&file, FILE_MAX_BYTES);
         build_good(&writer);
         writer_finish(&writer, &file);
         memcpy(file.data + CASES[i].at, &CASES[i].value, sizeof(CASES[i].value));
@@ -220,12 +215,11 @@ static void the_first_bytes_must_be_those_of_a_version_we_read(void **state)
 static void version_2_is_read_as_version_3(void **state)
 {
     AUTO_FREE void *copy = NULL;
-    AUTO_BUF struct buf file;
+    AUTO_BUF struct buf file = BUF_INIT(FILE_MAX_BYTES);
     struct err err = ERR_INIT;
     struct gguf_writer writer;
     struct gguf *gguf = NULL;
 
-    buf_init(&file, FILE_MAX_BYTES);
     build_good(&writer);
     writer_finish(&writer, &file);
     file.data[4] = 2;
@@ -458,10 +452,9 @@ static void one_wrong_thing_is_refused_with_its_reason(void **state)
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
-        AUTO_BUF struct buf file;
+        AUTO_BUF struct buf file = BUF_INIT(FILE_MAX_BYTES);
         struct gguf_writer writer;
 
-        buf_init(&file, FILE_MAX_BYTES);
         build_good(&writer);
         CASES[i].spoil(&writer);
         writer_check(buf_add(&writer.data, (char[64]){0}, 64)); /* room for what begins at 128 */
@@ -474,12 +467,11 @@ static void one_wrong_thing_is_refused_with_its_reason(void **state)
 static void nested_arrays_within_the_limit_are_passed_over(void **state)
 {
     AUTO_FREE void *copy = NULL;
-    AUTO_BUF struct buf file;
+    AUTO_BUF struct buf file = BUF_INIT(FILE_MAX_BYTES);
     struct err err = ERR_INIT;
     struct gguf_writer writer;
     struct gguf *gguf = NULL;
 
-    buf_init(&file, FILE_MAX_BYTES);
     build_good(&writer);
     writer_add_array(&writer, "a.nested", GGUF_ARRAY, 2);
     writer_u32(&writer.entries, GGUF_U32);
@@ -526,12 +518,11 @@ static void a_file_changed_after_it_was_opened_is_noticed(void **state)
 {
     char path[] = "/tmp/rbee-gguf-XXXXXX";
     AUTO_CLOSE int fd = mkstemp(path);
-    AUTO_BUF struct buf file;
+    AUTO_BUF struct buf file = BUF_INIT(FILE_MAX_BYTES);
     struct err err = ERR_INIT;
     struct gguf_writer writer;
     struct gguf *gguf = NULL;
 
-    buf_init(&file, FILE_MAX_BYTES);
     build_good(&writer);
     writer_finish(&writer, &file);
     assert_int_equal(write(fd, file.data, file.len), file.len);

@@ -34,11 +34,9 @@ static void a_file_is_read_up_to_the_limit_and_no_further(void **state)
     struct err err = ERR_INIT;
 
     for (size_t max = 0; max < 20; max++) {
-        AUTO_BUF struct buf buf;
-        int rc = 0;
+        AUTO_BUF struct buf buf = BUF_INIT(max);
+        int rc = io_read_file(path, &buf, &err);
 
-        buf_init(&buf, max);
-        rc = io_read_file(path, &buf, &err);
         assert_int_equal(rc, max >= 10 ? 0 : -1);
         if (rc == 0)
             assert_string_equal(buf.data, "0123456789");
@@ -51,10 +49,9 @@ static void what_is_no_file_is_refused_at_once(void **state)
 {
     AUTO_FREE char *fifo = paths_join(folder, "fifo");
     AUTO_FREE char *missing = paths_join(folder, "missing");
-    AUTO_BUF struct buf buf;
+    AUTO_BUF struct buf buf = BUF_INIT(100);
     struct err err = ERR_INIT;
 
-    buf_init(&buf, 100);
     assert_int_equal(mkfifo(fifo, 0600), 0);
     assert_int_equal(io_read_file(fifo, &buf, &err), -1); /* nobody writes: it must not wait */
     assert_int_equal(err.kind, ERR_IO);
@@ -89,10 +86,9 @@ static void folders_are_made_with_their_parents(void **state)
 
 static void assert_holds(const char *path, const char *text)
 {
-    AUTO_BUF struct buf buf;
+    AUTO_BUF struct buf buf = BUF_INIT(1000);
     struct err err = ERR_INIT;
 
-    buf_init(&buf, 1000);
     assert_int_equal(io_read_file(path, &buf, &err), 0);
     assert_string_equal(buf.data, text);
 }

@@ -30,10 +30,9 @@ static void expect_steps(const char *const *stops, size_t stop_count, const char
     struct vocab *vocab = byte_vocab();
     struct text_output *output = text_output_new(vocab, stops, stop_count);
     struct err err = ERR_INIT;
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = BUF_INIT(1 << 16);
     bool stopped = false;
 
-    buf_init(&out, 1 << 16);
     for (size_t i = 0; text[i] != '\0' && !stopped; i++) {
         if (i > 0)
             writer_check(buf_add_byte(&out, '|'));
@@ -85,15 +84,13 @@ static void cuts_change_nothing(void **state)
     for (int round = 0; round < 20000; round++) {
         struct detok whole = {{0}, 0};
         struct detok parts = {{0}, 0};
-        AUTO_BUF struct buf expected;
-        AUTO_BUF struct buf found;
+        AUTO_BUF struct buf expected = BUF_INIT(1024);
+        AUTO_BUF struct buf found = BUF_INIT(1024);
         static const char *const PIECES[] = {"a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
         char text[64];
         size_t len = 0;
         bool is_valid = round % 2 == 0;
 
-        buf_init(&expected, 1024);
-        buf_init(&found, 1024);
         while (len < 32 && tiny_next(&seed) % 16 != 0) {
             if (is_valid)
                 len += (size_t)snprintf(text + len, sizeof(text) - len, "%s",
@@ -127,10 +124,9 @@ static void control_tokens_are_not_shown(void **state)
     struct vocab *vocab = byte_vocab();
     struct text_output *output = text_output_new(vocab, NULL, 0);
     struct err err = ERR_INIT;
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = BUF_INIT(64);
     bool stopped = true;
 
-    buf_init(&out, 64);
     assert_int_equal(text_output_push(output, 256, &out, &stopped, &err), 0);
     assert_false(stopped);
     assert_int_equal(out.len, 0);
@@ -178,10 +174,9 @@ static void a_token_may_hold_a_whole_stop(void **state)
     struct vocab *vocab = byte_vocab();
     struct text_output *output = text_output_new(vocab, STOPS, 1);
     struct err err = ERR_INIT;
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = BUF_INIT(64);
     bool stopped = false;
 
-    buf_init(&out, 64);
     assert_int_equal(text_output_push(output, 257, &out, &stopped, &err), 0);
     assert_true(stopped);
     assert_string_equal(out.data, "a");
@@ -224,7 +219,7 @@ static void any_stops_in_any_text(void **state)
         size_t expected = 0;
         struct text_output *output = NULL;
         struct err err = ERR_INIT;
-        AUTO_BUF struct buf out;
+        AUTO_BUF struct buf out = BUF_INIT(64);
         bool stopped = false;
 
         for (size_t i = 0; i < count; i++) {
@@ -239,7 +234,6 @@ static void any_stops_in_any_text(void **state)
             text[i] = (char)('a' + tiny_next(&seed) % 3);
         text[len] = '\0';
         expected = stop_slowly(text, stops, count);
-        buf_init(&out, 64);
         output = text_output_new(vocab, stops, count);
         for (size_t i = 0; i < len && !stopped; i++)
             assert_int_equal(text_output_push(output, (uint8_t)text[i], &out, &stopped, &err), 0);
@@ -259,10 +253,9 @@ static void no_room_is_an_error(void **state)
     struct vocab *vocab = byte_vocab();
     struct text_output *output = text_output_new(vocab, NULL, 0);
     struct err err = ERR_INIT;
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = BUF_INIT(1);
     bool stopped = false;
 
-    buf_init(&out, 1);
     assert_int_equal(text_output_push(output, 'a', &out, &stopped, &err), 0);
     assert_int_equal(text_output_push(output, 'b', &out, &stopped, &err), -1);
     assert_int_equal(err.kind, ERR_NO_MEMORY);

@@ -72,7 +72,7 @@ static void a_table_is_aligned_and_unknown_is_a_dash(void **state)
     AUTO_JSON json_t *rows = json_array();
     json_t *first = make_record(RECORD_WORKER);
     json_t *second = make_record(RECORD_WORKER);
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = BUF_INIT(4096);
 
     (void)json_object_set_new(first, "name", json_string("caf\xc3\xa9"));
     (void)json_object_set_new(second, "name", json_string("small-one"));
@@ -82,7 +82,6 @@ static void a_table_is_aligned_and_unknown_is_a_dash(void **state)
     (void)json_object_set_new(second, "device", json_string("a\x1b[2J\nb"));
     (void)json_array_append_new(rows, first);
     (void)json_array_append_new(rows, second);
-    buf_init(&out, 4096);
     record_print_table(RECORD_WORKER, rows, &out);
     assert_string_equal(
         out.data,
@@ -94,9 +93,8 @@ static void a_table_is_aligned_and_unknown_is_a_dash(void **state)
 static void an_empty_table_is_its_headings(void **state)
 {
     AUTO_JSON json_t *rows = json_array();
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = BUF_INIT(4096);
 
-    buf_init(&out, 4096);
     record_print_table(RECORD_MODEL, rows, &out);
     assert_memory_equal(out.data, "NAME", 4);
     assert_int_equal(out.data[out.len - 1], '\n');
@@ -108,14 +106,12 @@ static void a_time_is_an_age_in_a_table_and_itself_in_details(void **state)
     AUTO_JSON json_t *rows = json_array();
     json_t *model = make_record(RECORD_MODEL);
     char added[CLOCK_RFC3339_BYTES];
-    AUTO_BUF struct buf table;
-    AUTO_BUF struct buf details;
+    AUTO_BUF struct buf table = BUF_INIT(4096);
+    AUTO_BUF struct buf details = BUF_INIT(4096);
 
     clock_format_rfc3339(clock_wall_ms() - 2 * 3600 * 1000 - 60000, added);
     (void)json_object_set_new(model, "added_at", json_string(added));
     (void)json_array_append_new(rows, model);
-    buf_init(&table, 4096);
-    buf_init(&details, 4096);
     record_print_table(RECORD_MODEL, rows, &table);
     record_print_details(RECORD_MODEL, model, &details);
     assert_non_null(strstr(table.data, "2h01m ago"));
@@ -127,10 +123,9 @@ static void details_show_every_field_and_every_line(void **state)
     AUTO_JSON json_t *worker = make_record(RECORD_WORKER);
     size_t count = 0;
     const struct record_field *fields = record_fields(RECORD_WORKER, &count);
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = BUF_INIT(4096);
 
     (void)json_object_set_new(worker, "last_stderr", json_string("one\n\x1b[31mtwo\n"));
-    buf_init(&out, 4096);
     record_print_details(RECORD_WORKER, worker, &out);
     for (size_t i = 0; i < count; i++) {
         AUTO_FREE char *line = xasprintf("%s: ", fields[i].name);
@@ -144,11 +139,10 @@ static void details_show_every_field_and_every_line(void **state)
 static void a_table_over_the_maximum_is_cut(void **state)
 {
     AUTO_JSON json_t *rows = json_array();
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = BUF_INIT(500);
 
     for (int i = 0; i < 100; i++)
         (void)json_array_append_new(rows, make_record(RECORD_WORKER));
-    buf_init(&out, 500);
     record_print_table(RECORD_WORKER, rows, &out);
     assert_true(out.len <= 500);
 }

@@ -152,11 +152,10 @@ static void a_child_is_born_with_nothing_of_ours(void **state)
     struct spawn spawn = {.new_group = false};
     AUTO_CLOSE int leaked = open("/dev/null", O_RDONLY); /* one that somebody forgot */
     AUTO_CLOSE int leaked_high = fcntl(leaked, F_DUPFD, 700);
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = BUF_INIT(1 << 16);
     sigset_t blocked;
     sigset_t during;
 
-    buf_init(&out, 1 << 16);
     assert_true(leaked_high >= 700);
     (void)sigemptyset(&blocked);
     (void)sigaddset(&blocked, SIGUSR1);
@@ -179,9 +178,8 @@ static void groups_sessions_and_limits_are_as_asked(void **state)
 {
     struct spawn group = {.new_group = true, .no_core = true, .dies_with_parent = true};
     struct spawn session = {.new_session = true, .new_group = true};
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = BUF_INIT(1 << 16);
 
-    buf_init(&out, 1 << 16);
     run_report(&group, &out);
     assert_line(&out, "own_group=1");
     assert_line(&out, "own_session=0");
@@ -205,9 +203,8 @@ static void the_environment_is_ours_or_the_one_given(void **state)
     assert_int_equal(setenv("RBEE_TEST_VARIABLE", "ours", 1), 0);
     for (size_t i = 0; i < ARRAY_COUNT(given); i++) {
         struct spawn spawn = {.envp = given[i]};
-        AUTO_BUF struct buf out;
+        AUTO_BUF struct buf out = BUF_INIT(1 << 16);
 
-        buf_init(&out, 1 << 16);
         run_report(&spawn, &out);
         assert_line(&out, EXPECTED[i]);
     }
@@ -240,9 +237,8 @@ static void descriptors_arrive_also_where_numbers_overlap(void **state)
         struct spawn spawn = {.fd_count = 0};
         int targets[PIPE_COUNT];
         size_t stdio_count = 1; /* stdout */
-        AUTO_BUF struct buf out;
+        AUTO_BUF struct buf out = BUF_INIT(1 << 16);
 
-        buf_init(&out, 1 << 16);
         for (size_t i = 0; i < PIPE_COUNT; i++) {
             int to = PLANS[plan][i];
 
@@ -270,9 +266,8 @@ static void one_descriptor_may_go_to_several_numbers(void **state)
     struct spawn spawn = {.fds = {{STDERR_FILENO, 2}, {STDERR_FILENO, 5}}, .fd_count = 2};
     AUTO_FREE char *second = describe_as(2, STDERR_FILENO);
     AUTO_FREE char *fifth = describe_as(5, STDERR_FILENO);
-    AUTO_BUF struct buf out;
+    AUTO_BUF struct buf out = BUF_INIT(1 << 16);
 
-    buf_init(&out, 1 << 16);
     run_report(&spawn, &out);
     assert_line(&out, second);
     assert_line(&out, fifth);
