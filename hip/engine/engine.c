@@ -62,7 +62,7 @@ static int engine_load(struct engine *engine, struct err *err)
 
 static void engine_fail(struct engine *engine, const struct err *error)
 {
-    /* The analyzer loses the thread's argument. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
+    /* The analyzer loses the argument. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
     engine->failure = *error;
     engine_set_phase(engine, ENGINE_FAILED);
 }
