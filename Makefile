@@ -117,8 +117,12 @@ BENCHES := $(call test_programs,tests/bench,,bench_*)
 FUZZ_REPLAYS := $(call test_programs,tests/fuzz,replay_,fuzz_*)
 FUZZERS := $(call test_programs,tests/fuzz,,fuzz_*)
 ARCHIVES := $(SUPERVISOR_LIB) $(WORKER_LIB) $(CLI_LIB) $(DB_LIB) $(COMMON_LIB)
-LINK_TEST = $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) \
-            -Wl,--end-group $(COMMON_LIBS) $(WORKER_LIBS) $(SUPERVISOR_LIBS)
+ARCHIVE_USE = -Wl,--start-group
+ARCHIVE_USE_END = -Wl,--end-group
+$(BUILD)/tests/every_name: ARCHIVE_USE = -Wl,--whole-archive
+$(BUILD)/tests/every_name: ARCHIVE_USE_END = -Wl,--no-whole-archive
+LINK_TEST = $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(ARCHIVE_USE) $(ARCHIVES) \
+            $(ARCHIVE_USE_END) $(COMMON_LIBS) $(WORKER_LIBS) $(SUPERVISOR_LIBS)
 
 $(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 	@mkdir -p $(@D)

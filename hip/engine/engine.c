@@ -89,7 +89,7 @@ static void engine_run(struct engine *engine)
         struct err err = ERR_INIT;
         bool has_computed = false;
 
-        scheduler_admit(&engine->scheduler, &arrived);
+        scheduler_take(&engine->scheduler, &arrived);
         if (end != NULL)
             scheduler_fail_all(&engine->scheduler, end);
         if (orders.is_closed)
@@ -211,7 +211,7 @@ struct engine_request *engine_next_request(struct engine *engine)
 struct engine_request *engine_submit(struct engine *engine, const struct inference_request *request,
                                      json_t *body, void *user)
 {
-    struct engine_request *submitted = request_new(&engine->mailbox, request, body, user);
+    struct engine_request *submitted = engine_request_new(&engine->mailbox, request, body, user);
 
     engine->request_count++;
     mailbox_submit(&engine->mailbox, submitted);
@@ -254,5 +254,5 @@ void engine_request_free(struct engine_request *request)
     struct engine *engine = CONTAINER_OF(request->mailbox, struct engine, mailbox);
 
     engine->request_count--;
-    request_free(request);
+    engine_request_delete(request);
 }

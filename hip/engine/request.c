@@ -29,8 +29,9 @@ const char *engine_stop_reason_name(enum engine_stop_reason reason)
     return STOP_REASON_NAMES[reason];
 }
 
-struct engine_request *request_new(struct mailbox *mailbox, const struct inference_request *asked,
-                                   json_t *body, void *user)
+struct engine_request *engine_request_new(struct mailbox *mailbox,
+                                          const struct inference_request *asked, json_t *body,
+                                          void *user)
 {
     struct engine_request *request = xcalloc(1, sizeof(*request));
 
@@ -45,7 +46,7 @@ struct engine_request *request_new(struct mailbox *mailbox, const struct inferen
     return request;
 }
 
-void request_free(struct engine_request *request)
+void engine_request_delete(struct engine_request *request)
 {
     if (request == NULL)
         return;
@@ -125,14 +126,14 @@ static int request_make_sampler(struct engine_request *request, const struct run
     return 0;
 }
 
-void request_prepare(struct engine_request *request, const struct runtime *runtime)
+void engine_request_prepare(struct engine_request *request, const struct runtime *runtime)
 {
     struct err err = ERR_INIT;
 
     if (request_tokenize(request, runtime, &err) < 0 ||
         request_check_room(request, runtime, &err) < 0 ||
         request_make_sampler(request, runtime, &err) < 0) {
-        request_fail(request, &err);
+        engine_request_fail(request, &err);
         return;
     }
     request->output =
@@ -141,7 +142,7 @@ void request_prepare(struct engine_request *request, const struct runtime *runti
 
 /* ---- running ---- */
 
-void request_begin(struct engine_request *request, uint32_t sequence)
+void engine_request_begin(struct engine_request *request, uint32_t sequence)
 {
     assert(request->state == REQUEST_QUEUED);
     request->state = REQUEST_PREFILL;
@@ -167,7 +168,8 @@ static uint32_t request_add_prompt_rows(struct engine_request *request, struct b
     return count;
 }
 
-uint32_t request_add_rows(struct engine_request *request, struct batch_row *rows, uint32_t limit)
+uint32_t engine_request_add_rows(struct engine_request *request, struct batch_row *rows,
+                                 uint32_t limit)
 {
     assert(request->state == REQUEST_PREFILL || request->state == REQUEST_DECODE);
     if (limit == 0 || mailbox_is_full(request->mailbox, request)) {
@@ -186,7 +188,7 @@ uint32_t request_add_rows(struct engine_request *request, struct batch_row *rows
     return request->step_rows;
 }
 
-bool request_wants_logits(const struct engine_request *request)
+bool engine_request_wants_logits(const struct engine_request *request)
 {
     if (request->step_rows == 0)
         return false;
@@ -209,7 +211,7 @@ static int request_flush(struct engine_request *request, enum engine_stop_reason
     if (text_output_flush(request->output, &request->text, err) < 0)
         return -1;
     request_show_text(request);
-    request_end(request, reason);
+    engine_request_end(request, reason);
     return 0;
 }
 
@@ -224,7 +226,7 @@ static int request_take_token(struct engine_request *request, uint32_t token, st
         return -1;
     if (is_stopped) {
         request_show_text(request);
-        request_end(request, ENGINE_STOP_STRING);
+        engine_request_end(request, ENGINE_STOP_STRING);
         return 0;
     }
     if (request->outcome.completion_tokens == request->token_limit)
@@ -247,7 +249,8 @@ static int request_sample(struct engine_request *request, const struct runtime *
     return request_take_token(request, token, err);
 }
 
-void request_advance(struct engine_request *request, const struct runtime *runtime, float *logits)
+void engine_request_advance(struct engine_request *request, const struct runtime *runtime,
+                            float *logits)
 {
     struct err err = ERR_INIT;
 
@@ -259,7 +262,7 @@ void request_advance(struct engine_request *request, const struct runtime *runti
         request->prefilled_us = clock_monotonic_us();
     }
     if (request_sample(request, runtime, logits, &err) < 0)
-        request_fail(request, &err);
+        engine_request_fail(request, &err);
 }
 
 /* ---- ending ---- */
@@ -278,19 +281,19 @@ static void request_close(struct engine_request *request)
     outcome->decode_us = now_us - prefilled_us;
 }
 
-void request_end(struct engine_request *request, enum engine_stop_reason reason)
+void engine_request_end(struct engine_request *request, enum engine_stop_reason reason)
 {
     request_close(request);
     request->outcome.stop_reason = reason;
 }
 
-void request_fail(struct engine_request *request, const struct err *error)
+void engine_request_fail(struct engine_request *request, const struct err *error)
 {
     request_close(request);
     request->outcome.error = *error;
 }
 
-void request_hand_back(struct engine_request *request)
+void engine_request_hand_back(struct engine_request *request)
 {
     assert(request->state == REQUEST_DONE);
     mailbox_deliver(request->mailbox, request,

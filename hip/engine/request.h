@@ -1,12 +1,13 @@
 /* One request inside the engine, and its states. Everything here runs on the engine's thread but
- * request_new() and request_free().
+ * engine_request_new() and engine_request_delete().
  *
  *   QUEUED --begin--> PREFILL --prompt computed--> DECODE --end, limit, stop--> DONE
  *   any state --cancel, error--> DONE
  *
  * In PREFILL and DECODE it holds a sequence of the session. The step asks each active request for
- * rows (request_add_rows), computes them all at once and hands the logits back (request_advance):
- * more sequences at a time are more requests in that loop, nothing else. */
+ * rows (engine_request_add_rows), computes them all at once and hands the logits back
+ * (engine_request_advance): more sequences at a time are more requests in that loop, nothing else.
+ */
 #ifndef RBEE_HIP_ENGINE_REQUEST_H
 #define RBEE_HIP_ENGINE_REQUEST_H
 
@@ -52,26 +53,29 @@ struct engine_request {
     struct engine_outcome outcome; /* the loop's after the terminal event */
 };
 
-struct engine_request *request_new(struct mailbox *mailbox, const struct inference_request *asked,
-                                   json_t *body, void *user);
-void request_free(struct engine_request *request);
+struct engine_request *engine_request_new(struct mailbox *mailbox,
+                                          const struct inference_request *asked, json_t *body,
+                                          void *user);
+void engine_request_delete(struct engine_request *request);
 
 /* Makes tokens of the prompt and compares them with the context. QUEUED afterwards, or DONE when
  * that failed. */
-void request_prepare(struct engine_request *request, const struct runtime *runtime);
+void engine_request_prepare(struct engine_request *request, const struct runtime *runtime);
 /* QUEUED -> PREFILL in SEQUENCE, which holds nothing. */
-void request_begin(struct engine_request *request, uint32_t sequence);
+void engine_request_begin(struct engine_request *request, uint32_t sequence);
 /* Appends its rows of the next step to ROWS, at most LIMIT; returns how many. */
-uint32_t request_add_rows(struct engine_request *request, struct batch_row *rows, uint32_t limit);
+uint32_t engine_request_add_rows(struct engine_request *request, struct batch_row *rows,
+                                 uint32_t limit);
 /* True when the last row it added wants logits: they decide the next token. */
-bool request_wants_logits(const struct engine_request *request);
+bool engine_request_wants_logits(const struct engine_request *request);
 /* The rows it added have been computed; LOGITS [vocab_count], which are changed, when it wanted
  * them, else NULL. */
-void request_advance(struct engine_request *request, const struct runtime *runtime, float *logits);
+void engine_request_advance(struct engine_request *request, const struct runtime *runtime,
+                            float *logits);
 /* To DONE, with what the loop is to be told. */
-void request_end(struct engine_request *request, enum engine_stop_reason reason);
-void request_fail(struct engine_request *request, const struct err *error);
+void engine_request_end(struct engine_request *request, enum engine_stop_reason reason);
+void engine_request_fail(struct engine_request *request, const struct err *error);
 /* Tells it. The request, DONE and in none of the engine's lists, is the loop's from here on. */
-void request_hand_back(struct engine_request *request);
+void engine_request_hand_back(struct engine_request *request);
 
 #endif

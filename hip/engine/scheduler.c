@@ -33,9 +33,9 @@ static bool scheduler_has_free_slot(const struct scheduler *scheduler)
 
 static void scheduler_admit_one(struct scheduler *scheduler, struct engine_request *request)
 {
-    request_prepare(request, scheduler->runtime);
+    engine_request_prepare(request, scheduler->runtime);
     if (request->state == REQUEST_DONE) {
-        request_hand_back(request);
+        engine_request_hand_back(request);
         return;
     }
     TAILQ_INSERT_TAIL(&scheduler->waiting, request, link);
@@ -44,7 +44,7 @@ static void scheduler_admit_one(struct scheduler *scheduler, struct engine_reque
                         scheduler_waiting_count(scheduler), NULL, 0);
 }
 
-void scheduler_admit(struct scheduler *scheduler, struct request_list *arrived)
+void scheduler_take(struct scheduler *scheduler, struct request_list *arrived)
 {
     struct engine_request *request = NULL;
 
@@ -60,7 +60,7 @@ static void scheduler_release_slot(struct scheduler *scheduler, unsigned slot)
     struct engine_request *request = scheduler->active[slot];
 
     scheduler->active[slot] = NULL;
-    request_hand_back(request);
+    engine_request_hand_back(request);
 }
 
 static void scheduler_drop_cancelled(struct scheduler *scheduler)
@@ -72,15 +72,15 @@ static void scheduler_drop_cancelled(struct scheduler *scheduler)
 
         if (atomic_load(&request->is_cancelled)) {
             TAILQ_REMOVE(&scheduler->waiting, request, link);
-            request_end(request, ENGINE_STOP_CANCELLED);
-            request_hand_back(request);
+            engine_request_end(request, ENGINE_STOP_CANCELLED);
+            engine_request_hand_back(request);
         }
         request = next;
     }
     for (unsigned i = 0; i < ENGINE_SLOTS; i++) {
         if (scheduler->active[i] == NULL || !atomic_load(&scheduler->active[i]->is_cancelled))
             continue;
-        request_end(scheduler->active[i], ENGINE_STOP_CANCELLED);
+        engine_request_end(scheduler->active[i], ENGINE_STOP_CANCELLED);
         scheduler_release_slot(scheduler, i);
     }
 }
@@ -97,7 +97,7 @@ static void scheduler_fill_slots(struct scheduler *scheduler)
         TAILQ_REMOVE(&scheduler->waiting, request, link);
         session_truncate(scheduler->runtime->session, i, 0);
         scheduler->active[i] = request;
-        request_begin(request, i);
+        engine_request_begin(request, i);
     }
 }
 
@@ -108,13 +108,13 @@ void scheduler_fail_all(struct scheduler *scheduler, const struct err *error)
     for (unsigned i = 0; i < ENGINE_SLOTS; i++) {
         if (scheduler->active[i] == NULL)
             continue;
-        request_fail(scheduler->active[i], error);
+        engine_request_fail(scheduler->active[i], error);
         scheduler_release_slot(scheduler, i);
     }
     while ((request = TAILQ_FIRST(&scheduler->waiting)) != NULL) {
         TAILQ_REMOVE(&scheduler->waiting, request, link);
-        request_fail(request, error);
-        request_hand_back(request);
+        engine_request_fail(request, error);
+        engine_request_hand_back(request);
     }
 }
 
@@ -132,7 +132,8 @@ static uint32_t scheduler_add_rows(struct scheduler *scheduler, enum request_sta
 
         if (request == NULL || request->state != state)
             continue;
-        added = request_add_rows(request, scheduler->rows + scheduler->row_count, limit - count);
+        added =
+            engine_request_add_rows(request, scheduler->rows + scheduler->row_count, limit - count);
         if (added == 0)
             continue;
         scheduler->stepping[scheduler->stepping_count++] = request;
@@ -161,7 +162,7 @@ static void scheduler_count_step(struct scheduler *scheduler)
     unsigned token_count = 0;
 
     for (unsigned i = 0; i < scheduler->stepping_count; i++)
-        token_count += request_wants_logits(scheduler->stepping[i]);
+        token_count += engine_request_wants_logits(scheduler->stepping[i]);
     atomic_fetch_add(&scheduler->prefill_tokens, scheduler->prompt_rows);
     atomic_fetch_add(&scheduler->tokens, token_count);
 }
@@ -173,9 +174,9 @@ static void scheduler_advance_all(struct scheduler *scheduler)
     scheduler_count_step(scheduler);
     for (unsigned i = 0; i < scheduler->stepping_count; i++) {
         struct engine_request *request = scheduler->stepping[i];
-        bool wants_logits = request_wants_logits(request);
+        bool wants_logits = engine_request_wants_logits(request);
 
-        request_advance(request, scheduler->runtime, logits);
+        engine_request_advance(request, scheduler->runtime, logits);
         if (wants_logits)
             logits += scheduler->runtime->vocab_count;
         if (request->state == REQUEST_DONE)
