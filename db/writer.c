@@ -309,15 +309,32 @@ static void writer_drop_row(struct writer *writer, struct store_write *bad, cons
     queue_unlock(writer->queue);
 }
 
-/* The disk refused. Who waits hears it now; the rows stay. */
+/* Under the lock: who waits for the rows from FIRST on is told, and then nobody waits any more.
+ * Returns how many did. */
+static size_t writer_tell_waiting(struct writer *writer, struct store_write *first,
+                                  const struct err *why)
+{
+    size_t count = 0;
+
+    for (struct store_write *write = first; write != NULL; write = write->next) {
+        if (write->done.on_done == NULL)
+            continue;
+        queue_add_notice(writer->queue, write->done, false, why);
+        write->done = STORE_NOBODY;
+        count++;
+    }
+    return count;
+}
+
+/* The disk refused. Who waits hears it now, also those behind the group, which does not get out of
+ * their way; the rows stay. */
 static void writer_tell_refusal(struct writer *writer, const struct err *why)
 {
-    queue_lock(writer->queue);
-    for (struct store_write *write = writer->group; write != NULL; write = write->next) {
-        if (write->done.on_done != NULL)
-            queue_add_notice(writer->queue, write->done, false, why);
-        write->done = STORE_NOBODY;
-    }
+    struct store_queue *queue = writer->queue;
+
+    queue_lock(queue);
+    (void)writer_tell_waiting(writer, writer->group, why);
+    queue->awaited_count -= writer_tell_waiting(writer, queue->first, why);
     writer_set_health(writer, why);
     queue_wake_loop(writer->queue);
     queue_unlock(writer->queue);

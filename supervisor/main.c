@@ -155,6 +155,7 @@ int main(int argc, char **argv)
     io_fill_closed_stdio();
     /* What we make is ours alone, unless a mode says more. */
     (void)umask(0077);              /* always succeeds */
+    (void)signal(SIGXFSZ, SIG_IGN); /* always succeeds; a file that may not grow is an error, too */
     (void)signal(SIGPIPE, SIG_IGN); /* always succeeds; a client that left is an error of write() */
     token_init();
     if (main_read_options(argc, argv, &options, &err) != 0)

@@ -152,3 +152,25 @@ model_state() { # NAME
     assert_output --partial '"code":"SERVER_BUSY"'
     assert_no_process
 }
+
+@test "a disk that refuses stops no request; who waits for it hears why; it recovers by itself" {
+    model ant <<<'reply one'
+    ask ant | grep -q DONE
+    script bee <<<'reply two'
+    # As a full disk: no file of rbeed may grow any more.
+    prlimit --pid "$RBEED_PID" --fsize=0:
+    run ask ant
+    assert_line --partial '"type":"end"'
+    status_is() { [ "$(api GET /v1/status | jq -r .state)" = "$1" ]; }
+    wait_until status_is degraded
+    # Behind rows that are refused already: it must not wait for them for ever.
+    run add_model bee
+    assert_output --partial '"error"'
+    run ask ant
+    assert_line --partial '"type":"end"'
+    prlimit --pid "$RBEED_PID" --fsize=unlimited:
+    wait_until status_is ok
+    stop_rbeed
+    assert_equal "$(db 'select count(*), min(outcome), max(outcome) from requests')" \
+        '3|completed|completed'
+}
