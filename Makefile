@@ -10,7 +10,6 @@ MAKEFLAGS += --no-builtin-rules
 
 CC := gcc
 SANITIZE ?=
-TEST_HOOKS ?=
 comma := ,
 BUILD ?= build/$(if $(SANITIZE),$(subst $(comma),-,$(SANITIZE)),plain)$(if $(filter-out gcc,$(CC)),-$(notdir $(CC)))
 BIN := $(BUILD)/bin

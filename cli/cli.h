@@ -13,7 +13,7 @@
 
 struct api;
 
-/* Exit codes that are no failures (CLI.md). */
+/* Exit codes that are no failures; README.md has all of them. */
 enum {
     EXIT_DONE = 0,
     EXIT_DEGRADED = 1,

@@ -1,5 +1,5 @@
 /* rbee.conf, read by libconfuse and checked against config_keys.def. Precedence: flag >
- * environment > user file > system file > default; this reads the last three, main() lays the
+ * user file > system file > default; this reads the last three, main() lays the
  * others on top with config_override(). */
 #ifndef RBEE_COMMON_CONFIG_H
 #define RBEE_COMMON_CONFIG_H

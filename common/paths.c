@@ -1,4 +1,4 @@
-/* Owns the places of DESIGN.md, "Places and names". Looks at the environment and at folders, makes
+/* Owns the places of ARCHITECTURE.md, "Places". Looks at the environment and at folders, makes
  * none of them. */
 #include "common/paths.h"
 
@@ -65,13 +65,6 @@ const char *paths_system_config(void)
 char *paths_state_dir(void)
 {
     return paths_base("XDG_STATE_HOME", ".local/state");
-}
-
-char *paths_models_dir(void)
-{
-    AUTO_FREE char *folder = paths_base("XDG_DATA_HOME", ".local/share");
-
-    return paths_join(folder, "models");
 }
 
 /* After su or a logout the variable may name a folder of another user, or one that is gone. */

@@ -1,4 +1,4 @@
-/* Where things are (DESIGN.md, "Places and names"): one function a place. The caller frees what
+/* Where things are (ARCHITECTURE.md, "Places"): one function a place. The caller frees what
  * they return. Folders are not made here. */
 #ifndef RBEE_COMMON_PATHS_H
 #define RBEE_COMMON_PATHS_H
@@ -11,8 +11,6 @@ char *paths_user_config(void);
 const char *paths_system_config(void);
 /* $XDG_STATE_HOME/rbee or ~/.local/state/rbee: rbee.db, rbee.lock, logs/ */
 char *paths_state_dir(void);
-/* $XDG_DATA_HOME/rbee/models or ~/.local/share/rbee/models */
-char *paths_models_dir(void);
 /* $XDG_RUNTIME_DIR/rbee, else /run/user/UID/rbee, else STATE/run; of the first two, what is not a
  * folder of ours is passed over. */
 char *paths_runtime_dir(void);

@@ -21,7 +21,7 @@
 #include <sys/time.h>
 
 enum {
-    REPLY_PING_S = 15, /* BEHAVIOUR 7 */
+    REPLY_PING_S = 15, /* so much silence, then a comment */
     /* An answer in one piece; the largest context there is (1,048,576 tokens) at 16 bytes a token.
      */
     REPLY_TEXT_MAX_BYTES = 16 << 20,

@@ -5,8 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cat <<'TXT'
-# rbee.conf: every key with its default. Read from $XDG_CONFIG_HOME/rbee/rbee.conf, then from
-# /etc/rbee/rbee.conf; a flag or the environment goes before it. `rbee config check` says what is
+# rbee.conf: every key with its default. The user's file ($XDG_CONFIG_HOME/rbee/rbee.conf) goes before
+# the system's (/etc/rbee/rbee.conf), a flag before both. `rbee config check` says what is
 # wrong with yours, `rbee config show` what is in force and where it comes from.
 #
 # Durations: 500ms 30s 5m 1h. Sizes: 4096 64KiB 4MiB. `off` turns a limit off where that is allowed.

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 enum {
-    LOG_FILE_MAX_BYTES = 10 << 20, /* BEHAVIOUR 1: 10 MiB */
-    LOG_FILE_KEEP_COUNT = 3,       /* NAME, NAME.1, NAME.2 */
+    LOG_FILE_MAX_BYTES = 10 << 20,
+    LOG_FILE_KEEP_COUNT = 3, /* NAME, NAME.1, NAME.2 */
 };
 
 struct log_file {

@@ -18,7 +18,7 @@
 #include <string.h>
 
 enum {
-    PING_MS = 15000, /* BEHAVIOUR 7: a comment after so much silence */
+    PING_MS = 15000, /* a comment after so much silence keeps proxies from hanging up */
     TIMER_MAX_EVENT_BYTES = SSE_EVENT_MAX_BYTES + 64,
 };
 

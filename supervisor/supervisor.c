@@ -20,7 +20,7 @@
 
 enum {
     STATE_MODE = 0700,
-    /* A socket that was removed is there again within 10 s (DESIGN.md). */
+    /* A socket that was removed is there again within 10 s. */
     UPKEEP_S = 3,
     /* What the last replies have to leave us; their bytes are with the kernel already. */
     FAREWELL_MS = 2000,

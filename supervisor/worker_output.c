@@ -186,16 +186,6 @@ const char *worker_output_last_words(const struct worker_output *output)
     return line == NULL ? "" : line;
 }
 
-char *worker_output_fatal_class(const struct worker_output *output)
-{
-    const char *line = worker_output_fatal_line(output);
-
-    if (line == NULL)
-        return xstrdup("");
-    line += strlen(FATAL_PREFIX);
-    return xstrndup(line, strcspn(line, " "));
-}
-
 json_t *worker_output_lines(const struct worker_output *output)
 {
     json_t *lines = json_array();

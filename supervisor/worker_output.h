@@ -13,7 +13,7 @@ struct event;
 struct event_base;
 
 enum {
-    WORKER_OUTPUT_KEEP_COUNT = 20,          /* BEHAVIOUR 1: the last 20 lines */
+    WORKER_OUTPUT_KEEP_COUNT = 20,          /* lines that a record and an event show */
     WORKER_OUTPUT_LINE_MAX_BYTES = 8 << 10, /* a longer line is cut into several */
 };
 
@@ -38,8 +38,6 @@ void worker_output_close(struct worker_output *output);
 /* The reason of its `fatal` line, or the last line; "" when it said nothing. Borrowed until the
  * next line comes. */
 const char *worker_output_last_words(const struct worker_output *output);
-/* The class of its `fatal class=... reason=...` line, "" when there is none; the caller frees. */
-char *worker_output_fatal_class(const struct worker_output *output);
 /* The kept lines, the oldest first; a new reference. */
 json_t *worker_output_lines(const struct worker_output *output);
 /* The part of LINE after "fatal class=... reason="; NULL when it is no such line. */

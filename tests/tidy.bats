@@ -222,6 +222,11 @@ ROW(one,   1)'
     assert_clean
 }
 
+@test "rule document: a document that is not there" {
+    put common/thing.c <<<'/* A thing, as NOWHERE.md has it. */'
+    assert_finding document common/thing.c:1
+}
+
 @test "rule machine: a path of somebody's home" {
     put README.md <<<'Look into /home/somebody/rbee.'
     assert_finding machine README.md:1

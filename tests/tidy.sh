@@ -13,7 +13,7 @@ set -uo pipefail
 
 #      name        what it keeps
 RULES=(
-    "include       DESIGN.md's table: which folder may include which"
+    "include       INCLUDE_TABLE: which folder may include which"
     "place         what stands in one place only: sqlite3, ncurses, fork, the clock…"
     "banned        calls that overflow, block, or hide failure"
     "length        a function has at most 70 lines, a file at most 800"
@@ -23,8 +23,9 @@ RULES=(
     "alone         every header compiles by itself"
     "table         a .def file holds rows and comments, no two rows alike"
     "words         open ends are NEEDSWORK: with a question, nothing else"
+    "document      a document that is named is there"
     "machine       no path of somebody's machine"
-    "folder        every folder at the top is one of DESIGN.md's"
+    "folder        every folder at the top is one of TOP_FOLDERS"
     "runner        every test lies where the runner looks for it"
     "corpus        every fuzz target has a corpus"
     "script        scripts are executable and say what they are for"
@@ -243,6 +244,15 @@ rule_words() {
     done
 }
 
+rule_document() {
+    local place name
+    files '*.c' '*.h' '*.def' '*.sh' '*.bash' '*.sql' '*.md' '*.py' Makefile | xargs -r grep -noHE '\b[A-Z]{3,}\.md\b' |
+        while IFS= read -r place; do
+            name=${place##*:}
+            [ -n "$(files "$name")" ] || echo "${place%:*}: there is no $name"
+        done
+}
+
 rule_machine() {
     local file
     files '*' | grep -vE '^tests/(tidy\.(sh|bats)$|fuzz/corpus/|golden/.*\.bin$)' | while read -r file; do
@@ -256,7 +266,7 @@ rule_folder() {
     for folder in */; do
         folder=${folder%/}
         [ "$folder" = build ] || [ "$folder" = '*' ] || [[ " $TOP_FOLDERS " == *" $folder "* ]] ||
-            echo "$folder:1: no folder of DESIGN.md"
+            echo "$folder:1: no folder of TOP_FOLDERS"
     done
 }
 

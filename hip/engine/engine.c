@@ -228,11 +228,6 @@ void *engine_request_user(const struct engine_request *request)
     return request->user;
 }
 
-void engine_request_set_user(struct engine_request *request, void *user)
-{
-    request->user = user;
-}
-
 void engine_request_cancel(struct engine_request *request)
 {
     atomic_store(&request->is_cancelled, true);

@@ -130,7 +130,6 @@ struct engine_outcome {
 struct engine_request *engine_submit(struct engine *engine, const struct inference_request *request,
                                      json_t *body, void *user);
 void *engine_request_user(const struct engine_request *request);
-void engine_request_set_user(struct engine_request *request, void *user);
 /* Ends it with END and the reason CANCELLED before the next step; a request that is done stays so.
  */
 void engine_request_cancel(struct engine_request *request);

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 enum {
-    PACE_TARGET_US = 100 * 1000, /* BEHAVIOUR 1: prefill chunks of 100 ms */
+    PACE_TARGET_US = 100 * 1000, /* a prefill chunk: what a cancel waits for at most */
     /* One measurement may be far off (a page fault, a busy neighbour); a chunk grows by no more
      * than this factor over the one that was measured. */
     PACE_GROWTH_MAX = 4,

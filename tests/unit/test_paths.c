@@ -1,4 +1,4 @@
-/* Places and names of DESIGN.md, over every way the environment may be. */
+/* The places of ARCHITECTURE.md, over every way the environment may be. */
 #include "common/paths.h"
 
 #include "tests/temp_folder.h"
@@ -44,8 +44,6 @@ static void each_variable_moves_its_place_and_only_that(void **state)
         {"XDG_CONFIG_HOME", paths_user_config, "/else/rbee/rbee.conf",
          "/at/home/.config/rbee/rbee.conf"},
         {"XDG_STATE_HOME", paths_state_dir, "/else/rbee", "/at/home/.local/state/rbee"},
-        {"XDG_DATA_HOME", paths_models_dir, "/else/rbee/models",
-         "/at/home/.local/share/rbee/models"},
     };
 
     for (unsigned set = 0; set < 1u << ARRAY_COUNT(CASES); set++) {

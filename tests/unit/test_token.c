@@ -26,7 +26,7 @@ static void tokens_and_ids_are_never_the_same_twice(void **state)
     token_new_id('r', ids[1]);
     assert_int_equal(strlen(ids[0]), TOKEN_ID_BYTES - 1);
     assert_memory_equal(ids[0], "r-", 2);
-    /* What BEHAVIOUR.md allows in a label, so that an id can stand in a path and a header. */
+    /* What a label may hold, so that an id can stand in a path and a header. */
     assert_int_equal(strspn(ids[0], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                     "0123456789._-"),
                      TOKEN_ID_BYTES - 1);
@@ -46,7 +46,7 @@ static void a_fingerprint_is_six_digits_of_the_hash(void **state)
 {
     char fingerprint[TOKEN_FINGERPRINT_BYTES];
 
-    token_fingerprint("test", fingerprint); /* BEHAVIOUR.md 5 */
+    token_fingerprint("test", fingerprint); /* sha256sum says so */
     assert_string_equal(fingerprint, "9f86d0");
 }
 
