@@ -333,6 +333,18 @@ static int find_ends(struct vocab *vocab, const struct gguf *gguf, const bool *i
     return 0;
 }
 
+/* What chat templates write around a message is control, whatever the converter made of it: as
+ * USER_DEFINED it would be found in what users write, too. Ends of turns are among find_ends'
+ * names. */
+static void find_turn_marks(struct vocab *vocab, const bool *is_merged)
+{
+    static const char START[] = "<|im_start|>";
+    uint32_t token = vocab_find(vocab, START, strlen(START));
+
+    if (token != VOCAB_NONE && !is_merged[token])
+        vocab->types[token] = TOKEN_CONTROL;
+}
+
 static int collect_markup(struct vocab *vocab, struct err *err)
 {
     uint32_t count = vocab->texts.count;
@@ -362,7 +374,10 @@ static int load(struct vocab *vocab, const struct gguf *gguf, struct err *err)
                        vocab->texts.count);
     if (read_types(vocab, gguf, err) != 0 || read_pretok_and_bos(vocab, gguf, err) != 0 ||
         read_merges(vocab, gguf, is_merged, err) != 0 ||
-        find_ends(vocab, gguf, is_merged, err) != 0 || make_pieces(vocab, err) != 0)
+        find_ends(vocab, gguf, is_merged, err) != 0)
+        return -1;
+    find_turn_marks(vocab, is_merged);
+    if (make_pieces(vocab, err) != 0)
         return -1;
     return collect_markup(vocab, err);
 }
