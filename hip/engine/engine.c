@@ -89,9 +89,10 @@ static void engine_run(struct engine *engine)
         struct err err = ERR_INIT;
         bool has_computed = false;
 
-        scheduler_take(&engine->scheduler, &arrived);
         if (end != NULL)
-            scheduler_fail_all(&engine->scheduler, end);
+            scheduler_refuse(&engine->scheduler, &arrived, end);
+        else
+            scheduler_take(&engine->scheduler, &arrived);
         if (orders.is_closed)
             return;
         if (scheduler_step(&engine->scheduler, &has_computed, &err) < 0)

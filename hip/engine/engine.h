@@ -37,10 +37,9 @@ enum {
     /* The most context a worker takes unless told: enough for long prompts, and the KV store of a
      * 7B model stays below 1 GiB. */
     ENGINE_CONTEXT_DEFAULT_TOKENS = 8192,
-    /* No prompt of a body that the door lets in makes more tokens than this (4 MiB, at most one
-     * token a byte, and a template's few around each message), so a prompt that is too long is
-     * counted to its end and the error has both numbers. */
-    ENGINE_PROMPT_MAX_TOKENS = 8 << 20,
+    /* A prompt that is too long is counted up to so many contexts, so that the error has both
+     * numbers; behind that it says "at least", because who runs waits for who is counted. */
+    ENGINE_PROMPT_COUNTED_CONTEXTS = 4,
 };
 
 struct engine;

@@ -40,7 +40,7 @@ struct engine_request *engine_request_new(struct mailbox *mailbox,
     request->asked = *asked;
     request->body = json_incref(body);
     request->user = user;
-    token_list_init(&request->prompt, ENGINE_PROMPT_MAX_TOKENS);
+    token_list_init(&request->prompt, 0); /* its room depends on the context */
     buf_init(&request->text, REQUEST_TEXT_MAX_BYTES);
     request->submitted_us = clock_monotonic_us();
     return request;
@@ -61,8 +61,8 @@ void engine_request_delete(struct engine_request *request)
 
 /* ---- preparing ---- */
 
-static int request_tokenize(struct engine_request *request, const struct runtime *runtime,
-                            struct err *err)
+static int request_make_tokens(struct engine_request *request, const struct runtime *runtime,
+                               struct err *err)
 {
     const struct inference_request *asked = &request->asked;
     AUTO_JSON json_t *messages = NULL;
@@ -77,6 +77,24 @@ static int request_tokenize(struct engine_request *request, const struct runtime
     if (messages == NULL)
         return err_set(err, ERR_INVALID_UTF8, "the prompt is not valid UTF-8");
     return chat_format_render(runtime->format, runtime->vocab, messages, &request->prompt, err);
+}
+
+/* Others wait while this runs: tokens far beyond the context are not counted. */
+static int request_tokenize(struct engine_request *request, const struct runtime *runtime,
+                            struct err *err)
+{
+    size_t most = (size_t)ENGINE_PROMPT_COUNTED_CONTEXTS * runtime->context_tokens;
+
+    request->prompt.max = most;
+    if (request_make_tokens(request, runtime, err) == 0)
+        return 0;
+    if (err->kind != ERR_PROMPT_TOO_LONG)
+        return -1;
+    request->outcome.prompt_tokens = (uint32_t)(most + 1);
+    return err_set(err, ERR_PROMPT_TOO_LONG,
+                   "the prompt has at least %zu tokens, the context %u, of which one is kept for "
+                   "the answer",
+                   most + 1, runtime->context_tokens);
 }
 
 /* A prompt that fills the context leaves no place for the token that follows it. */
@@ -126,6 +144,15 @@ static int request_make_sampler(struct engine_request *request, const struct run
     return 0;
 }
 
+/* It has become tokens and a sampler. As a tree it may be many times as large as it was on the
+ * wire, and a request can wait long. */
+static void request_forget_body(struct engine_request *request)
+{
+    json_decref(request->body);
+    request->body = NULL;
+    request->asked = (struct inference_request){0}; /* it borrowed */
+}
+
 void engine_request_prepare(struct engine_request *request, const struct runtime *runtime)
 {
     struct err err = ERR_INIT;
@@ -138,6 +165,7 @@ void engine_request_prepare(struct engine_request *request, const struct runtime
     }
     request->output =
         text_output_new(runtime->vocab, request->asked.stop, request->asked.stop_count);
+    request_forget_body(request);
 }
 
 /* ---- running ---- */
@@ -204,6 +232,26 @@ static void request_show_text(struct engine_request *request)
     buf_clear(&request->text);
 }
 
+static void request_close(struct engine_request *request)
+{
+    struct engine_outcome *outcome = &request->outcome;
+    uint64_t now_us = clock_monotonic_us();
+    uint64_t began_us = request->began_us > 0 ? request->began_us : now_us;
+    uint64_t prefilled_us = request->prefilled_us > 0 ? request->prefilled_us : now_us;
+
+    assert(request->state != REQUEST_DONE);
+    request->state = REQUEST_DONE;
+    outcome->queue_us = began_us - request->submitted_us;
+    outcome->prefill_us = prefilled_us - began_us;
+    outcome->decode_us = now_us - prefilled_us;
+}
+
+static void request_end(struct engine_request *request, enum engine_stop_reason reason)
+{
+    request_close(request);
+    request->outcome.stop_reason = reason;
+}
+
 /* Ends with what was held back, since no more comes that could make it a stop string. */
 static int request_flush(struct engine_request *request, enum engine_stop_reason reason,
                          struct err *err)
@@ -211,7 +259,7 @@ static int request_flush(struct engine_request *request, enum engine_stop_reason
     if (text_output_flush(request->output, &request->text, err) < 0)
         return -1;
     request_show_text(request);
-    engine_request_end(request, reason);
+    request_end(request, reason);
     return 0;
 }
 
@@ -226,7 +274,7 @@ static int request_take_token(struct engine_request *request, uint32_t token, st
         return -1;
     if (is_stopped) {
         request_show_text(request);
-        engine_request_end(request, ENGINE_STOP_STRING);
+        request_end(request, ENGINE_STOP_STRING);
         return 0;
     }
     if (request->outcome.completion_tokens == request->token_limit)
@@ -267,28 +315,25 @@ void engine_request_advance(struct engine_request *request, const struct runtime
 
 /* ---- ending ---- */
 
-static void request_close(struct engine_request *request)
+/* Shows what was held back, as far as that is possible. */
+static void request_show_rest(struct engine_request *request)
 {
-    struct engine_outcome *outcome = &request->outcome;
-    uint64_t now_us = clock_monotonic_us();
-    uint64_t began_us = request->began_us > 0 ? request->began_us : now_us;
-    uint64_t prefilled_us = request->prefilled_us > 0 ? request->prefilled_us : now_us;
+    struct err ignored = ERR_INIT; /* it ends anyway, and for another reason */
 
-    assert(request->state != REQUEST_DONE);
-    request->state = REQUEST_DONE;
-    outcome->queue_us = began_us - request->submitted_us;
-    outcome->prefill_us = prefilled_us - began_us;
-    outcome->decode_us = now_us - prefilled_us;
+    if (request->output != NULL &&
+        text_output_flush(request->output, &request->text, &ignored) == 0)
+        request_show_text(request);
 }
 
-void engine_request_end(struct engine_request *request, enum engine_stop_reason reason)
+void engine_request_abandon(struct engine_request *request)
 {
-    request_close(request);
-    request->outcome.stop_reason = reason;
+    request_show_rest(request);
+    request_end(request, ENGINE_STOP_CANCELLED);
 }
 
 void engine_request_fail(struct engine_request *request, const struct err *error)
 {
+    request_show_rest(request);
     request_close(request);
     request->outcome.error = *error;
 }

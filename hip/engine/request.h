@@ -33,8 +33,8 @@ struct engine_request {
     void *user; /* the loop's */
     atomic_bool is_cancelled;
 
-    struct inference_request asked; /* borrows from body */
-    json_t *body;
+    struct inference_request asked; /* borrows from body; empty once it has been prepared */
+    json_t *body;                   /* NULL then */
 
     enum request_state state;
     struct token_list prompt;
@@ -72,8 +72,9 @@ bool engine_request_wants_logits(const struct engine_request *request);
  * them, else NULL. */
 void engine_request_advance(struct engine_request *request, const struct runtime *runtime,
                             float *logits);
-/* To DONE, with what the loop is to be told. */
-void engine_request_end(struct engine_request *request, enum engine_stop_reason reason);
+/* To DONE, in any other state, with what the loop is to be told. Text that was held back comes
+ * before that: what could have made it a stop string does not come any more. */
+void engine_request_abandon(struct engine_request *request); /* it was cancelled */
 void engine_request_fail(struct engine_request *request, const struct err *error);
 /* Tells it. The request, DONE and in none of the engine's lists, is the loop's from here on. */
 void engine_request_hand_back(struct engine_request *request);

@@ -33,7 +33,10 @@ static bool scheduler_has_free_slot(const struct scheduler *scheduler)
 
 static void scheduler_admit_one(struct scheduler *scheduler, struct engine_request *request)
 {
-    engine_request_prepare(request, scheduler->runtime);
+    if (atomic_load(&request->is_cancelled))
+        engine_request_abandon(request);
+    else
+        engine_request_prepare(request, scheduler->runtime);
     if (request->state == REQUEST_DONE) {
         engine_request_hand_back(request);
         return;
@@ -54,6 +57,13 @@ void scheduler_take(struct scheduler *scheduler, struct request_list *arrived)
     }
 }
 
+void scheduler_refuse(struct scheduler *scheduler, struct request_list *arrived,
+                      const struct err *error)
+{
+    TAILQ_CONCAT(&scheduler->waiting, arrived, link);
+    scheduler_fail_all(scheduler, error);
+}
+
 /* Takes REQUEST, which is DONE, out of its slot and tells the loop. */
 static void scheduler_release_slot(struct scheduler *scheduler, unsigned slot)
 {
@@ -72,7 +82,7 @@ static void scheduler_drop_cancelled(struct scheduler *scheduler)
 
         if (atomic_load(&request->is_cancelled)) {
             TAILQ_REMOVE(&scheduler->waiting, request, link);
-            engine_request_end(request, ENGINE_STOP_CANCELLED);
+            engine_request_abandon(request);
             engine_request_hand_back(request);
         }
         request = next;
@@ -80,7 +90,7 @@ static void scheduler_drop_cancelled(struct scheduler *scheduler)
     for (unsigned i = 0; i < ENGINE_SLOTS; i++) {
         if (scheduler->active[i] == NULL || !atomic_load(&scheduler->active[i]->is_cancelled))
             continue;
-        engine_request_end(scheduler->active[i], ENGINE_STOP_CANCELLED);
+        engine_request_abandon(scheduler->active[i]);
         scheduler_release_slot(scheduler, i);
     }
 }

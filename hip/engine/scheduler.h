@@ -44,6 +44,9 @@ int scheduler_warm_up(struct scheduler *scheduler, struct err *err);
 /* Makes each of ARRIVED ready at once, not when its turn comes: who asks for the impossible shall
  * hear it now. ARRIVED is empty afterwards. */
 void scheduler_take(struct scheduler *scheduler, struct request_list *arrived);
+/* Ends everything with ERROR, and ARRIVED too, of which nothing is made ready any more. */
+void scheduler_refuse(struct scheduler *scheduler, struct request_list *arrived,
+                      const struct err *error);
 /* Ends everything with ERROR. */
 void scheduler_fail_all(struct scheduler *scheduler, const struct err *error);
 /* Drops what was cancelled, fills free slots, computes. *out_computed is false when there was

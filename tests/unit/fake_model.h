@@ -31,6 +31,7 @@ static struct {
     unsigned let_count;
     unsigned step_count; /* the warm-up is the first */
     unsigned row_count;
+    unsigned tokenized_bytes;
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 /* Opaque to the engine; only their addresses are used. */
@@ -60,6 +61,7 @@ static void fake_model_reset(void)
     fake.let_count = 0;
     fake.step_count = 0;
     fake.row_count = 0;
+    fake.tokenized_bytes = 0;
     fake_unlock();
 }
 
@@ -125,6 +127,17 @@ static unsigned fake_model_row_count(void)
 
     fake_lock();
     count = fake.row_count - 1;
+    fake_unlock();
+    return count;
+}
+
+/* Of prompts, since the reset. */
+static unsigned fake_model_tokenized_bytes(void)
+{
+    unsigned count = 0;
+
+    fake_lock();
+    count = fake.tokenized_bytes;
     fake_unlock();
     return count;
 }
@@ -286,6 +299,9 @@ int chat_format_raw(const struct vocab *vocab, const char *text, size_t len, str
                     struct err *err)
 {
     for (size_t i = 0; i < len; i++) {
+        fake_lock();
+        fake.tokenized_bytes++;
+        fake_unlock();
         if (token_list_add(out, (unsigned char)text[i], err) < 0)
             return -1;
     }

@@ -68,6 +68,19 @@ static struct engine_request *submit(struct engine *engine, const char *prompt, 
     return engine_submit(engine, &asked, body, NULL);
 }
 
+static struct engine_request *submit_with_stop(struct engine *engine, const char *prompt,
+                                               const char *stop)
+{
+    AUTO_JSON json_t *body = json_pack("{s:s, s:s, s:i, s:b}", "prompt", prompt, "stop", stop,
+                                       "temperature", 0, "raw", 1);
+    AUTO_JSON json_t *unknown = json_array();
+    struct inference_request asked;
+    struct err err = ERR_INIT;
+
+    assert_int_equal(inference_parse(body, &asked, unknown, &err), 0);
+    return engine_submit(engine, &asked, body, NULL);
+}
+
 /* What a request told, as one line: "queued1 started b c end" */
 struct story {
     char text[4096];
@@ -185,6 +198,27 @@ static void the_context_is_the_limit_of_prompt_and_answer(void **state)
     engine_free(engine);
 }
 
+/* One that is longer by far is not counted to its end: the others would wait for that. */
+static void a_prompt_far_too_long_is_not_counted_to_its_end(void **state)
+{
+    struct engine *engine = ready_engine();
+    AUTO_FREE char *huge = text_of_len((size_t)64 * FAKE_CONTEXT_TOKENS);
+    struct engine_request *request = submit(engine, huge, -1);
+    struct story story = {0};
+
+    read_to_end(engine, request, &story);
+    assert_string_equal(story.text, "error ");
+    assert_int_equal(engine_request_outcome(request)->error.kind, ERR_PROMPT_TOO_LONG);
+    assert_int_equal(engine_request_outcome(request)->prompt_tokens,
+                     ENGINE_PROMPT_COUNTED_CONTEXTS * FAKE_CONTEXT_TOKENS + 1);
+    assert_non_null(
+        strstr(engine_request_outcome(request)->error.message, "at least 16385 tokens"));
+    assert_in_range(fake_model_tokenized_bytes(), 1,
+                    ENGINE_PROMPT_COUNTED_CONTEXTS * FAKE_CONTEXT_TOKENS + 1);
+    engine_request_free(request);
+    engine_free(engine);
+}
+
 /* ---- several ---- */
 
 static void the_second_waits_and_then_runs(void **state)
@@ -272,6 +306,71 @@ static void a_cancelled_prefill_ends_within_a_chunk(void **state)
     assert_int_equal(engine_request_outcome(request)->completion_tokens, 0);
     assert_in_range(fake_model_step_count(), 1, 2);
     assert_in_range(fake_model_row_count(), 1, 2 * SESSION_BATCH_MAX_ROWS);
+    engine_request_free(request);
+    engine_free(engine);
+}
+
+/* Who leaves before the engine has looked costs nothing. */
+static void a_cancelled_one_is_not_tokenized(void **state)
+{
+    struct engine *engine = ready_engine();
+    struct engine_request *running = NULL;
+    struct engine_request *left = NULL;
+    struct story story = {0};
+    struct story rest = {0};
+
+    fake_model_hold_steps();
+    running = submit(engine, "a", 20);
+    fake_model_let_steps(3);
+    fake_model_wait_for_steps(3);
+    left = submit(engine, "kkkk", -1);
+    engine_request_cancel(left);
+    fake_model_release_steps();
+    read_to_end(engine, left, &story);
+    assert_string_equal(story.text, "end ");
+    assert_int_equal(engine_request_outcome(left)->stop_reason, ENGINE_STOP_CANCELLED);
+    read_to_end(engine, running, &rest);
+    assert_int_equal(fake_model_tokenized_bytes(), 1);
+    engine_request_free(left);
+    engine_request_free(running);
+    engine_free(engine);
+}
+
+/* Text that was held back, because a stop string could have begun there, is told when the end comes
+ * in another way. */
+static void a_cancelled_one_shows_what_was_held_back(void **state)
+{
+    struct engine *engine = ready_engine();
+    struct engine_request *request = NULL;
+    struct story story = {0};
+
+    fake_model_hold_steps();
+    request = submit_with_stop(engine, "a", "bcdefX");
+    fake_model_let_steps(3);
+    fake_model_wait_for_steps(3);
+    engine_request_cancel(request);
+    fake_model_release_steps();
+    read_to_end(engine, request, &story);
+    assert_memory_equal(story.text, "started bcd", strlen("started bcd")); /* one step more runs */
+    engine_request_free(request);
+    engine_free(engine);
+}
+
+static void an_error_comes_behind_what_was_held_back(void **state)
+{
+    struct engine *engine = ready_engine();
+    struct engine_request *request = NULL;
+    struct story story = {0};
+
+    fake_model_hold_steps();
+    request = submit_with_stop(engine, "a", "bcdefX");
+    fake_model_let_steps(3);
+    fake_model_wait_for_steps(3);
+    engine_drain(engine);
+    fake_model_release_steps();
+    read_to_end(engine, request, &story);
+    assert_memory_equal(story.text, "started bcd", strlen("started bcd"));
+    assert_int_equal(engine_request_outcome(request)->error.kind, ERR_WORKER_DRAINING);
     engine_request_free(request);
     engine_free(engine);
 }
@@ -447,6 +546,7 @@ static void a_drain_ends_what_runs_what_waits_and_what_comes(void **state)
         engine_request_free(requests[i]);
     }
     assert_true(engine_is_idle(engine));
+    assert_int_equal(fake_model_tokenized_bytes(), 2); /* nothing of what came then */
     engine_free(engine);
 }
 
@@ -486,6 +586,10 @@ int main(void)
         cmocka_unit_test(the_impossible_is_told_at_once),
         cmocka_unit_test(a_cancelled_one_computes_one_more_step_at_most),
         cmocka_unit_test(a_cancelled_prefill_ends_within_a_chunk),
+        cmocka_unit_test(a_cancelled_one_is_not_tokenized),
+        cmocka_unit_test(a_cancelled_one_shows_what_was_held_back),
+        cmocka_unit_test(an_error_comes_behind_what_was_held_back),
+        cmocka_unit_test(a_prompt_far_too_long_is_not_counted_to_its_end),
         cmocka_unit_test(a_cancelled_one_in_the_queue_never_runs),
         cmocka_unit_test(events_that_nobody_takes_pause_the_request),
         cmocka_unit_test(nan_fails_the_request_and_nothing_else),
