@@ -27,7 +27,10 @@ enum {
     BLOCK = 32,                  /* elements that load_block() makes at a time */
     VECTORS = BLOCK / LANES,     /* registers they fill */
     PREFETCH_AHEAD_BYTES = 1024, /* hip/SPEED.md */
-    TILE_COLUMNS = 3, /* weights x CPU_TILE_ROWS accumulators + operands fit 16 registers */
+    SUMS = 2, /* of a product, so that an addition need not wait for the one before */
+    /* TILE_ROWS * TILE_COLUMNS * SUMS sums and what is multiplied fit 16 registers. */
+    TILE_ROWS = 2,
+    TILE_COLUMNS = 3,
 };
 
 #define INLINE static inline __attribute__((always_inline))
@@ -142,11 +145,12 @@ INLINE void decode_blocks(uint32_t type, const uint8_t *row, float *out, uint32_
     }
 }
 
-/* ROWS is a constant, 1 or CPU_TILE_ROWS. */
+/* ROWS is a constant, 1 or CPU_TILE_ROWS. Even and odd vectors have sums of their own, in the order
+ * of tile_block(): an answer may not depend on how many rows were computed together. */
 INLINE void dot_blocks(uint32_t type, const uint8_t *row, const float *x, uint32_t rows,
                        uint32_t count, float *out)
 {
-    __m256 sums[CPU_TILE_ROWS][2];
+    __m256 sums[CPU_TILE_ROWS][SUMS];
 
     for (uint32_t r = 0; r < rows; r++)
         sums[r][0] = sums[r][1] = _mm256_setzero_ps();
@@ -159,7 +163,7 @@ INLINE void dot_blocks(uint32_t type, const uint8_t *row, const float *x, uint32
             for (int j = 0; j < VECTORS; j++) {
                 __m256 values = _mm256_loadu_ps(x + (uint64_t)r * count + i + LANES * j);
 
-                sums[r][j % 2] = _mm256_fmadd_ps(block[j], values, sums[r][j % 2]);
+                sums[r][j % SUMS] = _mm256_fmadd_ps(block[j], values, sums[r][j % SUMS]);
             }
         }
     }
@@ -216,27 +220,29 @@ static void avx2_dot(uint32_t type, const void *row, const float *x, uint32_t ro
 INLINE void tile_block(const float *panel, uint32_t columns, const float *x, uint32_t rows,
                        uint32_t count, uint32_t out_stride, float *out)
 {
-    __m256 sums[CPU_TILE_ROWS][TILE_COLUMNS];
+    __m256 sums[TILE_ROWS][TILE_COLUMNS][SUMS];
 
     for (uint32_t r = 0; r < rows; r++) {
         for (uint32_t w = 0; w < columns; w++)
-            sums[r][w] = _mm256_setzero_ps();
+            sums[r][w][0] = sums[r][w][1] = _mm256_setzero_ps();
     }
-    for (uint32_t i = 0; i < count; i += LANES) {
-        __m256 weights[TILE_COLUMNS];
-
-        for (uint32_t w = 0; w < columns; w++)
-            weights[w] = _mm256_loadu_ps(panel + (uint64_t)w * count + i);
-        for (uint32_t r = 0; r < rows; r++) {
-            __m256 values = _mm256_loadu_ps(x + (uint64_t)r * count + i);
+    for (uint32_t i = 0; i < count; i += SUMS * LANES) {
+        for (uint32_t s = 0; s < SUMS; s++) {
+            __m256 weights[TILE_COLUMNS];
 
             for (uint32_t w = 0; w < columns; w++)
-                sums[r][w] = _mm256_fmadd_ps(weights[w], values, sums[r][w]);
+                weights[w] = _mm256_loadu_ps(panel + (uint64_t)w * count + i + s * LANES);
+            for (uint32_t r = 0; r < rows; r++) {
+                __m256 values = _mm256_loadu_ps(x + (uint64_t)r * count + i + s * LANES);
+
+                for (uint32_t w = 0; w < columns; w++)
+                    sums[r][w][s] = _mm256_fmadd_ps(weights[w], values, sums[r][w][s]);
+            }
         }
     }
     for (uint32_t r = 0; r < rows; r++) {
         for (uint32_t w = 0; w < columns; w++)
-            out[r * out_stride + w] = sum_of(sums[r][w]);
+            out[r * out_stride + w] = sum_of(_mm256_add_ps(sums[r][w][0], sums[r][w][1]));
     }
 }
 
@@ -245,13 +251,15 @@ static void avx2_tile(const float *panel, uint32_t panel_rows, const float *x, u
 {
     uint32_t w = 0;
 
-    if (count % LANES != 0) {
+    if (count % BLOCK != 0) { /* as avx2_dot() */
         CPU_KERNELS_PLAIN.tile(panel, panel_rows, x, rows, count, out);
         return;
     }
-    for (; rows == CPU_TILE_ROWS && w + TILE_COLUMNS <= panel_rows; w += TILE_COLUMNS)
-        tile_block(panel + (uint64_t)w * count, TILE_COLUMNS, x, CPU_TILE_ROWS, count, panel_rows,
-                   out + w);
+    for (; rows == CPU_TILE_ROWS && w + TILE_COLUMNS <= panel_rows; w += TILE_COLUMNS) {
+        for (uint32_t r = 0; r < CPU_TILE_ROWS; r += TILE_ROWS)
+            tile_block(panel + (uint64_t)w * count, TILE_COLUMNS, x + (uint64_t)r * count,
+                       TILE_ROWS, count, panel_rows, out + r * panel_rows + w);
+    }
     for (; w < panel_rows; w++) {
         for (uint32_t r = 0; r < rows; r++)
             tile_block(panel + (uint64_t)w * count, 1, x + (uint64_t)r * count, 1, count,
@@ -307,20 +315,29 @@ INLINE __m256 exponential(__m256 x)
     return _mm256_mul_ps(sum, _mm256_castsi256_ps(power));
 }
 
+INLINE void silu_mul_vector(const float *gate, const float *up, float *out)
+{
+    __m256 x = _mm256_loadu_ps(gate);
+    __m256 e = exponential(_mm256_sub_ps(_mm256_setzero_ps(), x));
+    __m256 silu = _mm256_div_ps(x, _mm256_add_ps(_mm256_set1_ps(1.0f), e));
+
+    _mm256_storeu_ps(out, _mm256_mul_ps(silu, _mm256_loadu_ps(up)));
+}
+
+/* The rest is computed as the vectors are: where a chunk ends may not change an element. */
 static void avx2_silu_mul(const float *gate, const float *up, float *out, uint32_t count)
 {
-    const __m256 one = _mm256_set1_ps(1.0f);
+    float rest[3][LANES] = {0};
     uint32_t i = 0;
 
-    for (; i + LANES <= count; i += LANES) {
-        __m256 x = _mm256_loadu_ps(gate + i);
-        __m256 e = exponential(_mm256_sub_ps(_mm256_setzero_ps(), x));
-        __m256 silu = _mm256_div_ps(x, _mm256_add_ps(one, e));
-
-        _mm256_storeu_ps(out + i, _mm256_mul_ps(silu, _mm256_loadu_ps(up + i)));
-    }
-    if (i < count)
-        CPU_KERNELS_PLAIN.silu_mul(gate + i, up + i, out + i, count - i);
+    for (; i + LANES <= count; i += LANES)
+        silu_mul_vector(gate + i, up + i, out + i);
+    if (i == count)
+        return;
+    memcpy(rest[0], gate + i, (count - i) * sizeof(float));
+    memcpy(rest[1], up + i, (count - i) * sizeof(float));
+    silu_mul_vector(rest[0], rest[1], rest[2]);
+    memcpy(out + i, rest[2], (count - i) * sizeof(float));
 }
 
 static void avx2_to_half(const float *x, uint16_t *out, uint32_t count)

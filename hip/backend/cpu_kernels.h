@@ -29,7 +29,8 @@ struct cpu_kernels {
     void (*dot)(uint32_t type, const void *row, const float *x, uint32_t rows, uint32_t count,
                 float *out);
     /* out[r][w] = panel[w] * x[r]; panel is [panel_rows][count], x [ROWS][count], ROWS as in dot.
-     */
+     * Bit for bit what dot gives for the same row, whatever ROWS is: the pace of a prompt decides
+     * which of the two is used. */
     void (*tile)(const float *panel, uint32_t panel_rows, const float *x, uint32_t rows,
                  uint32_t count, float *out);
     /* out = x / sqrt(mean(x * x) + epsilon) * scale */

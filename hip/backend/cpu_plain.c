@@ -32,6 +32,17 @@ static float dot_floats(const float *a, const float *b, uint32_t count)
     return sum;
 }
 
+/* The sums and their order are those of plain_dot(): an answer may not depend on how many rows were
+ * computed together. */
+static float dot_strips(const float *a, const float *b, uint32_t count)
+{
+    float sum = 0.0f;
+
+    for (uint32_t at = 0; at < count; at += STRIP)
+        sum += dot_floats(a + at, b + at, count - at < STRIP ? count - at : STRIP);
+    return sum;
+}
+
 static void plain_decode(uint32_t type, const void *row, float *out, uint32_t count)
 {
     quant_decode(type, row, out, count);
@@ -59,7 +70,7 @@ static void plain_tile(const float *panel, uint32_t panel_rows, const float *x, 
     for (uint32_t w = 0; w < panel_rows; w++) {
         for (uint32_t r = 0; r < rows; r++)
             out[r * panel_rows + w] =
-                dot_floats(panel + (uint64_t)w * count, x + (uint64_t)r * count, count);
+                dot_strips(panel + (uint64_t)w * count, x + (uint64_t)r * count, count);
     }
 }
 

@@ -233,6 +233,54 @@ static void matmul_of_several_weights_and_each_epilogue_agrees(void **state)
     }
 }
 
+/* The rows of a small batch are bit for bit those of a large one: a prompt is cut where time says,
+ * and the same seed must still give the same answer. */
+static void expect_same_rows(const char *device, struct matmul_case c)
+{
+    size_t matrix = (size_t)ROW_MAX * c.width;
+    AUTO_FREE float *whole = random_floats(c.weight_count * matrix, 1);
+    AUTO_FREE float *part = random_floats(c.weight_count * matrix, 2);
+
+    c.rows = ROW_MAX;
+    run_matmul(device, &c, NULL, whole);
+    for (size_t i = 0; i < ARRAY_COUNT(ROW_COUNTS); i++) {
+        c.rows = ROW_COUNTS[i];
+        run_matmul(device, &c, NULL, part);
+        for (uint32_t w = 0; w < c.weight_count; w++) {
+            /* SILU_MUL has one output; the other buffers keep what filled() put there. */
+            size_t size = (size_t)c.rows * c.width * sizeof(float);
+
+            if (memcmp(part + w * (size_t)c.rows * c.width, whole + w * matrix, size) != 0)
+                fail_msg("%s %s: %u rows of %u columns differ from a batch of %d", device,
+                         quant_info(c.type)->name, c.rows, c.columns, ROW_MAX);
+        }
+    }
+}
+
+static void a_row_is_the_same_in_a_batch_of_any_size(void **state)
+{
+    static const struct matmul_case CASES[] = {
+        {.type = QUANT_F32, .columns = 288, .width = 50, .weight_count = 1},
+        {.type = QUANT_F16, .columns = 576, .width = 50, .weight_count = 1},
+        {.type = QUANT_BF16, .columns = 288, .width = 50, .weight_count = 1},
+        {.type = QUANT_Q8_0, .columns = 576, .width = 50, .weight_count = 3},
+        {.type = QUANT_Q4_0, .columns = 288, .width = 50, .weight_count = 1},
+        {.type = QUANT_Q4_1, .columns = 576, .width = 50, .weight_count = 1},
+        /* No multiple of a block, and longer than a strip of the plain loops. */
+        {.type = QUANT_F16, .columns = 600, .width = 50, .weight_count = 1},
+        {.type = QUANT_F32, .columns = 519, .width = 50, .weight_count = 1},
+        /* Rows so long that a panel is shorter than a chunk without one. */
+        {.type = QUANT_Q8_0,
+         .columns = 2048,
+         .width = 900,
+         .weight_count = 2,
+         .epilogue = BACKEND_SILU_MUL},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(CASES) * ARRAY_COUNT(DEVICES); i++)
+        expect_same_rows(DEVICES[i % ARRAY_COUNT(DEVICES)], CASES[i / ARRAY_COUNT(DEVICES)]);
+}
+
 /* What a wrong reading of Q4_0 would compute: neighbours 2i, 2i + 1 in one byte. */
 static void swapped_nibbles_pass_the_bound(void **state)
 {
@@ -589,6 +637,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matmul_agrees_at_every_type_and_size),
         cmocka_unit_test(matmul_of_several_weights_and_each_epilogue_agrees),
+        cmocka_unit_test(a_row_is_the_same_in_a_batch_of_any_size),
         cmocka_unit_test(swapped_nibbles_pass_the_bound),
         cmocka_unit_test(embed_norm_and_head_agree),
         cmocka_unit_test(a_missing_epsilon_passes_the_bound),

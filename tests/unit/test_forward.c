@@ -134,6 +134,42 @@ static void a_batch_equals_its_rows_one_by_one(void **state)
     }
 }
 
+/* Bit for bit: how a prompt is cut depends on the time a step takes, the answer may not. */
+static void every_split_of_a_prompt_gives_the_same_logits(void **state)
+{
+    static const char *const DEVICES[] = {"cpu", "cpu-plain"};
+    static const uint32_t SPLITS[] = {1, 2, 3, 7, 8, 9, 31, 33, 64};
+    struct tiny_model kinds[3];
+
+    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++)
+        kinds[i] = tiny_model_default();
+    kinds[0].embedding = 576; /* longer than a strip of the plain loops */
+    kinds[0].type = QUANT_Q4_1;
+    kinds[1].embedding = 264; /* no multiple of a block of the fast loops */
+    kinds[1].type = kinds[1].head_type = QUANT_F16;
+    kinds[2].feed_forward = 544;
+    kinds[2].type = QUANT_Q4_0;
+    for (size_t i = 0; i < ARRAY_COUNT(kinds) * ARRAY_COUNT(DEVICES); i++) {
+        AUTO_FREE float *whole = NULL;
+        AUTO_FREE float *split = NULL;
+        struct rig rig;
+
+        rig_init(&rig, &kinds[i / ARRAY_COUNT(DEVICES)], DEVICES[i % ARRAY_COUNT(DEVICES)]);
+        whole = new_logits(&rig, 1);
+        split = new_logits(&rig, 1);
+        run_rows(&rig, 0, 0, TOKENS, whole);
+        for (size_t s = 0; s < ARRAY_COUNT(SPLITS); s++) {
+            session_truncate(rig.session, 0, 0);
+            for (uint32_t at = 0; at < TOKENS; at += SPLITS[s])
+                run_rows(&rig, 0, at, TOKENS - at < SPLITS[s] ? TOKENS - at : SPLITS[s], split);
+            if (memcmp(split, whole, rig.vocab_count * sizeof(*whole)) != 0)
+                fail_msg("%s, kind %zu: steps of %u give other logits",
+                         DEVICES[i % ARRAY_COUNT(DEVICES)], i / ARRAY_COUNT(DEVICES), SPLITS[s]);
+        }
+        rig_release(&rig);
+    }
+}
+
 static void every_row_that_wants_logits_gets_its_own(void **state)
 {
     struct tiny_model tiny = tiny_model_default();
@@ -354,6 +390,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_batch_equals_its_rows_one_by_one),
+        cmocka_unit_test(every_split_of_a_prompt_gives_the_same_logits),
         cmocka_unit_test(every_row_that_wants_logits_gets_its_own),
         cmocka_unit_test(a_truncated_sequence_goes_on_as_if_the_rest_had_never_been),
         cmocka_unit_test(sequences_in_one_batch_do_not_see_each_other),
