@@ -99,6 +99,7 @@ int main(int argc, char **argv)
     int exit_code = 0;
     int signo = 0;
 
+    json_init();
     io_fill_closed_stdio();
     ignore_write_signals();
     exit_code = args_parse(&args, argc, argv, &err);

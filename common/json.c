@@ -10,6 +10,7 @@
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -21,12 +22,17 @@ enum {
     HTTP_INTERNAL_ERROR = 500,
 };
 
-/* The deepest nesting of arrays and objects, brackets inside strings left out. The parser is
- * recursive: what it would recurse into is counted before it runs. */
-static size_t json_depth(const char *text, size_t len)
+struct json_size {
+    size_t depth;  /* deepest nesting of arrays and objects */
+    size_t values; /* no fewer than there are: each has a bracket or a comma before it */
+};
+
+/* Looks at what is outside strings. The parser is recursive and makes an object of each value: both
+ * are counted before it runs. */
+static struct json_size json_measure(const char *text, size_t len)
 {
+    struct json_size size = {.depth = 0, .values = 1};
     size_t depth = 0;
-    size_t deepest = 0;
     bool is_in_string = false;
 
     for (size_t i = 0; i < len; i++) {
@@ -38,17 +44,26 @@ static size_t json_depth(const char *text, size_t len)
             is_in_string = !is_in_string;
         } else if (!is_in_string && (c == '[' || c == '{')) {
             depth++;
-            deepest = depth > deepest ? depth : deepest;
+            size.values++;
+            size.depth = depth > size.depth ? depth : size.depth;
+        } else if (!is_in_string && c == ',') {
+            size.values++;
         } else if (!is_in_string && (c == ']' || c == '}') && depth > 0) {
             depth--;
         }
     }
-    return deepest;
+    return size;
+}
+
+void json_init(void)
+{
+    json_set_alloc_funcs(xmalloc, free);
 }
 
 json_t *json_parse(const char *text, size_t len, size_t max_bytes, struct err *err)
 {
     size_t valid_len = 0;
+    struct json_size size;
     json_error_t why;
     json_t *json = NULL;
 
@@ -58,8 +73,12 @@ json_t *json_parse(const char *text, size_t len, size_t max_bytes, struct err *e
     valid_len = utf8_valid_len(text, len);
     if (valid_len < len)
         return err_set_null(err, ERR_INVALID_UTF8, "invalid UTF-8 at byte %zu", valid_len);
-    if (json_depth(text, len) > JSON_DEPTH_MAX)
+    size = json_measure(text, len);
+    if (size.depth > JSON_DEPTH_MAX)
         return err_set_null(err, ERR_INVALID_JSON, "JSON is nested deeper than %d", JSON_DEPTH_MAX);
+    if (size.values > JSON_VALUE_MAX_COUNT)
+        return err_set_null(err, ERR_INVALID_JSON, "JSON of more than %d values",
+                            JSON_VALUE_MAX_COUNT);
     json = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
     if (json == NULL)
         return err_set_null(err, ERR_INVALID_JSON, "invalid JSON at line %d, column %d: %s",
@@ -73,8 +92,9 @@ char *json_to_text(const json_t *json)
 {
     char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(DBL_DIG));
 
-    /* Every value in the program is finite and UTF-8: what is left is memory. */
-    return text != NULL ? text : xstrdup("null");
+    /* Every value in the program is finite and UTF-8; memory ends the process (json_init). */
+    assert(text != NULL);
+    return text;
 }
 
 /* What VALUE is, for a message. Containers are not shown: they may be large, or a prompt. */

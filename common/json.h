@@ -10,7 +10,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { JSON_DEPTH_MAX = 64 };
+enum {
+    JSON_DEPTH_MAX = 64,
+    /* Ten times what the largest of our own messages has. A value takes about 100 bytes. */
+    JSON_VALUE_MAX_COUNT = 100000,
+};
+
+/* Once, at the start of a program: where memory is gone inside jansson, it ends as xmalloc() ends
+ * it (mem.h). jansson itself does not survive that everywhere. */
+void json_init(void);
 
 static inline void json_release(json_t **json)
 {
@@ -20,11 +28,12 @@ static inline void json_release(json_t **json)
 
 /* Parses one JSON value. Before the parser sees a byte: length against MAX_BYTES
  * (ERR_BODY_TOO_LARGE), UTF-8 (ERR_INVALID_UTF8), nesting against JSON_DEPTH_MAX
- * (ERR_INVALID_JSON). Duplicate keys, NaN, \u0000 and trailing text are refused. The caller owns
- * the result; NULL on failure. */
+ * and values against JSON_VALUE_MAX_COUNT (ERR_INVALID_JSON). Duplicate keys, NaN, \u0000 and
+ * trailing text are refused. The caller owns the result; NULL on failure. */
 json_t *json_parse(const char *text, size_t len, size_t max_bytes, struct err *err);
 
-/* Compact text, keys in the order they were set; the caller frees it. Never NULL. */
+/* Compact text, keys in the order they were set; the caller frees it. Never NULL. JSON is not NULL:
+ * a value that could not be made (text that is not UTF-8) must not reach the wire as null. */
 char *json_to_text(const json_t *json);
 
 /* Field readers. A missing or null field leaves *out alone and returns 0; one of another type or

@@ -6,12 +6,21 @@
 #include <stdint.h>
 #include <string.h>
 
+static const char *last_words = "fatal: out of memory\n";
+static int exit_code; /* 0: abort */
+
 static _Noreturn void mem_give_up(void)
 {
-    static const char LAST_WORDS[] = "fatal: out of memory\n";
-
-    (void)!write(STDERR_FILENO, LAST_WORDS, sizeof(LAST_WORDS) - 1); /* nobody is left to tell */
+    (void)!write(STDERR_FILENO, last_words, strlen(last_words)); /* nobody is left to tell */
+    if (exit_code != 0)
+        _exit(exit_code);
     abort();
+}
+
+void mem_set_end(const char *words, int code)
+{
+    last_words = words;
+    exit_code = code;
 }
 
 void *xmalloc(size_t size)

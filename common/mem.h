@@ -8,6 +8,10 @@
 
 #include <stddef.h>
 
+/* How the process ends when memory is gone, once at its start: WORDS, a line that outlives it, on
+ * stderr, and _exit(CODE). Without it: abort(). */
+void mem_set_end(const char *words, int code);
+
 void *xmalloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *xcalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
 /* Room for COUNT elements of SIZE bytes; the product is checked. */

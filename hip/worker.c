@@ -3,6 +3,7 @@
 #include "common/err.h"
 #include "common/http/http.h"
 #include "common/io.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/token.h"
@@ -40,6 +41,9 @@ static const struct {
 };
 
 /* ---- how it ends ---- */
+
+/* As die_of() would say it, for where there is no memory to say it with. */
+static const char OUT_OF_MEMORY[] = "fatal class=host_memory reason=out of memory\n";
 
 static enum fault fault_of(enum err_kind kind, const char *device)
 {
@@ -191,6 +195,8 @@ static int serve(const struct worker_options *options, int listen_fd, const char
     const char *given = options->text[WORKER_OPTION_NAME];
     AUTO_FREE char *name =
         given != NULL ? xstrdup(given) : name_of_path(options->text[WORKER_OPTION_MODEL]);
+    /* A file may be called anything; a label in JSON is UTF-8. */
+    utf8_make_printable(name, strlen(name));
     struct serve_options serving = {
         .listen_fd = listen_fd,
         .name = name,
@@ -283,6 +289,8 @@ int main(int argc, char **argv)
     struct err err = ERR_INIT;
     int exit_code = 0;
 
+    mem_set_end(OUT_OF_MEMORY, FAULTS[FAULT_HOST_MEMORY].exit_code);
+    json_init();
     io_fill_closed_stdio();
     token_init();
     if (worker_options_parse(&options, argc, argv, &err) < 0)

@@ -2,6 +2,7 @@
  * --ready-fd. */
 #include "common/config.h"
 #include "common/io.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/paths.h"
@@ -152,6 +153,7 @@ int main(int argc, char **argv)
     struct main_options options;
     struct err err = ERR_INIT;
 
+    json_init();
     io_fill_closed_stdio();
     /* What we make is ours alone, unless a mode says more. */
     (void)umask(0077);              /* always succeeds */

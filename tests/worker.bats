@@ -371,6 +371,17 @@ OPTIONS
     refute_line --index 0 --partial warnings
 }
 
+@test "a file whose name is not UTF-8 still gives its model a name" {
+    cp "$T/tiny.gguf" "$T/m"$'\xff'".gguf"
+    start_by_hand -m "$T/m"$'\xff'".gguf" --listen "unix:$T/w.sock"
+    with_token -
+    wait_until test -S "$T/w.sock"
+    client wait_ready
+    run client events '{"prompt":"once","raw":true,"max_tokens":1}'
+    assert_line --index 0 --partial '"model": "m?"'
+    refute_output --partial null
+}
+
 @test "equal seeds give equal answers, others do not" {
     start_worker "$T/tiny.gguf"
     local body='{"prompt":"once upon a","raw":true,"max_tokens":30,"temperature":3,"top_k":0,"seed":'

@@ -87,6 +87,33 @@ static void length_and_depth_are_looked_at_first(void **state)
     assert_int_equal(err.kind, ERR_BODY_TOO_LARGE);
 }
 
+/* A tree is many times as large as its text, so values are counted before it is built; what is in a
+ * string is none. */
+static void more_values_than_a_message_has_are_refused(void **state)
+{
+    enum { MOST = JSON_VALUE_MAX_COUNT, BYTES = 3 * (MOST + 8) };
+    AUTO_BUF struct buf text = BUF_INIT(BYTES);
+    struct err err = ERR_INIT;
+    json_t *json = NULL;
+
+    assert_int_equal(buf_add_string(&text, "[\""), 0);
+    for (int i = 0; i < 2 * MOST; i++)
+        assert_int_equal(buf_add_byte(&text, i % 2 ? ',' : '['), 0);
+    assert_int_equal(buf_add_string(&text, "\"]"), 0);
+    json = json_parse(text.data, text.len, BYTES, &err);
+    assert_non_null(json);
+    json_decref(json);
+
+    buf_clear(&text);
+    assert_int_equal(buf_add_string(&text, "[[]"), 0);
+    for (int i = 0; i < MOST / 2; i++)
+        assert_int_equal(buf_add_string(&text, ",[]"), 0);
+    assert_int_equal(buf_add_byte(&text, ']'), 0);
+    assert_null(json_parse(text.data, text.len, BYTES, &err));
+    assert_int_equal(err.kind, ERR_INVALID_JSON);
+    assert_non_null(strstr(err.message, "100000 values"));
+}
+
 static const char *refusal(const char *body, const char *how)
 {
     static struct err err;
@@ -224,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_one_plain_value_is_refused),
+        cmocka_unit_test(more_values_than_a_message_has_are_refused),
         cmocka_unit_test(length_and_depth_are_looked_at_first),
         cmocka_unit_test(a_wrong_field_is_named_with_its_constraint_and_value),
         cmocka_unit_test(text_and_numbers_without_a_json_form_are_refused),
