@@ -21,6 +21,10 @@ struct tiny_model {
     uint32_t type;      /* of the layers' matrices */
     uint32_t head_type; /* of token_embd and output */
     uint64_t seed;
+    const char *rope_type;   /* rope.scaling.type; NULL: not there, like the two below at 0 */
+    float rope_factor;       /* rope.scaling.factor */
+    float rope_scale_linear; /* its old name */
+    bool is_not_causal;
     bool is_untied;      /* has output.weight */
     bool has_rope_freqs; /* has rope_freqs.weight */
     bool has_no_template;
@@ -198,6 +202,14 @@ static inline void tiny_add_parameters(struct gguf_writer *writer, const struct 
     writer_add_f32(writer, "llama.rope.freq_base", 10000.0f);
     writer_add_f32(writer, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
     writer_add_u32(writer, "llama.vocab_size", tiny_row_count(tiny));
+    if (tiny->rope_type != NULL)
+        writer_add_text(writer, "llama.rope.scaling.type", tiny->rope_type);
+    if (tiny->rope_factor != 0.0f)
+        writer_add_f32(writer, "llama.rope.scaling.factor", tiny->rope_factor);
+    if (tiny->rope_scale_linear != 0.0f)
+        writer_add_f32(writer, "llama.rope.scale_linear", tiny->rope_scale_linear);
+    if (tiny->is_not_causal)
+        writer_add_bool(writer, "llama.attention.causal", false);
 }
 
 /* Random values around CENTRE. */

@@ -136,11 +136,28 @@ static int read_positive(const struct gguf *gguf, const struct model_params *par
     return 0;
 }
 
+/* The factor of linear scaling, under its name of today or the old one; none or 0 is 1. */
+static int read_rope_factor(const struct gguf *gguf, struct model_params *params, struct err *err)
+{
+    char key[KEY_MAX_BYTES];
+    double factor = 0.0;
+
+    if (!gguf_has(gguf, full_key(params, "rope.scaling.factor", key)))
+        (void)full_key(params, "rope.scale_linear", key);
+    if (gguf_has(gguf, key) && gguf_read_f64(gguf, key, &factor, err) != 0)
+        return -1;
+    if (!isfinite(factor) || factor < 0.0)
+        return err_set(err, ERR_INVALID_MODEL, "%s is %g, not a positive number", key, factor);
+    params->rope_factor = factor == 0.0 ? 1.0 : factor;
+    return 0;
+}
+
+/* A file that names no type of scaling means linear. */
 static int read_rope(const struct gguf *gguf, struct model_params *params, struct err *err)
 {
     const double llama_base = 10000.0; /* of the rope paper */
     char key[KEY_MAX_BYTES];
-    struct gguf_string kind = {.data = "none", .len = 4};
+    struct gguf_string kind = {.data = "linear", .len = 6};
 
     if (read_positive(gguf, params, "rope.freq_base", llama_base, &params->rope_base, err) != 0)
         return -1;
@@ -153,7 +170,22 @@ static int read_rope(const struct gguf *gguf, struct model_params *params, struc
     if (kind.len != 6 || memcmp(kind.data, "linear", 6) != 0)
         return err_set(err, ERR_INVALID_MODEL, "rope scaling of type %.*s is not supported",
                        kind.len < KEY_MAX_BYTES ? (int)kind.len : KEY_MAX_BYTES, kind.data);
-    return read_positive(gguf, params, "rope.scaling.factor", 0.0, &params->rope_factor, err);
+    return read_rope_factor(gguf, params, err);
+}
+
+/* attention.causal false: every token would see those after it. */
+static int check_causal(const struct gguf *gguf, const struct model_params *params, struct err *err)
+{
+    char key[KEY_MAX_BYTES];
+    bool is_causal = true;
+
+    if (gguf_has(gguf, full_key(params, "attention.causal", key)) &&
+        gguf_read_bool(gguf, key, &is_causal, err) != 0)
+        return -1;
+    if (!is_causal)
+        return err_set(err, ERR_INVALID_MODEL,
+                       "attention that is not causal (%s) is not supported by this version", key);
+    return 0;
 }
 
 static int refuse_unsupported(const struct gguf *gguf, const struct model_params *params,
@@ -187,7 +219,7 @@ int arch_read(const struct gguf *gguf, struct model_params *out, struct err *err
         return -1;
     fill_defaults(out);
     if (check_heads(out, err) != 0 || read_rope(gguf, out, err) != 0 ||
-        refuse_unsupported(gguf, out, err) != 0)
+        check_causal(gguf, out, err) != 0 || refuse_unsupported(gguf, out, err) != 0)
         return -1;
     if (read_positive(gguf, out, "attention.layer_norm_rms_epsilon", 0.0, &epsilon, err) != 0 ||
         read_positive(gguf, out, "attention.scale", 1.0 / sqrt(out->head_dim), &scale, err) != 0)

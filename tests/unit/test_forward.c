@@ -319,6 +319,37 @@ static void what_the_file_says_changes_the_answer(void **state)
     assert_true(distance(slowed, plain, tiny_vocab_count()) > 1e-3);
 }
 
+/* Linear is what a factor means when no type is named, and what the old key meant. */
+static void a_rope_factor_is_obeyed_under_each_of_its_names(void **state)
+{
+    struct tiny_model plain = tiny_model_default();
+    struct tiny_model named = plain;
+    struct tiny_model unnamed = plain;
+    struct tiny_model old = plain;
+    struct tiny_model off = plain;
+    AUTO_FREE float *exact = logits_of(&plain, "ref");
+    AUTO_FREE float *scaled = NULL;
+    AUTO_FREE float *by_factor = NULL;
+    AUTO_FREE float *by_old_key = NULL;
+    AUTO_FREE float *by_none = NULL;
+    AUTO_FREE float *without_factor = NULL;
+    size_t size = tiny_vocab_count() * sizeof(float);
+
+    named.rope_type = "linear";
+    without_factor = logits_of(&named, "ref");
+    named.rope_factor = unnamed.rope_factor = off.rope_factor = old.rope_scale_linear = 4.0f;
+    scaled = logits_of(&named, "ref");
+    by_factor = logits_of(&unnamed, "ref");
+    by_old_key = logits_of(&old, "ref");
+    off.rope_type = "none";
+    by_none = logits_of(&off, "ref");
+    assert_true(distance(scaled, exact, tiny_vocab_count()) > 1e-3);
+    assert_memory_equal(by_factor, scaled, size);
+    assert_memory_equal(by_old_key, scaled, size);
+    assert_memory_equal(by_none, exact, size);
+    assert_memory_equal(without_factor, exact, size);
+}
+
 static void nan_weights_give_nan_logits(void **state)
 {
     struct tiny_model tiny = tiny_model_default();
@@ -370,6 +401,15 @@ static void a_file_that_is_no_model_of_ours_is_refused_by_name(void **state)
     tiny = tiny_model_default();
     tiny.context = 0;
     expect_refused(&tiny, "llama.context_length is 0");
+    tiny = tiny_model_default();
+    tiny.is_not_causal = true;
+    expect_refused(&tiny, "not causal (llama.attention.causal) is not supported");
+    tiny = tiny_model_default();
+    tiny.rope_type = "yarn";
+    expect_refused(&tiny, "rope scaling of type yarn is not supported");
+    tiny = tiny_model_default();
+    tiny.rope_factor = -1.0f;
+    expect_refused(&tiny, "llama.rope.scaling.factor is -1");
 }
 
 static void a_context_that_memory_cannot_hold_is_refused_with_both_numbers(void **state)
@@ -397,6 +437,7 @@ int main(void)
         cmocka_unit_test(a_step_that_finds_no_room_changes_nothing),
         cmocka_unit_test(every_kind_of_small_model_agrees_with_ref),
         cmocka_unit_test(what_the_file_says_changes_the_answer),
+        cmocka_unit_test(a_rope_factor_is_obeyed_under_each_of_its_names),
         cmocka_unit_test(nan_weights_give_nan_logits),
         cmocka_unit_test(a_file_that_is_no_model_of_ours_is_refused_by_name),
         cmocka_unit_test(a_context_that_memory_cannot_hold_is_refused_with_both_numbers),
