@@ -134,6 +134,16 @@ FAULTS
     assert_equal "$(cat "$T/worker.out")" ""
 }
 
+@test "a model that computes NaN never becomes ready" {
+    # NaN that shows later fails the request alone: tests/unit/test_engine.c.
+    tiny_model fault=nan "$T/nan.gguf"
+    launch_worker "$T/nan.gguf"
+    assert_worker_exit 10
+    run tail -n 1 "$T/worker.err"
+    assert_output --regexp '^fatal class=config reason=.*the model computes no numbers'
+    assert_equal "$(cat "$T/worker.out")" ""
+}
+
 # ---- options ----
 
 @test "what cannot be started says why and exits 10" {
@@ -455,21 +465,6 @@ BODIES
     assert_output --partial BODY_TOO_LARGE
     run client reason '{"prompt":"once","raw":true,"max_tokens":2,"temperature":0}'
     assert_success
-}
-
-@test "NaN out of the model fails the request and not the worker" {
-    tiny_model fault=nan "$T/nan.gguf"
-    start_worker "$T/nan.gguf"
-    for _ in 1 2; do
-        run client events '{"prompt":"once","raw":true,"max_tokens":2}'
-        assert_line --index 0 --partial started
-        assert_line --index 1 --partial '"code": "INTERNAL"'
-        assert_line --index 2 "[DONE]"
-        run client error '{"prompt":"once","raw":true,"max_tokens":2,"stream":false}'
-        assert_output --regexp '^500 INTERNAL '
-    done
-    run client call GET /ready
-    assert_output --partial '200 {"phase":"ready"'
 }
 
 # ---- leaving, cancelling, waiting ----

@@ -10,6 +10,7 @@
 #include "hip/text/vocab.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 static int runtime_open_backend(struct runtime *runtime, const struct engine_options *options,
@@ -90,6 +91,24 @@ void runtime_release(struct runtime *runtime)
     *runtime = (struct runtime){0};
 }
 
+/* As the sampler sees them: -INFINITY is a token that is never taken, if another one can be. */
+static int check_logits(const float *logits, uint32_t count, struct err *err)
+{
+    uint32_t finite_count = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (isnan(logits[i]) || logits[i] == INFINITY)
+            return err_set(err, ERR_INVALID_MODEL,
+                           "the model computes no numbers: the logit of token %" PRIu32 " is %g", i,
+                           (double)logits[i]);
+        finite_count += isfinite(logits[i]) ? 1 : 0;
+    }
+    if (finite_count == 0)
+        return err_set(err, ERR_INVALID_MODEL,
+                       "the model computes no numbers: no logit of %" PRIu32 " is finite", count);
+    return 0;
+}
+
 int runtime_warm_up(struct runtime *runtime, float *logits, uint64_t *out_us, struct err *err)
 {
     uint32_t bos = vocab_bos(runtime->vocab);
@@ -99,5 +118,5 @@ int runtime_warm_up(struct runtime *runtime, float *logits, uint64_t *out_us, st
     if (session_step(runtime->session, &row, 1, logits, err) < 0)
         return -1;
     *out_us = clock_monotonic_us() - start_us;
-    return 0;
+    return check_logits(logits, runtime->vocab_count, err);
 }

@@ -34,7 +34,8 @@ int runtime_load(struct runtime *runtime, const struct engine_options *options,
 /* Accepts one that was loaded in part. */
 void runtime_release(struct runtime *runtime);
 /* Computes one token into LOGITS [vocab_count], so that what breaks at the first step breaks before
- * READY. *out_us is the time it took. */
+ * READY. *out_us is the time it took. ERR_INVALID_MODEL when a logit is NaN or none is finite: no
+ * request of such a model could succeed. */
 int runtime_warm_up(struct runtime *runtime, float *logits, uint64_t *out_us, struct err *err);
 
 #endif

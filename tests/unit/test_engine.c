@@ -523,6 +523,22 @@ static void a_load_that_fails_says_why(void **state)
     engine_free(engine);
 }
 
+/* Later it fails the request alone: nan_fails_the_request_and_nothing_else. */
+static void nan_in_the_first_step_fails_the_load(void **state)
+{
+    struct engine *engine = NULL;
+    struct err failure = ERR_INIT;
+
+    fake_model_reset();
+    fake_model_make_nan(true);
+    engine = start_engine();
+    assert_int_equal(wait_until_loaded(engine), ENGINE_FAILED);
+    engine_read_failure(engine, &failure);
+    assert_int_equal(failure.kind, ERR_INVALID_MODEL);
+    assert_non_null(strstr(failure.message, "the model computes no numbers"));
+    engine_free(engine);
+}
+
 /* ---- stopping ---- */
 
 static void a_drain_ends_what_runs_what_waits_and_what_comes(void **state)
@@ -596,6 +612,7 @@ int main(void)
         cmocka_unit_test(memory_that_is_short_in_a_step_fails_the_request),
         cmocka_unit_test(a_device_that_fails_ends_the_engine_and_every_request),
         cmocka_unit_test(a_load_that_fails_says_why),
+        cmocka_unit_test(nan_in_the_first_step_fails_the_load),
         cmocka_unit_test(a_drain_ends_what_runs_what_waits_and_what_comes),
         cmocka_unit_test(the_counters_only_rise_and_rest_when_idle),
     };
