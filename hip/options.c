@@ -199,6 +199,11 @@ static int options_choose_mode(struct worker_options *options, struct err *err)
         return err_set(err, ERR_USAGE, "--model is needed");
     if (options->mode == WORKER_SERVE_SUPERVISED && !has(options, WORKER_OPTION_TOKEN_FD))
         return err_set(err, ERR_USAGE, "--listen-fd needs --token-fd");
+    /* A token that is not looked at would leave the door open. */
+    if (options->mode != WORKER_SERVE_SUPERVISED && has(options, WORKER_OPTION_TOKEN_FD))
+        return err_set(err, ERR_USAGE, "--token-fd goes with --listen-fd only");
+    if (options->mode != WORKER_SERVE_BY_HAND && has(options, WORKER_OPTION_TOKEN_FILE))
+        return err_set(err, ERR_USAGE, "--token-file goes with --listen only");
     return 0;
 }
 

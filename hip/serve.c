@@ -9,6 +9,7 @@
 #include "hip/reply.h"
 
 #include <signal.h>
+#include <string.h>
 #include <sys/time.h>
 
 enum {
@@ -40,7 +41,7 @@ static void serve_on_signal(evutil_socket_t number, short what, void *owner)
 {
     struct serve *serve = owner;
 
-    log_event(LOG_INFO, "worker_stopping", "signal=%s", number == SIGTERM ? "TERM" : "INT");
+    log_event(LOG_INFO, "worker_stopping", "signal=%s", sigabbrev_np(number));
     serve_drain(serve);
 }
 
@@ -80,6 +81,38 @@ static void serve_on_engine(evutil_socket_t fd, short what, void *owner)
     serve_look_at_phase(serve);
 }
 
+static void serve_fill_stopping(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+}
+
+void serve_block_signals(void)
+{
+    sigset_t stopping;
+
+    serve_fill_stopping(&stopping);
+    sigprocmask(SIG_BLOCK, &stopping, NULL);
+}
+
+void serve_unblock_signals(void)
+{
+    sigset_t stopping;
+
+    serve_fill_stopping(&stopping);
+    sigprocmask(SIG_UNBLOCK, &stopping, NULL);
+}
+
+/* nohup has been asked for: then a terminal that goes is no reason to stop. */
+static bool serve_ignores_hup(void)
+{
+    struct sigaction old;
+
+    return sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler == SIG_IGN;
+}
+
 static int serve_make_events(struct serve *serve, struct err *err)
 {
     struct event_base *base = serve->base;
@@ -88,11 +121,15 @@ static int serve_make_events(struct serve *serve, struct err *err)
                                     serve_on_engine, serve);
     serve->term_event = evsignal_new(base, SIGTERM, serve_on_signal, serve);
     serve->int_event = evsignal_new(base, SIGINT, serve_on_signal, serve);
+    serve->hup_event = evsignal_new(base, SIGHUP, serve_on_signal, serve);
     serve->grace_event = evtimer_new(base, serve_on_grace, serve);
     if (serve->engine_event == NULL || serve->term_event == NULL || serve->int_event == NULL ||
-        serve->grace_event == NULL || event_add(serve->engine_event, NULL) < 0 ||
-        event_add(serve->term_event, NULL) < 0 || event_add(serve->int_event, NULL) < 0)
+        serve->hup_event == NULL || serve->grace_event == NULL ||
+        event_add(serve->engine_event, NULL) < 0 || event_add(serve->term_event, NULL) < 0 ||
+        event_add(serve->int_event, NULL) < 0 ||
+        (!serve_ignores_hup() && event_add(serve->hup_event, NULL) < 0))
         return err_set(err, ERR_INTERNAL, "make the loop's events: %m");
+    serve_unblock_signals(); /* what came meanwhile is handled now */
     return 0;
 }
 
@@ -124,6 +161,7 @@ static void serve_release(struct serve *serve)
     serve_free_event(serve->engine_event);
     serve_free_event(serve->term_event);
     serve_free_event(serve->int_event);
+    serve_free_event(serve->hup_event);
     serve_free_event(serve->grace_event);
     if (serve->base != NULL)
         event_base_free(serve->base);

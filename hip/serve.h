@@ -3,8 +3,8 @@
  *
  *   LOADING -> READY -> DRAINING -> gone
  *
- * TERM or INT: no new connections, what runs ends with one error event, then the process leaves
- * with 0. A load is not waited for. */
+ * TERM, INT or HUP: no new connections, what runs ends with one error event, then the process
+ * leaves with 0. A load is not waited for. */
 #ifndef RBEE_HIP_SERVE_H
 #define RBEE_HIP_SERVE_H
 
@@ -36,6 +36,7 @@ struct serve {
     struct event *engine_event;
     struct event *term_event;
     struct event *int_event;
+    struct event *hup_event;
     struct event *grace_event;
     struct reply_list replies;
     unsigned exchange_count; /* let in and not yet closed */
@@ -44,6 +45,11 @@ struct serve {
     bool is_draining;
 };
 
+/* First thing in the program: TERM, INT and HUP wait until serve_run() takes them, so that one that
+ * comes early ends the worker as a later one does. */
+void serve_block_signals(void);
+/* For a program that does not serve. */
+void serve_unblock_signals(void);
 /* Serves until it is told to stop (0), or the engine has failed (-1 with its error). */
 int serve_run(const struct serve_options *options, struct err *err);
 

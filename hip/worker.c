@@ -262,6 +262,8 @@ static int serve_by_hand(const struct worker_options *options, struct err *err)
 
 static int run(const struct worker_options *options, struct err *err, int *out_exit_code)
 {
+    if (options->mode != WORKER_SERVE_BY_HAND && options->mode != WORKER_SERVE_SUPERVISED)
+        serve_unblock_signals();
     switch (options->mode) {
     case WORKER_HELP:
         worker_options_print_help();
@@ -289,6 +291,7 @@ int main(int argc, char **argv)
     struct err err = ERR_INIT;
     int exit_code = 0;
 
+    serve_block_signals();
     mem_set_end(OUT_OF_MEMORY, FAULTS[FAULT_HOST_MEMORY].exit_code);
     json_init();
     io_fill_closed_stdio();

@@ -166,6 +166,8 @@ FAULTS
 --prompt,x,--threads,-1 threads
 --listen-fd,3 --token-fd
 --listen-fd,99,--token-fd,98 listen-fd
+--listen-fd,3,--token-fd,4,--token-file,x --token-file goes with --listen only
+--listen,unix:/nowhere/x,--token-fd,4 --token-fd goes with --listen-fd only
 --listen,127.0.0.1:0 --token-file
 --listen,nonsense listen
 --describe,x,--prompt,y exactly one
@@ -521,6 +523,48 @@ BODIES
     start_worker "$T/tiny.gguf"
     kill -TERM "$WORKER_PID"
     assert_worker_exit 0
+}
+
+@test "TERM before the worker has begun to serve: exit 0" {
+    python3 - "$worker" "$T/tiny.gguf" "$T/w.sock" <<'PYTHON'
+import signal, subprocess, sys
+# Blocked and pending before the program's first line: it cannot come any earlier.
+worker, model, path = sys.argv[1:]
+def send_early():
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    signal.raise_signal(signal.SIGTERM)
+ended = subprocess.run([worker, "-m", model, "--listen", "unix:" + path],
+                       preexec_fn=send_early, stderr=subprocess.DEVNULL, timeout=60)
+sys.exit(ended.returncode != 0)
+PYTHON
+    assert_not_exists "$T/w.sock"
+}
+
+@test "HUP ends a worker as TERM does, but not under nohup" {
+    with_token -
+    start_by_hand -m "$T/tiny.gguf" --listen "unix:$T/w.sock"
+    wait_until test -S "$T/w.sock"
+    client wait_ready
+    kill -HUP "$WORKER_PID"
+    assert_worker_exit 0
+    assert_not_exists "$T/w.sock"
+    trap '' HUP
+    start_by_hand -m "$T/tiny.gguf" --listen "unix:$T/w.sock"
+    trap - HUP
+    wait_until test -S "$T/w.sock"
+    client wait_ready
+    kill -HUP "$WORKER_PID"
+    client wait_ready
+    kill -TERM "$WORKER_PID"
+    assert_worker_exit 0
+}
+
+@test "TERM does not wait for a body that is not sent to its end" {
+    start_worker "$T/tiny.gguf"
+    client term_in_body "$WORKER_PID"
+    assert_worker_exit 0
+    run cat "$T/worker.err"
+    refute_output --partial grace_over
 }
 
 @test "TERM in the middle of an answer: one error event, exit 0" {

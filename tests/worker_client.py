@@ -301,6 +301,20 @@ def do_term(client, pid, when):
     check(time.monotonic() - started < 10, "took too long")
 
 
+def do_term_in_body(client, pid):
+    """TERM while a body is on its way: the link is closed."""
+    connection = UnixConnection(client.path)
+    connection.connect()
+    head = "".join(f"{name}: {value}\r\n" for name, value in client.headers.items())
+    connection.sock.sendall((f"POST /v1/inference HTTP/1.1\r\nHost: worker\r\n{head}"
+                             "Content-Type: application/json\r\n"
+                             "Content-Length: 100\r\n\r\n{").encode())
+    client.ready()  # the loop has read what was sent before
+    client.ready()
+    os.kill(int(pid), signal.SIGTERM)
+    check(connection.sock.recv(1000) == b"", "a reply")
+
+
 def main():
     path, token, scenario, *arguments = sys.argv[1:]
     globals()["do_" + scenario](Client(path, token), *arguments)

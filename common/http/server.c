@@ -507,7 +507,9 @@ void http_server_stop_accepting(struct http_server *server)
     for (struct link *link = server->links; link != NULL; link = next) {
         next = link->next;
         link->exchange.closes = true;
-        if (link->phase == LINK_HEAD && !parser_has_begun(&link->parser))
+        /* A body may take minutes to come, and whoever drains would wait for it. */
+        if (link->phase == LINK_BODY ||
+            (link->phase == LINK_HEAD && !parser_has_begun(&link->parser)))
             link_close(link);
     }
 }
