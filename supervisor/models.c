@@ -145,6 +145,39 @@ static struct model *model_insert(struct supervisor *supervisor, const char *nam
     return model;
 }
 
+/* What --describe told comes from another program, or from a database that any program may have
+ * written: a record is made of it only when it is of the right shape. */
+static int model_check_details(const json_t *details, struct err *err)
+{
+    static const char *const TEXTS[] = {"architecture", "quantisation", "template"};
+    static const char *const NUMBERS[] = {"parameters", "context_tokens"};
+    struct err inner = ERR_INIT;
+    const char *text = NULL;
+    int64_t number = 0;
+    bool is_good = json_is_object(details);
+
+    if (!is_good)
+        err_fill(&inner, ERR_PROTOCOL, "it is no object");
+    for (size_t i = 0; is_good && i < ARRAY_COUNT(TEXTS); i++)
+        is_good = json_read_text(details, TEXTS[i], &text, &inner) == 0;
+    for (size_t i = 0; is_good && i < ARRAY_COUNT(NUMBERS); i++)
+        is_good = json_read_integer(details, NUMBERS[i], 0, INT64_MAX, &number, &inner) == 0;
+    return is_good ? 0 : err_set(err, ERR_PROTOCOL, "the model's description: %s", inner.message);
+}
+
+/* The record of --describe as it was stored; an empty one when it cannot be used: the model is
+ * known by name and file at least. */
+static json_t *model_read_details(const char *text)
+{
+    struct err ignored = ERR_INIT;
+    json_t *details = json_parse(text, strlen(text), DESCRIBE_OUTPUT_MAX_BYTES, &ignored);
+
+    if (details != NULL && model_check_details(details, &ignored) == 0)
+        return details;
+    json_decref(details);
+    return json_object();
+}
+
 int models_load(struct supervisor *supervisor, struct err *err)
 {
     struct model_rows rows = {0};
@@ -153,7 +186,6 @@ int models_load(struct supervisor *supervisor, struct err *err)
         return err_wrap(err, "read the models");
     for (size_t i = 0; i < rows.count; i++) {
         const struct model_row *row = &rows.rows[i];
-        struct err ignored = ERR_INIT;
         struct model *model = NULL;
 
         if (!config_name_is_valid(row->name))
@@ -162,10 +194,7 @@ int models_load(struct supervisor *supervisor, struct err *err)
         model->path = xstrdup(row->path);
         model->stamp = (struct model_stamp){row->size_bytes, row->file_modified_ns};
         model->added_ms = row->added_ms;
-        model->details =
-            json_parse(row->details, strlen(row->details), DESCRIBE_OUTPUT_MAX_BYTES, &ignored);
-        if (model->details == NULL) /* known by name and file at least */
-            model->details = json_object();
+        model->details = model_read_details(row->details);
     }
     model_rows_release(&rows);
     return 0;
@@ -211,6 +240,8 @@ struct model *model_put(struct supervisor *supervisor, const char *name, const c
 {
     struct model *model = model_find(supervisor, name);
 
+    if (model_check_details(details, err) != 0)
+        return NULL;
     if (model == NULL) {
         model = model_insert(supervisor, name);
         model->added_ms = clock_wall_ms();

@@ -55,6 +55,37 @@ model_state() { # NAME
     assert_equal "$(api GET /v1/models | jq '.data | length')" 0
 }
 
+@test "a description of the wrong shape is refused, and one in the database harms nothing" {
+    local field
+    for field in 'parameters many' 'context_tokens "[1]"' 'architecture 7' 'template true' \
+        'parameters 1.5' 'parameters -1'; do
+        script odd <<<"describe $field"
+        run add_model odd
+        assert_output --partial '"code":"PROTOCOL"'
+        assert_output --partial "${field%% *} must be"
+    done
+    script list <<<'describe_text []'
+    run add_model list
+    assert_output --partial '"code":"PROTOCOL"'
+    assert_equal "$(api GET /v1/models | jq '.data | length')" 0
+    # A file that changes into such a one fails the request, and stays what it was.
+    model ant <<<'reply one'
+    echo 'describe architecture 7' >>"$T/m/ant.gguf"
+    run ask ant
+    assert_output --partial '"code":"PROTOCOL"'
+    assert_equal "$(model_state ant)" changed
+    stop_rbeed
+    python3 - "$STATE/rbee.db" <<'END'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("update models set details = '{\"architecture\":7,\"parameters\":\"x\"}'")
+db.commit()
+END
+    start_rbeed
+    assert_equal "$(api GET /v1/models/ant | jq -c '[.name,.architecture,.parameters]')" \
+        '["ant",null,null]'
+}
+
 @test "a name of one's own, and one that is taken" {
     script ant <<<'reply one'
     script bee <<<'reply two'
