@@ -71,6 +71,11 @@ static int proxy_on_token(struct request *request, json_t *event, const char *te
     if (!request->has_started || !json_is_string(json_object_get(event, "t")))
         return err_set(err, ERR_PROTOCOL, "worker %s sent a token out of place",
                        request->worker->name);
+    /* It goes on as it came: an end of line within it would make lines of their own of it, and so
+     * events, at the client. */
+    if (memchr(text, '\n', len) != NULL || memchr(text, '\r', len) != NULL)
+        return err_set(err, ERR_PROTOCOL, "worker %s sent a token of several lines",
+                       request->worker->name);
     request->token_count++;
     worker_count_token(request->worker, clock_monotonic_ms());
     request_send_text(request, text, len);

@@ -365,6 +365,18 @@ END
     assert_success
 }
 
+@test "a token of several lines does not become lines of its own at the client" {
+    start_rbeed
+    model paris <<<'lines_after 1'
+    run ask paris
+    assert_output --partial '"code":"PROTOCOL"'
+    assert_output --partial 'a token of several lines'
+    refute_line --regexp '^data:? *$'
+    refute_line '"t":"two","i":0}'
+    assert_line 'data: [DONE]'
+    assert_equal "$(worker_field paris state)" ready
+}
+
 @test "an error of the worker comes through with its code" {
     start_rbeed
     model full <<<'status 400 PROMPT_TOO_LONG 9000 tokens, 2048 fit'

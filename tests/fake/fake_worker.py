@@ -66,6 +66,7 @@ DIRECTIVES = {
     "garbage_after": "N: bytes that are no event, then the connection closes",
     "bad_json_after": "N: an event that is no JSON",
     "huge_after": "N BYTES: one event of that size",
+    "lines_after": "N: a token event in several data lines",
     "no_done": "the stream ends without [DONE]",
     "garbage_reply": "an answer that is no HTTP",
     "split_bytes": "MS: the stream leaves byte by byte, MS apart (characters are cut)",
@@ -425,6 +426,8 @@ class Reply:
             raise Gone
         if due("bad_json_after"):
             self.chunk(b'data: {"type":"token","t":\n\n')
+        if due("lines_after"):
+            self.chunk(b'data: {"type":"token",\ndata:\ndata: "t":"two","i":0}\n\n')
         if due("huge_after"):
             size = int(script.args("huge_after")[1])
             self.event({"type": "token", "t": "x" * size, "i": index})
