@@ -35,7 +35,7 @@ struct transfer {
     struct event_base *base;
     struct http_call *call; /* NULL once it has ended */
     int status;             /* 0: no head yet */
-    bool is_stream;
+    bool is_stream;         /* the body is events for on_event; what failed is read as a whole */
     int64_t retry_after_ms; /* -1: not said */
     struct buf body;
     struct sse_parser events;
@@ -102,8 +102,10 @@ static int on_head(struct http_call *call, void *owner, const struct http_head *
 
     transfer->status = head->status;
     transfer->retry_after_ms = read_retry_after(head);
+    if (!is_ok(head->status))
+        return 0;
     transfer->is_stream = type != NULL && strncasecmp(type, SSE_TYPE, strlen(SSE_TYPE)) == 0;
-    if (is_ok(head->status) && transfer->is_stream != (transfer->request->on_event != NULL))
+    if (transfer->is_stream != (transfer->request->on_event != NULL))
         return err_set(err, ERR_PROTOCOL, "the supervisor answered with %.64s",
                        type != NULL ? type : "no type of content");
     return 0;

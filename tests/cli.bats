@@ -344,6 +344,16 @@ print(p.returncode, p.stderr)'
 
 # ---- a supervisor that speaks nonsense ----
 
+@test "an error that comes as a stream of events is nonsense, for commands that take events and others" {
+    local reply='bytes "HTTP/1.1 500 X\r\nContent-Type: text/event-stream\r\nContent-Length: 12\r\n\r\ndata: {}\n\nxy"'
+    run -0 rbee up
+    answers <<<"GET /v1/* $reply
+POST /v1/inference $reply"
+    run -76 --separate-stderr rbee ps
+    assert_equal "$stderr" "rbee: the supervisor answered 500 without saying why"
+    run -76 --separate-stderr rbee infer hello --no-stdin
+}
+
 @test "nonsense from the other side is 76, silence at the start of a reply 74" {
     run -0 rbee up
     answers <<<'GET /v1/workers bytes "HTTP/3.1 200 OK\r\n\r\n"; close'
