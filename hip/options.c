@@ -2,6 +2,7 @@
 #include "hip/options.h"
 
 #include "common/units.h"
+#include "hip/backend/backend.h"
 #include "hip/engine/engine.h"
 
 #include <assert.h>
@@ -22,7 +23,6 @@ enum {
     /* Values of getopt_long; above every letter. */
     LONG_BASE = 256,
     CONTEXT_MAX_TOKENS = 1 << 20, /* as config_keys.def */
-    THREADS_MAX_COUNT = 1024,     /* as config_keys.def */
     FD_MAX = 1 << 20,             /* the kernel's own limit on descriptors (fs.nr_open) */
 };
 
@@ -216,7 +216,8 @@ static int options_read_numbers(struct worker_options *options, struct err *err)
     int64_t token_fd = -1;
 
     if (read_integer(options, WORKER_OPTION_CONTEXT, 0, CONTEXT_MAX_TOKENS, &context, err) < 0 ||
-        read_integer(options, WORKER_OPTION_THREADS, 0, THREADS_MAX_COUNT, &threads, err) < 0 ||
+        read_integer(options, WORKER_OPTION_THREADS, 0, BACKEND_THREADS_MAX_COUNT, &threads, err) <
+            0 ||
         read_integer(options, WORKER_OPTION_SLOTS, 1, INT32_MAX, &slots, err) < 0 ||
         read_integer(options, WORKER_OPTION_LISTEN_FD, 0, FD_MAX, &listen_fd, err) < 0 ||
         read_integer(options, WORKER_OPTION_TOKEN_FD, 0, FD_MAX, &token_fd, err) < 0)

@@ -92,14 +92,32 @@ static int prompt_make_body(json_t *body, const struct worker_options *options, 
     return prompt_add_stops(body, options, err);
 }
 
+/* *OUT borrows from BODY, an empty object. */
+static int prompt_make_request(json_t *body, const struct worker_options *options,
+                               struct inference_request *out, struct err *err)
+{
+    AUTO_JSON json_t *unknown = json_array(); /* we name no field that is */
+
+    if (prompt_make_body(body, options, err) < 0)
+        return -1;
+    return inference_parse(body, out, unknown, err);
+}
+
+int prompt_check(const struct worker_options *options, struct err *err)
+{
+    struct inference_request asked = {0};
+    AUTO_JSON json_t *body = json_object();
+
+    return prompt_make_request(body, options, &asked, err);
+}
+
 static int prompt_submit(struct prompt *prompt, const struct worker_options *options,
                          struct err *err)
 {
     struct inference_request asked = {0};
     AUTO_JSON json_t *body = json_object();
-    AUTO_JSON json_t *unknown = json_array();
 
-    if (prompt_make_body(body, options, err) < 0 || inference_parse(body, &asked, unknown, err) < 0)
+    if (prompt_make_request(body, options, &asked, err) < 0)
         return -1;
     prompt->request = engine_submit(prompt->engine, &asked, body, NULL);
     return 0;

@@ -8,6 +8,8 @@
 
 struct engine;
 
+/* Whether the options make a request: before a model is loaded for it. */
+int prompt_check(const struct worker_options *options, struct err *err);
 /* Returns when the answer is complete, or the engine or the request has failed. INT and TERM end
  * the process as they would without us, once the answer has stopped in order. */
 int prompt_run(const struct worker_options *options, struct engine *engine, struct err *err);

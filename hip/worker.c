@@ -104,27 +104,36 @@ static struct engine *start_engine(const struct worker_options *options, struct 
     return engine_new(&engine, err);
 }
 
+/* What failed is what was asked for, or the place the answer went to: no fault of the worker. */
+static int tell_failure(struct err *err)
+{
+    utf8_make_printable(err->message, strlen(err->message));
+    fprintf(stderr, "rbee-worker: %s\n", err->message);
+    return err_exit_code(err->kind);
+}
+
 /* ---- --prompt ---- */
 
 static int run_prompt(const struct worker_options *options, struct err *err, int *out_exit_code)
 {
-    struct engine *engine = start_engine(options, err);
+    struct engine *engine = NULL;
     struct engine_status status;
     int result = 0;
 
+    if (prompt_check(options, err) < 0) {
+        *out_exit_code = tell_failure(err);
+        return 0;
+    }
+    engine = start_engine(options, err);
     if (engine == NULL)
         return -1;
     result = prompt_run(options, engine, err);
     engine_read_status(engine, &status);
-    /* The model was fine, this request was not: that is no fault of the worker. */
-    if (result < 0 && status.phase == ENGINE_READY) {
-        utf8_make_printable(err->message, strlen(err->message));
-        fprintf(stderr, "rbee-worker: %s\n", err->message);
-        *out_exit_code = err_exit_code(err->kind);
-        result = 0;
-    }
-    leave_engine(engine, *out_exit_code);
-    return result;
+    if (result < 0)
+        *out_exit_code =
+            status.phase == ENGINE_READY ? tell_failure(err) : die_of(err, device_of(options));
+    leave_engine(engine, *out_exit_code); /* perhaps the end of the process: all has been said */
+    return 0;
 }
 
 /* ---- serving ---- */
@@ -260,6 +269,13 @@ static int serve_by_hand(const struct worker_options *options, struct err *err)
 
 /* ---- main ---- */
 
+static int finish_stdout(struct err *err)
+{
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return err_set(err, ERR_OUTPUT, "write: %m");
+    return 0;
+}
+
 static int run(const struct worker_options *options, struct err *err, int *out_exit_code)
 {
     if (options->mode != WORKER_SERVE_BY_HAND && options->mode != WORKER_SERVE_SUPERVISED)
@@ -267,10 +283,10 @@ static int run(const struct worker_options *options, struct err *err, int *out_e
     switch (options->mode) {
     case WORKER_HELP:
         worker_options_print_help();
-        return 0;
+        return finish_stdout(err);
     case WORKER_VERSION:
         puts("rbee-worker " RBEE_VERSION);
-        return 0;
+        return finish_stdout(err);
     case WORKER_DESCRIBE:
         return describe_run(options->text[WORKER_OPTION_DESCRIBE], err);
     case WORKER_PROMPT:
@@ -300,6 +316,6 @@ int main(int argc, char **argv)
         return die_of(&err, "");
     log_set_level(options.text[WORKER_OPTION_VERBOSE] != NULL ? LOG_DEBUG : LOG_INFO);
     if (run(&options, &err, &exit_code) < 0)
-        return die_of(&err, device_of(&options));
+        return err.kind == ERR_OUTPUT ? tell_failure(&err) : die_of(&err, device_of(&options));
     return exit_code;
 }

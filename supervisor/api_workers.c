@@ -6,7 +6,7 @@
 
 enum {
     CONTEXT_MAX_TOKENS = 1048576, /* as in config_keys.def */
-    THREADS_MAX_COUNT = 1024,
+    THREADS_MAX_COUNT = 256,      /* as config_keys.def */
     SLOTS_MAX_COUNT = 1024,
 };
 

@@ -164,6 +164,7 @@ FAULTS
 --prompt,x,--context,513 more than the model
 --prompt,x,--context,many context
 --prompt,x,--threads,-1 threads
+--prompt,x,--threads,257 threads.*256
 --listen-fd,3 --token-fd
 --listen-fd,99,--token-fd,98 listen-fd
 --listen-fd,3,--token-fd,4,--token-file,x --token-file goes with --listen only
@@ -218,6 +219,9 @@ OPTIONS
 65 -n 0
 2 -n many
 OPTIONS
+    # before a model is loaded for it
+    run --separate-stderr "$worker" -m "$T/none.gguf" -p once -n 0
+    assert_equal "$status" 65
     run --separate-stderr "$worker" -m "$T/tiny.gguf" -p $'\xff\xfe'
     assert_equal "$status" 65
     assert_regex "$stderr" 'UTF-8'
@@ -228,6 +232,13 @@ OPTIONS
     # shellcheck disable=SC2016 # expanded by the inner shell
     run --separate-stderr bash -c '"$1" -m "$2" --raw -p once -n 5 >/dev/full' _ "$worker" "$T/tiny.gguf"
     assert_equal "$status" 73
+    local options
+    for options in --help --version "--describe $T/tiny.gguf"; do
+        # shellcheck disable=SC2086,SC2016
+        run --separate-stderr bash -c '"$@" >/dev/full' _ "$worker" $options
+        assert_equal "$status" 73
+        assert_equal "${#stderr_lines[@]}" 1
+    done
     slow_model
     # shellcheck disable=SC2016 # expanded by the inner shell
     run bash -c '"$1" -m "$2" --device ref --raw -p once | head -c 1 >/dev/null
