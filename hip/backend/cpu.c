@@ -14,8 +14,6 @@
 #include <immintrin.h>
 #endif
 
-enum { PAGE_TOUCH_BYTES = 4096 };
-
 /* ---- floats ---- */
 
 /* Subnormal numbers take a hundred times as long and change no answer: they are zero here. */
@@ -45,21 +43,11 @@ static void thread_started(void)
 
 /* ---- weights ---- */
 
-/* Reads a byte of each page, so that the first token does not wait for the disk. */
-static void touch_pages(const void *data, uint64_t bytes)
-{
-    const volatile char *byte = data;
-
-    for (uint64_t at = 0; at < bytes; at += PAGE_TOUCH_BYTES)
-        (void)byte[at];
-}
-
 static struct backend_weight *cpu_weight_new(struct backend *backend,
                                              const struct backend_matrix *matrix, struct err *err)
 {
     struct backend_weight *weight = host_weight_new(backend, matrix, err);
 
-    touch_pages(matrix->data, weight->row_bytes * matrix->rows);
     if (matrix->rows == 1 && matrix->type != QUANT_F32) {
         weight->floats = host_alloc(matrix->columns, sizeof(float));
         if (weight->floats == NULL) {

@@ -13,6 +13,11 @@
 
 static_assert((int)KV_BLOCK_TOKENS == (int)BACKEND_KV_BLOCK_TOKENS, "one block size");
 
+enum {
+    PAGE_BYTES = 4096,
+    REPORT_BYTES = 16 * 1024 * 1024, /* so that a slow disk is not taken for a worker that hangs */
+};
+
 struct loading {
     const struct session_options *options;
     uint64_t done_bytes;
@@ -25,6 +30,21 @@ static void report(struct loading *loading, uint64_t bytes)
     if (loading->options->on_progress != NULL)
         loading->options->on_progress(loading->options->owner, loading->done_bytes,
                                       loading->total_bytes);
+}
+
+/* Reads a byte of each page, so that the first token does not wait for the disk. */
+static void touch_pages(const struct gguf_tensor *tensor, struct loading *loading)
+{
+    const volatile char *bytes = tensor->data;
+
+    for (uint64_t at = 0; at < tensor->size_bytes; at += REPORT_BYTES) {
+        uint64_t left = tensor->size_bytes - at;
+        uint64_t piece = left < REPORT_BYTES ? left : REPORT_BYTES;
+
+        for (uint64_t i = at; i < at + piece; i += PAGE_BYTES)
+            (void)bytes[i];
+        report(loading, piece);
+    }
 }
 
 static int load_weight(struct session *session, const struct gguf_tensor *tensor,
@@ -40,11 +60,11 @@ static int load_weight(struct session *session, const struct gguf_tensor *tensor
         .rows = (uint32_t)tensor->dims[1],
         .data = tensor->data,
     };
+    touch_pages(tensor, loading);
     *out = session->backend->ops->weight_new(session->backend, &matrix, err);
     if (*out == NULL)
         return err_wrap(err, "load %.*s", (int)tensor->name.len, tensor->name.data);
     session->memory_bytes += tensor->size_bytes;
-    report(loading, tensor->size_bytes);
     return 0;
 }
 

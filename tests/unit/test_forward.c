@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-enum { FILE_MAX_BYTES = 16 * 1024 * 1024, TOKENS = 100, CONTEXT = 128 };
+enum { FILE_MAX_BYTES = 64 * 1024 * 1024, TOKENS = 100, CONTEXT = 128 };
 
 /* Logits of two ways to the same place: what is left is the order of sums and half-precision KV. */
 static const double SAME = 1e-5;
@@ -361,6 +361,48 @@ static void nan_weights_give_nan_logits(void **state)
         assert_true(isnan(logits[i]));
 }
 
+struct progress {
+    uint64_t done_bytes;
+    uint64_t total_bytes;
+    uint64_t longest_bytes;
+};
+
+static void note_progress(void *owner, uint64_t done_bytes, uint64_t total_bytes)
+{
+    struct progress *progress = owner;
+    uint64_t piece = done_bytes - progress->done_bytes;
+
+    assert_true(done_bytes > progress->done_bytes);
+    progress->longest_bytes = piece > progress->longest_bytes ? piece : progress->longest_bytes;
+    progress->done_bytes = done_bytes;
+    progress->total_bytes = total_bytes;
+}
+
+/* A reader of progress takes silence for a hang: one large tensor may not be one silence. */
+static void progress_of_a_large_tensor_comes_in_pieces(void **state)
+{
+    struct tiny_model tiny = tiny_model_default();
+    struct progress progress = {0};
+    struct session_options options = {
+        .context_tokens = CONTEXT, .on_progress = note_progress, .owner = &progress};
+    struct err err = ERR_INIT;
+    struct session *session = NULL;
+    struct rig rig;
+
+    tiny.layers = 1;
+    tiny.embedding = 16384; /* token_embd has 20 MB */
+    tiny.feed_forward = 32;
+    tiny.head_type = QUANT_F32;
+    rig_init(&rig, &tiny, "cpu");
+    session = session_new(rig.model, rig.backend, &options, &err);
+    assert_non_null(session);
+    assert_int_equal(progress.done_bytes, progress.total_bytes);
+    assert_true(progress.total_bytes > 20 * 1000 * 1000);
+    assert_int_equal(progress.longest_bytes, 16 * 1024 * 1024);
+    session_free(session);
+    rig_release(&rig);
+}
+
 /* ---- what is no model ---- */
 
 static void expect_refused(const struct tiny_model *tiny, const char *reason)
@@ -439,6 +481,7 @@ int main(void)
         cmocka_unit_test(what_the_file_says_changes_the_answer),
         cmocka_unit_test(a_rope_factor_is_obeyed_under_each_of_its_names),
         cmocka_unit_test(nan_weights_give_nan_logits),
+        cmocka_unit_test(progress_of_a_large_tensor_comes_in_pieces),
         cmocka_unit_test(a_file_that_is_no_model_of_ours_is_refused_by_name),
         cmocka_unit_test(a_context_that_memory_cannot_hold_is_refused_with_both_numbers),
     };
