@@ -139,22 +139,3 @@ uint32_t token_texts_find(const struct token_texts *texts, const char *text, siz
         hash = hash_byte(hash, text[i]);
     return find_hashed(texts, hash, text, len);
 }
-
-uint32_t token_texts_find_prefix(const struct token_texts *texts, const char *text, size_t len,
-                                 size_t max_len)
-{
-    uint64_t hash = FNV_BASIS;
-    uint32_t found = TOKEN_TEXTS_NONE;
-
-    if (texts->count == 0)
-        return TOKEN_TEXTS_NONE;
-    for (size_t i = 0; i < len && i < max_len; i++) {
-        uint32_t longer = TOKEN_TEXTS_NONE;
-
-        hash = hash_byte(hash, text[i]);
-        longer = find_hashed(texts, hash, text, i + 1);
-        if (longer != TOKEN_TEXTS_NONE)
-            found = longer;
-    }
-    return found;
-}

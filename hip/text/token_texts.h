@@ -39,8 +39,5 @@ int token_texts_add(struct token_texts *texts, const char *text, size_t len, str
 /* INDEX < count. Borrowed. */
 const char *token_texts_at(const struct token_texts *texts, uint32_t index, size_t *out_len);
 uint32_t token_texts_find(const struct token_texts *texts, const char *text, size_t len);
-/* The longest text that TEXT begins with; TOKEN_TEXTS_NONE. Reads at most MAX_LEN bytes. */
-uint32_t token_texts_find_prefix(const struct token_texts *texts, const char *text, size_t len,
-                                 size_t max_len);
 
 #endif

@@ -211,6 +211,34 @@ static void longest_markup_wins(void **state)
     expect_tokens(&fixture, "", VOCAB_MARKUP, "");
 }
 
+/* The search costs what goes along with some token, and a token that could make it cost more at
+ * every byte of a prompt is refused. */
+static void markup_is_walked_to_the_first_mismatch(void **state)
+{
+    struct fixture fixture = sound_fixture();
+    struct err err = ERR_INIT;
+    struct vocab *vocab = fixture_vocab(&fixture, &err);
+    char *const long_text = xcalloc(1, MARKUP_MAX_BYTES + 2);
+    size_t walked = 0;
+
+    assert_int_equal(markup_match(&vocab->markup[VOCAB_MARKUP], "hello", 5, &walked),
+                     TOKEN_TEXTS_NONE);
+    assert_int_equal(walked, 1);
+    assert_int_equal(markup_match(&vocab->markup[VOCAB_MARKUP], "<|im_x and more", 15, &walked),
+                     TOKEN_TEXTS_NONE);
+    assert_int_equal(walked, strlen("<|im_x"));
+    vocab_free(vocab);
+
+    memset(long_text, 'x', MARKUP_MAX_BYTES);
+    fixture.tokens[3].text = long_text;
+    vocab = fixture_vocab(&fixture, &err);
+    assert_non_null(vocab);
+    vocab_free(vocab);
+    long_text[MARKUP_MAX_BYTES] = 'x';
+    expect_refused(&fixture, "the limit is 256");
+    free(long_text);
+}
+
 /* Tokens that a model's makers defined for texts are found in users' texts, too. */
 static void user_defined_tokens_are_found_in_plain_text(void **state)
 {
@@ -429,6 +457,7 @@ int main(void)
         cmocka_unit_test(ids_out_of_range_are_refused),
         cmocka_unit_test(users_cannot_write_control_tokens),
         cmocka_unit_test(longest_markup_wins),
+        cmocka_unit_test(markup_is_walked_to_the_first_mismatch),
         cmocka_unit_test(user_defined_tokens_are_found_in_plain_text),
         cmocka_unit_test(ends_by_id_and_by_name),
         cmocka_unit_test(ids_behind_the_last_token_stand_for_nothing),
