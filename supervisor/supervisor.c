@@ -394,6 +394,7 @@ json_t *supervisor_record(struct supervisor *supervisor)
     json_t *workers = json_array();
     json_t *requests = json_array();
     const char *state = json_array_size(reasons) > 0 ? "degraded" : "ok";
+    const char *socket = supervisor->listener.path; /* a path, so bytes: not always UTF-8 */
     uint64_t uptime_ms = clock_monotonic_ms() - supervisor->started_ms;
     struct worker *worker = NULL;
     struct request *request = NULL;
@@ -411,7 +412,7 @@ json_t *supervisor_record(struct supervisor *supervisor)
     (void)json_object_set_new(record, "pid", json_integer(getpid()));
     (void)json_object_set_new(record, "version", json_string(RBEE_VERSION));
     (void)json_object_set_new(record, "uptime_ms", json_integer((json_int_t)uptime_ms));
-    (void)json_object_set_new(record, "socket", json_string(supervisor->listener.path));
+    (void)json_object_set_new(record, "socket", json_text_lossy(socket, strlen(socket)));
     (void)json_object_set_new(record, "reasons", reasons);
     (void)json_object_set_new(record, "workers", workers);
     (void)json_object_set_new(record, "requests", requests);

@@ -95,6 +95,20 @@ END
     assert_equal "$(api_status GET /v1/workers/paris)" 404
 }
 
+@test "folders whose names are no UTF-8 are as good as others" {
+    local odd=$T/$'r\xe9'
+    mkdir -m 700 "$odd" "$odd/state" "$odd/run"
+    export XDG_STATE_HOME=$odd/state XDG_RUNTIME_DIR=$odd/run
+    SOCKET=$odd/run/rbee/rbee.sock
+    start_rbeed
+    assert_equal "$(api GET /v1/status | jq -r .socket)" "$T/r�/run/rbee/rbee.sock"
+    model paris <<<'reply "Paris is a city."'
+    run ask paris '"stream":false'
+    assert_output --partial 'Paris is a city.'
+    assert_equal "$(api_status GET /v1/status)" 200
+    stop_rbeed
+}
+
 # ---- names ----
 
 @test "without a model the only one is taken; with none or several the reply says so" {
