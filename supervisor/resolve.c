@@ -100,6 +100,35 @@ static const char *resolve_default(struct supervisor *supervisor, struct err *er
 
 /* ---- files ---- */
 
+/* WORKER, with another model from its next start on. Not one that somebody has given the model it
+ * has, or that runs with it: who asks for a file must never hear another one. */
+static struct worker *resolve_take_over(struct worker *worker, const char *model, const char *path,
+                                        struct err *err)
+{
+    if (worker->is_configured || worker->wanted_up || life_has_process(worker->state))
+        return err_set_null(err, ERR_CONFLICT,
+                            "worker %s is there already, with another model file: stop it, or give "
+                            "this file another name with rbee model add --name",
+                            worker->name);
+    worker_set_model(worker, model, path);
+    return worker;
+}
+
+/* The worker that serves a model of the registry under the model's name. */
+static struct worker *resolve_place_model(struct supervisor *supervisor, const struct model *model,
+                                          struct err *err)
+{
+    struct worker *worker = worker_find(supervisor, model->name);
+    const char *path = NULL;
+
+    if (worker == NULL)
+        return worker_new(supervisor, model->name, model->name, "");
+    path = worker_path(worker);
+    if (path != NULL && strcmp(path, model->path) == 0)
+        return worker;
+    return resolve_take_over(worker, model->name, "", err);
+}
+
 /* The worker that serves the file PATH under NAME without the registry knowing of it. */
 static struct worker *resolve_place_path(struct supervisor *supervisor, const char *name,
                                          const char *path, struct err *err)
@@ -115,10 +144,7 @@ static struct worker *resolve_place_path(struct supervisor *supervisor, const ch
         return worker_new(supervisor, name, "", path);
     if (strcmp(worker->model_path, path) == 0)
         return worker;
-    if (worker->is_configured || worker->wanted_up || life_has_process(worker->state))
-        return err_set_null(err, ERR_CONFLICT, "worker %s runs another file of that name", name);
-    worker_set_model(worker, "", path);
-    return worker;
+    return resolve_take_over(worker, "", path, err);
 }
 
 static void resolve_free(struct resolve *resolve)
@@ -224,8 +250,10 @@ static int resolve_path(struct request *request, const char *path, struct err *e
     struct model_stamp stamp = {0};
     struct worker *worker = NULL;
 
-    if (model != NULL)
-        return resolve_request(request, model->name, err);
+    if (model != NULL) {
+        worker = resolve_place_model(supervisor, model, err);
+        return worker == NULL ? -1 : resolve_admit(request, worker, err);
+    }
     if (model_stamp_of(path, &stamp, err) != 0 || model_name_of(path, name, err) != 0)
         return -1;
     worker = worker_find(supervisor, name);

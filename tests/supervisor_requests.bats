@@ -135,6 +135,26 @@ END
     assert_line --partial '"model":"second"'
 }
 
+@test "who asks for a file never hears another one" {
+    start_rbeed
+    model right <<<'reply RIGHT'
+    model wrong <<<'reply WRONG'
+    api POST /v1/workers/right/start -d '{"model":"wrong"}' >/dev/null
+    wait_for_worker right ready
+    run ask "$T/m/right.gguf"
+    assert_output --partial '"code":"CONFLICT"'
+    assert_output --partial 'worker right is there already, with another model file'
+    run ask right '"stream":false'
+    assert_output --partial WRONG
+    # It has been stopped: nobody holds on to that model any more.
+    api POST /v1/workers/right/stop >/dev/null
+    wait_for_worker right down
+    run ask "$T/m/right.gguf" '"stream":false'
+    assert_output --partial RIGHT
+    run ask right '"stream":false'
+    assert_output --partial RIGHT
+}
+
 @test "a path is described and used under its file's name without being added" {
     start_rbeed
     script Big.Model-7B <<<'reply one'
