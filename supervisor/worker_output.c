@@ -186,6 +186,8 @@ const char *worker_output_last_words(const struct worker_output *output)
     return line == NULL ? "" : line;
 }
 
+/* An event with all of them must fit into a row of the store, whatever they are made of: a byte may
+ * become six in JSON. */
 json_t *worker_output_lines(const struct worker_output *output)
 {
     json_t *lines = json_array();
@@ -194,7 +196,8 @@ json_t *worker_output_lines(const struct worker_output *output)
         const char *line = worker_output_kept(output, age);
 
         if (line != NULL)
-            (void)json_array_append_new(lines, json_text_lossy(line, strlen(line)));
+            (void)json_array_append_new(
+                lines, json_text_lossy(line, strnlen(line, WORKER_OUTPUT_SHOWN_MAX_BYTES)));
     }
     return lines;
 }

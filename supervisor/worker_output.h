@@ -13,8 +13,9 @@ struct event;
 struct event_base;
 
 enum {
-    WORKER_OUTPUT_KEEP_COUNT = 20,          /* lines that a record and an event show */
-    WORKER_OUTPUT_LINE_MAX_BYTES = 8 << 10, /* a longer line is cut into several */
+    WORKER_OUTPUT_KEEP_COUNT = 20,           /* lines that a record and an event show */
+    WORKER_OUTPUT_SHOWN_MAX_BYTES = 1 << 10, /* of each of them */
+    WORKER_OUTPUT_LINE_MAX_BYTES = 8 << 10,  /* a longer line is cut into several */
 };
 
 struct worker_output {

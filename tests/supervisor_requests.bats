@@ -359,6 +359,26 @@ END
     assert_output --partial 'was not ready within 4000 ms'
 }
 
+@test "the death of a worker that said much is written down, its lines cut" {
+    start_rbeed
+    {
+        echo 'exit 14 fault gone'
+        for _ in {1..20}; do
+            printf 'stderr "%s"\n' "$(head -c 8000 /dev/zero | tr '\0' '\001')"
+        done
+    } | script loud
+    add_model loud >/dev/null
+    run ask loud
+    assert_output --partial '"code":"WORKER_DIED"'
+    run api GET /v1/status
+    refute_output --partial 'takes no more rows'
+    refute [ "$(grep -c store_refused "$T/rbeed.log")" -gt 0 ]
+    stop_rbeed
+    run db "select length(json_extract(details, '\$.stderr[3]')) from events
+        where json_extract(details, '\$.event') like 'exited%'"
+    assert_output 1024
+}
+
 @test "a worker that cannot be started" {
     start_rbeed
     model paris <<<'reply one'
