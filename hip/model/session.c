@@ -68,6 +68,22 @@ static int load_weight(struct session *session, const struct gguf_tensor *tensor
     return 0;
 }
 
+static uint64_t weight_bytes(const struct model *model)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < MODEL_TENSOR_COUNT; i++)
+        bytes += model->by_role[i] != NULL ? model->by_role[i]->size_bytes : 0;
+    for (uint32_t layer = 0; layer < model->params.layer_count; layer++) {
+        for (size_t i = 0; i < LAYER_TENSOR_COUNT; i++) {
+            const struct gguf_tensor *tensor = model->layers[layer].by_role[i];
+
+            bytes += tensor != NULL ? tensor->size_bytes : 0;
+        }
+    }
+    return bytes; /* all within the file, so the sum fits */
+}
+
 static int load_weights(struct session *session, const struct session_options *options,
                         struct err *err)
 {
@@ -76,8 +92,7 @@ static int load_weights(struct session *session, const struct session_options *o
 
     if (gguf_check_same(model->gguf, err) != 0)
         return -1;
-    for (size_t i = 0; i < gguf_tensor_count(model->gguf); i++)
-        loading.total_bytes += gguf_tensor_at(model->gguf, i)->size_bytes;
+    loading.total_bytes = weight_bytes(model);
     for (size_t i = 0; i < MODEL_TENSOR_COUNT; i++) {
         if (load_weight(session, model->by_role[i], &session->by_role[i], &loading, err) != 0)
             return -1;
@@ -115,35 +130,62 @@ static uint32_t scratch_width(const struct model_params *params, enum scratch sc
     abort(); /* no such scratch */
 }
 
-static uint64_t scratch_bytes(const struct model_params *params)
+/* Rows of a step: no more than there are places for in the KV store. */
+static uint32_t scratch_rows(const struct backend_kv_shape *shape)
+{
+    uint64_t places = (uint64_t)shape->block_count * KV_BLOCK_TOKENS;
+
+    return places < SESSION_BATCH_MAX_ROWS ? (uint32_t)places : SESSION_BATCH_MAX_ROWS;
+}
+
+static uint64_t scratch_bytes(const struct model_params *params, uint32_t rows)
 {
     uint64_t floats = 0;
 
     for (int i = 0; i < SCRATCH_COUNT; i++)
-        floats += (uint64_t)scratch_width(params, (enum scratch)i) * SESSION_BATCH_MAX_ROWS;
+        floats += (uint64_t)scratch_width(params, (enum scratch)i) * rows;
     return floats * sizeof(float);
 }
 
 /* Asked before anything is taken: an overcommitted allocation would succeed here and end the
- * process later, in the middle of somebody's answer. */
+ * process later, in the middle of somebody's answer. Weights count whole, though they may lie in
+ * the page cache already: what is available counts the cache as well. */
 static int check_budget(const struct session *session, const struct backend_kv_shape *shape,
                         struct err *err)
 {
     struct backend *backend = session->backend;
     uint64_t available = backend->ops->memory_available(backend);
-    uint64_t kv_bytes = backend->ops->kv_bytes(backend, shape);
-    uint64_t needed = 0;
+    uint64_t needed = backend->ops->kv_bytes(backend, shape);
+    uint64_t weights = weight_bytes(session->model);
+    uint64_t scratch = scratch_bytes(&session->model->params, scratch_rows(shape));
+    bool overflows = __builtin_add_overflow(needed, weights, &needed) ||
+                     __builtin_add_overflow(needed, scratch, &needed);
 
-    if (__builtin_add_overflow(kv_bytes, scratch_bytes(&session->model->params), &needed) ||
-        needed > available)
+    if (overflows || needed > available)
         return err_set(err, ERR_NO_MEMORY,
-                       "a context of %u tokens needs %" PRIu64 " MiB; %" PRIu64
+                       "weights and a context of %u tokens need %" PRIu64 " MiB; %" PRIu64
                        " MiB are available",
-                       session->context_tokens, needed >> 20, available >> 20);
+                       session->context_tokens, overflows ? UINT64_MAX >> 20 : needed >> 20,
+                       available >> 20);
     return 0;
 }
 
-static int make_kv(struct session *session, struct err *err)
+static int make_scratch(struct session *session, uint32_t rows, struct err *err)
+{
+    struct backend *backend = session->backend;
+
+    for (int i = 0; i < SCRATCH_COUNT; i++) {
+        uint32_t width = scratch_width(&session->model->params, (enum scratch)i);
+
+        session->scratch[i] = backend->ops->buffer_new(backend, rows, width, err);
+        if (session->scratch[i] == NULL)
+            return -1;
+    }
+    session->memory_bytes += scratch_bytes(&session->model->params, rows);
+    return 0;
+}
+
+static int make_kv_and_scratch(struct session *session, struct err *err)
 {
     const struct model_params *params = &session->model->params;
     struct backend_kv_shape shape = {
@@ -161,22 +203,7 @@ static int make_kv(struct session *session, struct err *err)
         return -1;
     session->table = kv_table_new(shape.block_count, SESSION_SEQUENCE_MAX_COUNT);
     session->memory_bytes += session->backend->ops->kv_bytes(session->backend, &shape);
-    return 0;
-}
-
-static int make_scratch(struct session *session, struct err *err)
-{
-    struct backend *backend = session->backend;
-
-    for (int i = 0; i < SCRATCH_COUNT; i++) {
-        uint32_t width = scratch_width(&session->model->params, (enum scratch)i);
-
-        session->scratch[i] = backend->ops->buffer_new(backend, SESSION_BATCH_MAX_ROWS, width, err);
-        if (session->scratch[i] == NULL)
-            return -1;
-    }
-    session->memory_bytes += scratch_bytes(&session->model->params);
-    return 0;
+    return make_scratch(session, scratch_rows(&shape), err);
 }
 
 /* Pair i turns by base^(-2i / rope_dims) a position, slower by the linear factor and by the
@@ -219,8 +246,8 @@ struct session *session_new(const struct model *model, struct backend *backend,
     session->model = model;
     session->backend = backend;
     session->context_tokens = options->context_tokens;
-    if (make_kv(session, err) != 0 || make_scratch(session, err) != 0 ||
-        make_rope_frequencies(session, err) != 0 || load_weights(session, options, err) != 0)
+    if (make_kv_and_scratch(session, err) != 0 || make_rope_frequencies(session, err) != 0 ||
+        load_weights(session, options, err) != 0)
         return NULL;
     return take_ptr(session);
 }
