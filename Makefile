@@ -160,7 +160,8 @@ demo: ## Install, build, fetch a small model, ask it one question
 test: ## Run every test, or the suites named: make test T="infer gguf"
 	@scripts/packages.sh $(APT_BUILD) $(APT_TEST)
 	@$(MAKE) --no-print-directory -s -j$(JOBS) test-programs
-	@RBEE_DEMO_MODEL="$$(scripts/demo_model.sh $(APT_MODEL) || true)" BUILD=$(BUILD) tests/run.sh $(T)
+	@RBEE_DEMO_MODEL="$$(scripts/demo_model.sh $(APT_MODEL) || true)" BUILD=$(BUILD) \
+		SUITE_SECONDS=$(if $(SANITIZE),2400,900) tests/run.sh $(T)
 
 .PHONY: check
 check: ## Everything a change must pass: format, house rules, analyzers, tests

@@ -63,10 +63,12 @@ assert_at_most() { # VALUE BOUND; a NaN or nothing at all is never within a boun
 }
 
 @test "of ten greedy texts of 64 tokens at least eight are llama.cpp's, and others part at a near tie" {
-    local texts equal
+    local texts equal tokens=64
     demo_model
-    texts=$(eval_engine greedy cpu "$DEMO_MODEL" "$GOLDEN/greedy_smollm2.json")
-    equal=$(grep -c '^equal tokens=64$' <<<"$texts") || true
+    is_sanitized && tokens=8 # a whole text takes a minute there
+    jq --argjson n "$tokens" 'map(.steps |= .[:$n])' "$GOLDEN/greedy_smollm2.json" >"$T/greedy.json"
+    texts=$(eval_engine greedy cpu "$DEMO_MODEL" "$T/greedy.json")
+    equal=$(grep -c "^equal tokens=$tokens\$" <<<"$texts") || true
     figure "greedy texts equal to llama.cpp's: $equal of 10"
     [ "$(wc -l <<<"$texts")" -eq 10 ] || fail "not ten texts: $texts"
     [ "$equal" -ge 8 ] || fail "only $equal are equal: $texts"
