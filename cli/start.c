@@ -17,15 +17,21 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
 enum {
-    RUNTIME_DIR_MODE = 0700,
+    STATE_DIR_MODE = 0700,
     START_LOCK_MODE = 0600,
+    /* How long a supervisor that holds the state may take to go, or to be found. Its farewell to
+     * slow clients is 2 s. */
+    START_CONFLICT_MS = 10000,
+    START_LOOK_MS = 100,
     /* Opening a large or damaged database takes seconds; a minute is a hang. */
     START_READY_MS = 60000,
     START_LINE_MAX_BYTES = 1024,
@@ -100,22 +106,29 @@ static int find_by_config(struct cli *cli, const char *path, struct err *err)
 }
 
 /* The lock file of a supervisor says "pid=N socket=PATH", also when its configuration put the
- * socket somewhere else. */
+ * socket somewhere else. It stays when its supervisor goes. */
+static int read_lock_file(struct buf *text, struct err *err)
+{
+    AUTO_FREE char *folder = paths_state_dir();
+    AUTO_FREE char *path = paths_join(folder, "rbee.lock");
+
+    if (io_read_file(path, text, err) == 0)
+        return 0;
+    err->kind = ERR_UNREACHABLE;
+    return -1;
+}
+
 static int find_by_lock_file(struct cli *cli, struct err *err)
 {
     static const char SOCKET_FIELD[] = " socket=";
-    AUTO_FREE char *folder = paths_state_dir();
-    AUTO_FREE char *path = paths_join(folder, "rbee.lock");
     AUTO_BUF struct buf text = BUF_INIT(LOCK_TEXT_MAX_BYTES);
     char *socket_path = NULL;
 
-    if (io_read_file(path, &text, err) < 0) {
-        err->kind = ERR_UNREACHABLE;
+    if (read_lock_file(&text, err) < 0)
         return -1;
-    }
-    socket_path = strstr(text.data, SOCKET_FIELD);
+    socket_path = text.len > 0 ? strstr(text.data, SOCKET_FIELD) : NULL;
     if (socket_path == NULL)
-        return err_set(err, ERR_UNREACHABLE, "%s names no socket", path);
+        return err_set(err, ERR_UNREACHABLE, "the lock file names no socket");
     socket_path += strlen(SOCKET_FIELD);
     socket_path[strcspn(socket_path, "\n")] = '\0';
     return try_socket(cli, socket_path, err);
@@ -143,14 +156,15 @@ int start_find(struct cli *cli, struct err *err)
     return err_set(err, ERR_UNREACHABLE, "%s; " START_HINT, first.message);
 }
 
-/* The lock that whoever starts a supervisor holds; waits for it. */
+/* The lock that whoever starts a supervisor holds; waits for it. It lies beside the supervisor's
+ * own: two with different runtime folders want the same state. */
 static int take_start_lock(int *out_fd, struct err *err)
 {
-    AUTO_FREE char *folder = paths_runtime_dir();
+    AUTO_FREE char *folder = paths_state_dir();
     AUTO_FREE char *path = paths_join(folder, "start.lock");
     AUTO_CLOSE int fd = -1;
 
-    if (io_make_folders(folder, RUNTIME_DIR_MODE, err) < 0)
+    if (io_make_folders(folder, STATE_DIR_MODE, err) < 0)
         return -1;
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, START_LOCK_MODE);
     if (fd < 0)
@@ -276,13 +290,55 @@ static int check_config(const struct cli *cli, struct err *err)
     return config != NULL ? 0 : -1;
 }
 
+/* One rbeed, until it is ready or has said why not. */
+static int start_once(struct cli *cli, struct err *err)
+{
+    AUTO_CLOSE int ready_fd = -1;
+    AUTO_BUF struct buf line = BUF_INIT(START_LINE_MAX_BYTES);
+    pid_t pid = 0;
+
+    if (spawn_rbeed(cli, &pid, &ready_fd, err) < 0 || read_ready_line(ready_fd, &line, err) < 0)
+        return -1;
+    if (line.len == 0)
+        return judge_exit(pid, err);
+    return judge_ready_line(line.data, err);
+}
+
+/* The process that the lock file names; -1 when there is none that we can see. */
+static int open_lock_holder(void)
+{
+    AUTO_BUF struct buf text = BUF_INIT(LOCK_TEXT_MAX_BYTES);
+    struct err ignored = ERR_INIT;
+    long pid = 0;
+
+    if (read_lock_file(&text, &ignored) < 0 || text.len == 0 ||
+        sscanf(text.data, "pid=%ld ", &pid) != 1 || pid <= 0)
+        return -1;
+    return pidfd_open((pid_t)pid, 0);
+}
+
+/* Another supervisor holds the state: it is going, or coming and not to be found yet. True when it
+ * answers; false when it has gone, nobody knows who it is, or it is GIVE_UP_MS. */
+static bool await_holder(struct cli *cli, uint64_t give_up_ms)
+{
+    AUTO_CLOSE int pidfd = open_lock_holder();
+    struct pollfd poller = {.fd = pidfd, .events = POLLIN};
+    struct err nobody = ERR_INIT;
+    int ready = 0;
+
+    do {
+        if (start_find(cli, &nobody) == 0)
+            return true;
+        ready = poll(&poller, 1, START_LOOK_MS); /* of -1: just the time */
+    } while (pidfd >= 0 && ready <= 0 && clock_monotonic_ms() < give_up_ms);
+    return false;
+}
+
 int start_supervisor(struct cli *cli, struct err *err)
 {
     AUTO_CLOSE int lock_fd = -1;
-    AUTO_CLOSE int ready_fd = -1;
-    AUTO_BUF struct buf line = BUF_INIT(START_LINE_MAX_BYTES);
     struct err nobody = ERR_INIT;
-    pid_t pid = 0;
+    uint64_t give_up_ms = 0;
 
     if (take_start_lock(&lock_fd, err) < 0)
         return -1;
@@ -291,12 +347,14 @@ int start_supervisor(struct cli *cli, struct err *err)
     if (check_config(cli, err) < 0)
         return -1;
     message_note(cli, "starting rbeed");
-    if (spawn_rbeed(cli, &pid, &ready_fd, err) < 0 || read_ready_line(ready_fd, &line, err) < 0)
-        return -1;
-    if (line.len == 0)
-        return judge_exit(pid, err);
-    if (judge_ready_line(line.data, err) < 0)
-        return -1;
+    give_up_ms = clock_monotonic_ms() + START_CONFLICT_MS;
+    while (start_once(cli, err) < 0) {
+        if (err->kind != ERR_CONFLICT || clock_monotonic_ms() >= give_up_ms)
+            return -1;
+        err_clear(err);
+        if (await_holder(cli, give_up_ms))
+            return 0;
+    }
     return start_find(cli, err);
 }
 

@@ -1,7 +1,7 @@
 /* Finding the supervisor, and starting one.
  *
- * Any number of first commands start exactly one: whoever holds the lock RUNTIME/start.lock looks
- * again, and only then starts. */
+ * Any number of first commands start exactly one: whoever holds the lock STATE/start.lock looks
+ * again, and only then starts. A supervisor that is just going, or coming, is waited for. */
 #ifndef RBEE_CLI_START_H
 #define RBEE_CLI_START_H
 
@@ -15,7 +15,7 @@ struct cli;
  * usual one, the one in the supervisor's lock file, and /run/rbee/rbee.sock. ERR_UNREACHABLE. */
 int start_find(struct cli *cli, struct err *err);
 /* Starts rbeed in a session of its own and waits until it takes requests; its own error when it
- * does not come to that. With another one quicker there is nothing to do. Sets cli->address. */
+ * does not come to that; ERR_CONFLICT when another holds the state and is not found for 10 s. With another one quicker there is nothing to do. Sets cli->address. */
 int start_supervisor(struct cli *cli, struct err *err);
 /* Becomes rbeed; returns only with an error. */
 int start_foreground(struct cli *cli, struct err *err);

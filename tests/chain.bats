@@ -31,6 +31,40 @@ teardown() { rbee_teardown; }
     assert_output ""
 }
 
+@test "two at the same moment with one state and two runtime folders find the same supervisor" {
+    mkdir -m 700 "$T/run2"
+    rbee up 2>"$T/err.1" 3>&- &
+    local first=$!
+    XDG_RUNTIME_DIR=$T/run2 rbee up 2>"$T/err.2" 3>&- &
+    local second=$!
+    wait "$first" || fail "$(cat "$T/err.1")"
+    wait "$second" || fail "$(cat "$T/err.2")"
+    assert_equal "$(test_processes rbeed | wc -l)" 1
+    run -0 rbee down
+}
+
+@test "up waits for a supervisor that is on its way out" {
+    run -0 rbee up
+    # Half a head: rbeed says farewell to this client for 2 s, its socket closed, its state locked.
+    python3 -c 'import os, socket, sys
+client = socket.socket(socket.AF_UNIX)
+client.connect(sys.argv[1])
+client.sendall(b"GET /he")
+open(sys.argv[2], "w")
+client.recv(1000)' "$SOCKET" "$T/sent" 3>&- &
+    local client=$!
+    wait_until test -e "$T/sent"
+    rbee down 3>&- &
+    local down=$!
+    wait_until test ! -S "$SOCKET"
+    run -0 --separate-stderr rbee up
+    wait "$down"
+    wait "$client"
+    run -0 rbee status
+    run -0 rbee down
+    assert_no_process
+}
+
 @test "eight first commands at the same moment start one supervisor and one worker" {
     script paris <<<'reply "Paris is a city."'
     local i pids=()
