@@ -21,7 +21,7 @@ void journal_worker(const struct worker *worker)
     struct err err = ERR_INIT;
     struct worker_row row = {
         .name = worker->name,
-        .desired = worker->wanted_up ? "up" : "down",
+        .desired = worker->asked_up ? "up" : "down",
         .state = life_state_name(worker->state),
         .model = worker->model,
         .model_path = worker->model_path,

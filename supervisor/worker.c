@@ -305,7 +305,7 @@ int worker_want_up(struct worker *worker, const struct worker_options *asked, st
         worker_check_options(worker, asked, err) != 0)
         return -1;
     worker->options = worker_options_over(&worker->options, asked);
-    worker->wanted_up = true;
+    worker->asked_up = worker->wanted_up = true;
     worker_start(worker, LIFE_ON_START, &worker->options);
     worker_arm_deadline(worker); /* it does not stop for idleness any more */
     journal_worker(worker);
@@ -323,7 +323,7 @@ void worker_want_down(struct worker *worker, bool force)
 {
     struct err cause = ERR_INIT;
 
-    worker->wanted_up = false;
+    worker->asked_up = worker->wanted_up = false;
     worker->starts_again = false;
     journal_worker(worker);
     if (!force) {

@@ -102,7 +102,8 @@ struct worker {
     struct worker_options next_running;
     bool is_configured; /* `worker NAME { ... }` */
     bool is_autostart;
-    bool wanted_up; /* by a person or autostart: does not stop for idleness, comes back with us */
+    bool asked_up;  /* by a person: comes back with us */
+    bool wanted_up; /* by a person or autostart: does not stop for idleness */
 
     enum life_state state;
     bool starts_again; /* wanted while it was stopping */

@@ -45,7 +45,8 @@ static void worker_restore_row(struct supervisor *supervisor, const struct worke
         return;
     }
     worker = worker_new(supervisor, row->name, row->model, row->model_path);
-    worker->wanted_up = strcmp(row->desired, "up") == 0;
+    worker->asked_up = strcmp(row->desired, "up") == 0;
+    worker->wanted_up = worker->asked_up;
     worker_take_options(worker, row);
     free(worker->last_exit);
     free(worker->last_words);
@@ -71,7 +72,7 @@ static void worker_configure(struct supervisor *supervisor, size_t index)
     worker_set_model(worker, is_path ? "" : model, is_path ? model : "");
     worker->is_configured = true;
     worker->is_autostart = config_worker_number(config, index, CONFIG_WORKER_autostart) != 0;
-    worker->wanted_up = worker->wanted_up || worker->is_autostart;
+    worker->wanted_up = worker->asked_up || worker->is_autostart;
     worker->options = (struct worker_options){
         .context_tokens = config_worker_number(config, index, CONFIG_WORKER_context),
         .threads = config_worker_number(config, index, CONFIG_WORKER_threads),
@@ -105,7 +106,9 @@ void worker_start_wanted(struct supervisor *supervisor)
         const char *path = worker_path(worker);
 
         if (worker->wanted_up) {
-            (void)worker_want_up(worker, &(struct worker_options){0}, &ignored); /* it is down */
+            /* Not worker_want_up(): it is no person who asks now. */
+            worker->next_running = worker->options;
+            worker_step(worker, LIFE_ON_START, NULL);
         } else if (worker->was_failed) {
             if (path != NULL && model_stamp_of(path, &worker->stamp, &ignored) != 0)
                 worker->stamp = (struct model_stamp){0};

@@ -109,6 +109,27 @@ END
     stop_rbeed
 }
 
+@test "autostart that is taken out of the configuration ends with it" {
+    fake_config <<<'worker paris { autostart = true }
+worker asked { autostart = true }'
+    start_rbeed
+    model paris <<<'reply one'
+    model asked <<<'reply one'
+    api POST /v1/workers/paris/start >/dev/null
+    api POST /v1/workers/paris/stop >/dev/null
+    api POST /v1/workers/asked/start >/dev/null
+    wait_for_worker asked ready
+    stop_rbeed
+    start_rbeed
+    wait_for_worker paris ready # a stop lasts until the next supervisor
+    stop_rbeed
+    fake_config </dev/null
+    start_rbeed
+    assert_equal "$(worker_field paris state)" down
+    assert_equal "$(worker_field paris desired)" down
+    wait_for_worker asked ready # a person's wish, too
+}
+
 # ---- names ----
 
 @test "without a model the only one is taken; with none or several the reply says so" {
