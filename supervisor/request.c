@@ -325,13 +325,21 @@ void request_pump(struct worker *worker)
 }
 
 /* Each failure may change the lists: always the first is taken. */
-void request_fail_of(struct worker *worker, bool everything, const struct err *cause)
+static void request_fail_all(struct request_queue *requests, const struct err *cause)
 {
-    assert(cause != NULL || (TAILQ_EMPTY(&worker->queue) && TAILQ_EMPTY(&worker->in_flight)));
-    while (!TAILQ_EMPTY(&worker->queue))
-        request_fail(TAILQ_FIRST(&worker->queue), cause);
-    while (everything && !TAILQ_EMPTY(&worker->in_flight))
-        request_fail(TAILQ_FIRST(&worker->in_flight), cause);
+    assert(cause != NULL || TAILQ_EMPTY(requests));
+    while (!TAILQ_EMPTY(requests))
+        request_fail(TAILQ_FIRST(requests), cause);
+}
+
+void request_fail_waiting(struct worker *worker, const struct err *cause)
+{
+    request_fail_all(&worker->queue, cause);
+}
+
+void request_fail_running(struct worker *worker, const struct err *cause)
+{
+    request_fail_all(&worker->in_flight, cause);
 }
 
 void request_fail(struct request *request, const struct err *cause)

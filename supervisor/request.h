@@ -101,8 +101,10 @@ json_t *request_record(const struct request *request);
 void request_admit(struct request *request, struct worker *worker);
 /* Sends waiting requests to WORKER while it has slots. */
 void request_pump(struct worker *worker);
-/* Fails what waits for WORKER; with EVERYTHING, what runs on it too. */
-void request_fail_of(struct worker *worker, bool everything, const struct err *cause);
+/* Fails what waits for WORKER. CAUSE may be NULL only when nothing does. */
+void request_fail_waiting(struct worker *worker, const struct err *cause);
+/* The same for what runs on it. */
+void request_fail_running(struct worker *worker, const struct err *cause);
 
 /* Sends EVENT (borrowed) to the client, beginning the stream if need be. */
 void request_send_event(struct request *request, const json_t *event);

@@ -98,7 +98,6 @@ void supervisor_stop(struct supervisor *supervisor, uint64_t drain_ms)
     supervisor_fail_resolving(supervisor);
     TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
-        worker->starts_again = false;
         worker_stop(worker, WORKER_STOP_SHUTDOWN, drain_ms);
     }
     supervisor_leave_if_done(supervisor);

@@ -124,11 +124,18 @@ static void worker_begin(struct worker *worker)
     worker_step(worker, LIFE_ON_SPAWN_FAILED, &err);
 }
 
+/* What runs ends with its process, whatever comes after it; what waits may wait for the next. */
+static void worker_fail_requests(struct worker *worker, const struct err *cause)
+{
+    if (!worker->starts_again)
+        request_fail_waiting(worker, cause);
+    request_fail_running(worker, cause);
+}
+
 /* The process is gone: what hung on it fails, and a start that waited for this goes on. */
 static void worker_settle(struct worker *worker, const struct err *cause)
 {
-    if (!worker->starts_again)
-        request_fail_of(worker, true, cause);
+    worker_fail_requests(worker, cause);
     worker_process_release(worker);
     if (worker->starts_again)
         worker_step(worker, worker->wanted_up ? LIFE_ON_START : LIFE_ON_REQUESTED, NULL);
@@ -138,15 +145,13 @@ static void worker_bury(struct worker *worker, const struct err *cause)
 {
     worker->has_failed = true;
     worker->starts_again = false;
-    request_fail_of(worker, true, cause);
+    worker_fail_requests(worker, cause);
     worker_process_release(worker);
 }
 
-/* What waits for the next process has nothing to fear from the end of this one. */
 static void worker_end(struct worker *worker, int signal, const struct err *cause)
 {
-    if (!worker->starts_again)
-        request_fail_of(worker, true, cause);
+    worker_fail_requests(worker, cause);
     worker_watch_load_end(worker);
     worker->process.is_killed = signal == SIGKILL;
     worker_signal(worker, signal);
@@ -156,7 +161,7 @@ static void worker_give_up(struct worker *worker, const struct err *cause)
 {
     worker->has_failed = true;
     worker->starts_again = false;
-    request_fail_of(worker, true, cause);
+    worker_fail_requests(worker, cause);
 }
 
 static void worker_act(struct worker *worker, enum life_action action, const struct err *cause)
@@ -175,7 +180,7 @@ static void worker_act(struct worker *worker, enum life_action action, const str
         worker->idle_since_ms = worker->process.ready_ms;
         break;
     case LIFE_DRAIN:
-        request_fail_of(worker, false, cause);
+        request_fail_waiting(worker, cause);
         if (worker->in_flight_count == 0)
             worker_step(worker, LIFE_ON_DRAINED, cause);
         break;
@@ -324,7 +329,6 @@ void worker_want_down(struct worker *worker, bool force)
     struct err cause = ERR_INIT;
 
     worker->asked_up = worker->wanted_up = false;
-    worker->starts_again = false;
     journal_worker(worker);
     if (!force) {
         worker_stop(worker, WORKER_STOP_ASKED,
@@ -333,6 +337,7 @@ void worker_want_down(struct worker *worker, bool force)
     }
     err_fill(&cause, ERR_WORKER_DRAINING, "worker %s has been stopped by force", worker->name);
     worker->stop_cause = WORKER_STOP_ASKED;
+    worker_take_back_restart(worker, &cause);
     worker_step(worker, LIFE_ON_FORCE, &cause);
 }
 
@@ -377,10 +382,13 @@ void worker_explain(const struct worker *worker, struct err *out)
 
 void worker_requests_changed(struct worker *worker)
 {
+    struct err cause = ERR_INIT;
+
     if (worker->in_flight_count == 0 && worker->queued_count == 0)
         worker->idle_since_ms = clock_monotonic_ms();
     if (worker->state == LIFE_DRAINING && worker->in_flight_count == 0) {
-        worker_step(worker, LIFE_ON_DRAINED, NULL);
+        worker_explain_stop(worker, &cause);
+        worker_step(worker, LIFE_ON_DRAINED, &cause);
         return;
     }
     request_pump(worker);

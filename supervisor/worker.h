@@ -157,7 +157,7 @@ json_t *worker_record(struct worker *worker);
 /* ---- its life ---- */
 
 /* The one place that changes worker->state. CAUSE says why, for the log, the store and the requests
- * that fail of it; it may be NULL for events that fail none. */
+ * that fail of it; it may be NULL for events that can fail none, which no stop and no exit is. */
 void worker_step(struct worker *worker, enum life_event event, const struct err *cause);
 /* A person's start: wanted up, with what ASKED gives on top of its options. ERR_CONFLICT when it
  * runs with others. */
@@ -191,6 +191,10 @@ void worker_watch_begin(struct worker *worker);
 void worker_watch_load_end(struct worker *worker);
 /* Milliseconds until the load counts as overdue; 0 when it is, and WHY says why. */
 uint64_t worker_watch_load_left_ms(const struct worker *worker, struct err *why);
+/* It will not start again after its stop: what waited for that fails. */
+void worker_take_back_restart(struct worker *worker, const struct err *cause);
+/* Why a worker that drains or stops does so, for the requests that fail of it. */
+void worker_explain_stop(const struct worker *worker, struct err *out);
 /* Sends SIGNAL to the worker's group. */
 void worker_signal(struct worker *worker, int signal);
 /* Sets the deadline that the present state has: see worker_stop.c. */

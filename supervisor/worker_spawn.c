@@ -10,6 +10,7 @@
 #include "supervisor/supervisor.h"
 #include "supervisor/worker.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -171,6 +172,7 @@ void worker_process_release(struct worker *worker)
 {
     struct worker_process *process = &worker->process;
 
+    assert(TAILQ_EMPTY(&worker->in_flight)); /* their calls are the client's, and go with it */
     worker_watch_load_end(worker);
     worker_output_close(&worker->output);
     if (process->client != NULL)

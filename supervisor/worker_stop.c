@@ -53,6 +53,19 @@ static void worker_drain_is_over(struct worker *worker)
     worker_step(worker, LIFE_ON_DRAINED, &cause);
 }
 
+static void worker_grace_is_over(struct worker *worker)
+{
+    struct err cause = ERR_INIT;
+
+    if (worker->process.is_killed) {
+        err_fill(&cause, ERR_WORKER_FAILED, "worker %s survived KILL", worker->name);
+        worker_step(worker, LIFE_ON_KILL_OVER, &cause);
+        return;
+    }
+    worker_explain_stop(worker, &cause);
+    worker_step(worker, LIFE_ON_GRACE_OVER, &cause);
+}
+
 static bool worker_stops_when_idle(const struct worker *worker)
 {
     return !worker->wanted_up && worker->in_flight_count == 0 && worker->queued_count == 0 &&
@@ -90,9 +103,7 @@ static void worker_on_deadline(evutil_socket_t fd, short what, void *arg)
         worker_drain_is_over(worker);
         break;
     case LIFE_STOPPING:
-        err_fill(&why, ERR_WORKER_FAILED, "worker %s survived KILL", worker->name);
-        worker_step(worker, worker->process.is_killed ? LIFE_ON_KILL_OVER : LIFE_ON_GRACE_OVER,
-                    worker->process.is_killed ? &why : NULL);
+        worker_grace_is_over(worker);
         break;
     case LIFE_DOWN:
     case LIFE_FAILED:
@@ -145,11 +156,29 @@ void worker_deadline_init(struct worker *worker)
     worker->deadline = evtimer_new(worker->supervisor->base, worker_on_deadline, worker);
 }
 
+void worker_explain_stop(const struct worker *worker, struct err *out)
+{
+    if (worker->stop_cause == WORKER_STOP_SHUTDOWN)
+        err_fill(out, ERR_BUSY, "the supervisor is stopping");
+    else
+        err_fill(out, ERR_WORKER_DRAINING, "worker %s is being stopped", worker->name);
+}
+
+void worker_take_back_restart(struct worker *worker, const struct err *cause)
+{
+    if (!worker->starts_again)
+        return;
+    worker->starts_again = false;
+    request_fail_waiting(worker, cause);
+}
+
 void worker_stop(struct worker *worker, enum worker_stop_cause cause, uint64_t drain_ms)
 {
     struct err why = ERR_INIT;
 
     worker->stop_cause = cause;
+    worker_explain_stop(worker, &why);
+    worker_take_back_restart(worker, &why);
     if (worker->state == LIFE_DRAINING) {
         if (drain_ms < worker->drain_ms) {
             worker->drain_ms = drain_ms;
@@ -158,9 +187,5 @@ void worker_stop(struct worker *worker, enum worker_stop_cause cause, uint64_t d
         return;
     }
     worker->drain_ms = drain_ms;
-    if (cause == WORKER_STOP_SHUTDOWN)
-        err_fill(&why, ERR_BUSY, "the supervisor is stopping");
-    else
-        err_fill(&why, ERR_WORKER_DRAINING, "worker %s is being stopped", worker->name);
     worker_step(worker, LIFE_ON_STOP, &why);
 }

@@ -1,0 +1,83 @@
+#!/usr/bin/env bats
+# A worker that is wanted again while it stops, and what becomes of who waits for it.
+
+# shellcheck disable=SC2030,SC2031 # each test is a subshell of its own, and means to be
+
+load supervisor_helpers
+
+setup() { fake_setup; }
+teardown() { rbee_teardown; }
+
+# Worker a runs a request (out.1), has been stopped and started again, and a second request (out.2)
+# waits for its next process.
+restart_with_one_waiting() {
+    ask_later 1 a
+    FIRST=$ASKED
+    wait_for_deed a gate
+    api POST /v1/workers/a/stop >/dev/null
+    api POST /v1/workers/a/start >/dev/null
+    ask_later 2 a
+    SECOND=$ASKED
+    wait_until worker_has a queued 1
+}
+
+@test "a restart that is taken back fails what waits for it at once, and what runs may finish" {
+    start_rbeed
+    model a <<<"gate_after 1 go"
+    restart_with_one_waiting
+    api POST /v1/workers/a/stop >/dev/null
+    wait "$SECOND"
+    assert_regex "$(cat "$T/out.2")" '"code":"WORKER_DRAINING"'
+    touch "$T/m/go"
+    wait "$FIRST"
+    assert_regex "$(cat "$T/out.1")" '"stop_reason":"stop"'
+    wait_for_worker a down
+    assert_equal "$(cat "$T/m/a.gguf.starts")" 1
+}
+
+@test "a shutdown takes a restart back" {
+    start_rbeed
+    model a <<<"gate_after 1 go"
+    restart_with_one_waiting
+    assert_equal "$(api_status POST /v1/shutdown -d '{"drain_ms":60000}')" 202
+    wait "$SECOND"
+    assert_regex "$(cat "$T/out.2")" '"code":"SERVER_BUSY"'
+    touch "$T/m/go"
+    wait "$FIRST"
+    assert_regex "$(cat "$T/out.1")" '"stop_reason":"stop"'
+    wait "$RBEED_PID"
+}
+
+@test "a restart that is taken back while the worker ignores TERM" {
+    start_rbeed
+    model a <<<"ignore_term"
+    api POST /v1/workers/a/start >/dev/null
+    wait_for_worker a ready
+    api POST /v1/workers/a/stop >/dev/null
+    api POST /v1/workers/a/start >/dev/null
+    ask_later 1 a
+    wait_until worker_has a queued 1
+    api POST /v1/workers/a/stop >/dev/null
+    wait "$ASKED"
+    assert_regex "$(cat "$T/out.1")" '"code":"WORKER_DRAINING"'
+    wait_for_worker a down
+    assert_equal "$(api_status GET /health)" 200
+}
+
+@test "the end of the drain ends what runs, also when the worker starts again" {
+    printf 'life {\n drain = 200ms\n term_grace = 20s\n}\n' | write_config
+    start_rbeed
+    printf 'hang_after 1\nignore_term\n' | model a
+    ask_later 1 a
+    wait_for_deed a hang
+    api POST /v1/workers/a/stop >/dev/null
+    api POST /v1/workers/a/start >/dev/null
+    wait "$ASKED"
+    run events <"$T/out.1"
+    assert_line --partial '"code":"WORKER_DRAINING"'
+    assert_equal "$(worker_field a state)" stopping
+    assert_equal "$(api GET /v1/status | jq '.requests | length')" 0
+    # Its calls are gone with it: its death with unread bytes touches nothing.
+    kill -KILL "$(worker_field a pid)"
+    wait_for_worker a ready
+}
