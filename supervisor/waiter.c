@@ -30,6 +30,9 @@ static void waiter_on_closed(struct api_held *held)
 /* 1: the goal is there. 0: it may still come. -1: it cannot come by itself; OUT says why. */
 static int waiter_judge(const struct worker *worker, enum waiter_goal goal, struct err *out)
 {
+    if (worker->state == LIFE_LOST)
+        return err_set(out, ERR_WORKER_FAILED, "worker %s survived KILL and is not gone yet",
+                       worker->name);
     if (goal == WAITER_STOPPED)
         return !life_has_process(worker->state);
     switch (worker->state) {
@@ -39,11 +42,14 @@ static int waiter_judge(const struct worker *worker, enum waiter_goal goal, stru
         return 0;
     case LIFE_DRAINING:
     case LIFE_STOPPING:
-    case LIFE_LOST:
         if (worker->starts_again)
             return 0;
         return err_set(out, ERR_WORKER_DRAINING, "worker %s is stopping", worker->name);
-    case LIFE_DOWN:
+    case LIFE_DOWN: /* between the two processes of a restart, too */
+        if (worker->starts_again)
+            return 0;
+        break;
+    case LIFE_LOST:
     case LIFE_FAILED:
     case LIFE_STATE_COUNT:
         break;

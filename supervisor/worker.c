@@ -137,8 +137,10 @@ static void worker_settle(struct worker *worker, const struct err *cause)
 {
     worker_fail_requests(worker, cause);
     worker_process_release(worker);
-    if (worker->starts_again)
-        worker_step(worker, worker->wanted_up ? LIFE_ON_START : LIFE_ON_REQUESTED, NULL);
+    if (!worker->starts_again)
+        return;
+    waiter_check(worker); /* it has stopped, if only for a moment */
+    worker_step(worker, worker->wanted_up ? LIFE_ON_START : LIFE_ON_REQUESTED, NULL);
 }
 
 static void worker_bury(struct worker *worker, const struct err *cause)

@@ -21,6 +21,13 @@ restart_with_one_waiting() {
     wait_until worker_has a queued 1
 }
 
+# Waits for worker a to be GOAL in the background: $WAITER, what comes is in $T/waited.GOAL.
+wait_later() { # GOAL
+    api GET "/v1/workers/a/wait?for=$1" --trace-ascii "$T/trace.$1" >"$T/waited.$1" 3>&- &
+    WAITER=$!
+    wait_for_line "$T/trace.$1" 'Send header'
+}
+
 @test "a restart that is taken back fails what waits for it at once, and what runs may finish" {
     start_rbeed
     model a <<<"gate_after 1 go"
@@ -80,4 +87,22 @@ restart_with_one_waiting() {
     # Its calls are gone with it: its death with unread bytes touches nothing.
     kill -KILL "$(worker_field a pid)"
     wait_for_worker a ready
+}
+
+@test "who waits for the stop hears of it when a restart follows, and who waits for ready waits on" {
+    start_rbeed
+    model a <<<"gate_after 1 go"
+    ask_later 1 a
+    wait_for_deed a gate
+    api POST /v1/workers/a/stop >/dev/null
+    wait_later stopped
+    local stopped=$WAITER
+    api POST /v1/workers/a/start >/dev/null
+    wait_later ready
+    local ready=$WAITER
+    touch "$T/m/go"
+    wait "$stopped" "$ready"
+    assert_equal "$(jq -r .state "$T/waited.stopped")" down
+    assert_equal "$(jq -r .state "$T/waited.ready")" ready
+    assert_equal "$(cat "$T/m/a.gguf.starts")" 2
 }
