@@ -100,8 +100,18 @@ static int config_check_text(const char *text, struct err *err)
     return 0;
 }
 
-static int config_parse_number(const struct config_key_info *info, const char *text, int64_t *out,
-                               struct err *err)
+static int config_check_path(const char *path, struct err *err)
+{
+    if (config_check_text(path, err) < 0)
+        return -1;
+    if (path[0] != '\0' && path[0] != '/')
+        return err_set(err, ERR_USAGE, "\"%.200s\" is not an absolute path", path);
+    return 0;
+}
+
+/* Puts what is a number into *OUT, and leaves it alone for text. */
+static int config_check(const struct config_key_info *info, const char *text, int64_t *out,
+                        struct err *err)
 {
     uint64_t number = 0;
 
@@ -119,7 +129,9 @@ static int config_parse_number(const struct config_key_info *info, const char *t
             return -1;
         return config_check_range(info, text, number, out, err);
     case CONFIG_TEXT:
-        break;
+        return config_check_text(text, err);
+    case CONFIG_PATH:
+        return config_check_path(text, err);
     }
     return 0;
 }
@@ -129,11 +141,10 @@ int config_value_set(struct config_value *value, const struct config_key_info *i
 {
     int64_t number = 0;
 
-    if (info->type == CONFIG_TEXT ? config_check_text(text, err) < 0
-                                  : config_parse_number(info, text, &number, err) < 0)
+    if (config_check(info, text, &number, err) < 0)
         return -1;
     free(value->text);
-    value->text = info->type == CONFIG_TEXT ? xstrdup(text) : NULL;
+    value->text = config_type_is_text(info->type) ? xstrdup(text) : NULL;
     value->number = number;
     value->origin = origin;
     return 0;
@@ -152,7 +163,7 @@ static char *config_value_format(const struct config_value *value,
 {
     struct buf quoted;
 
-    if (info->type != CONFIG_TEXT)
+    if (!config_type_is_text(info->type))
         return config_format_number(info->type, value->number);
     buf_init(&quoted, 2 * CONFIG_TEXT_MAX_BYTES + 2); /* every byte escaped, and the quotes */
     (void)buf_add_byte(&quoted, '"');                 /* fits, as the rest does */
@@ -260,13 +271,13 @@ const struct config_key_info *config_worker_key_info(enum config_worker_key key)
 
 int64_t config_number(const struct config *config, enum config_key key)
 {
-    assert(key < CONFIG_KEY_COUNT && KEYS[key].type != CONFIG_TEXT);
+    assert(key < CONFIG_KEY_COUNT && !config_type_is_text(KEYS[key].type));
     return config->values[key].number;
 }
 
 const char *config_text(const struct config *config, enum config_key key)
 {
-    assert(key < CONFIG_KEY_COUNT && KEYS[key].type == CONFIG_TEXT);
+    assert(key < CONFIG_KEY_COUNT && config_type_is_text(KEYS[key].type));
     return config->values[key].text;
 }
 
@@ -298,7 +309,7 @@ const char *config_worker_name(const struct config *config, size_t index)
 int64_t config_worker_number(const struct config *config, size_t index, enum config_worker_key key)
 {
     assert(index < config->worker_count && key < CONFIG_WORKER_KEY_COUNT);
-    assert(WORKER_KEYS[key].type != CONFIG_TEXT);
+    assert(!config_type_is_text(WORKER_KEYS[key].type));
     return config->workers[index].values[key].number;
 }
 
@@ -306,7 +317,7 @@ const char *config_worker_text(const struct config *config, size_t index,
                                enum config_worker_key key)
 {
     assert(index < config->worker_count && key < CONFIG_WORKER_KEY_COUNT);
-    assert(WORKER_KEYS[key].type == CONFIG_TEXT);
+    assert(config_type_is_text(WORKER_KEYS[key].type));
     return config->workers[index].values[key].text;
 }
 

@@ -28,7 +28,22 @@ enum config_worker_key {
     CONFIG_WORKER_KEY_COUNT,
 };
 
-enum config_type { CONFIG_TEXT, CONFIG_INTEGER, CONFIG_BOOL, CONFIG_DURATION, CONFIG_SIZE };
+/* A PATH is text, absolute or empty: the programs run in other folders than the one it was meant
+ * in. */
+enum config_type {
+    CONFIG_TEXT,
+    CONFIG_PATH,
+    CONFIG_INTEGER,
+    CONFIG_BOOL,
+    CONFIG_DURATION,
+    CONFIG_SIZE,
+};
+
+static inline bool config_type_is_text(enum config_type type)
+{
+    return type == CONFIG_TEXT || type == CONFIG_PATH;
+}
+
 enum config_origin { CONFIG_FROM_DEFAULT, CONFIG_FROM_SYSTEM, CONFIG_FROM_USER, CONFIG_FROM_FLAG };
 
 struct config_key_info {
@@ -61,7 +76,7 @@ const struct config_key_info *config_worker_key_info(enum config_worker_key key)
 
 /* The number of a DURATION (ms), SIZE (bytes), INTEGER or BOOL (0, 1) key. */
 int64_t config_number(const struct config *config, enum config_key key);
-/* The text of a TEXT key, "" when empty; borrowed. */
+/* The text of a TEXT or PATH key, "" when empty; borrowed. */
 const char *config_text(const struct config *config, enum config_key key);
 enum config_origin config_origin(const struct config *config, enum config_key key);
 /* Checks and sets one value as if a flag had given it. */
