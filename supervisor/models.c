@@ -234,6 +234,18 @@ static int model_store(struct supervisor *supervisor, const struct model *model,
     return models_put(supervisor->store, &row, done, err);
 }
 
+/* A worker that failed of the file as it was may be asked again. */
+static void model_tell_workers(struct supervisor *supervisor, const char *name)
+{
+    struct worker *worker = NULL;
+
+    TAILQ_FOREACH(worker, &supervisor->workers, link)
+    {
+        if (strcmp(worker->model, name) == 0)
+            worker_recheck_model(worker);
+    }
+}
+
 struct model *model_put(struct supervisor *supervisor, const char *name, const char *path,
                         const struct model_stamp *stamp, json_t *details, struct store_done done,
                         struct err *err)
@@ -255,6 +267,7 @@ struct model *model_put(struct supervisor *supervisor, const char *name, const c
         model_free(supervisor, model);
         return NULL;
     }
+    model_tell_workers(supervisor, name);
     return model;
 }
 

@@ -26,21 +26,23 @@ struct resolve {
 
 /* ---- names ---- */
 
-/* Calls each with every name that may stand behind -m, once. */
+/* Calls each with every name that may stand behind -m, once; WORKER is NULL for a model alone. */
 static void resolve_each_name(struct supervisor *supervisor,
-                              void (*each)(void *owner, const char *name), void *owner)
+                              void (*each)(void *owner, const struct worker *worker,
+                                           const char *name),
+                              void *owner)
 {
     struct worker *worker = NULL;
     struct model *model = NULL;
 
     TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
-        each(owner, worker->name);
+        each(owner, worker, worker->name);
     }
     TAILQ_FOREACH(model, &supervisor->models, link)
     {
         if (worker_find(supervisor, model->name) == NULL)
-            each(owner, model->name);
+            each(owner, NULL, model->name);
     }
 }
 
@@ -51,7 +53,7 @@ struct resolve_names {
     char text[RESOLVE_NAMES_MAX_BYTES]; /* "a, b, c" */
 };
 
-static void resolve_collect_name(void *owner, const char *name)
+static void resolve_collect_name(void *owner, const struct worker *worker, const char *name)
 {
     struct resolve_names *names = owner;
     size_t len = strlen(names->text);
@@ -63,6 +65,12 @@ static void resolve_collect_name(void *owner, const char *name)
     if (names->count <= RESOLVE_NAMES_MAX_COUNT)
         (void)snprintf(names->text + len, sizeof(names->text) - len, "%s%s", len > 0 ? ", " : "",
                        name);
+}
+
+static void resolve_collect_given_name(void *owner, const struct worker *worker, const char *name)
+{
+    if (worker == NULL || !worker_is_passing(worker))
+        resolve_collect_name(owner, worker, name);
 }
 
 static int resolve_refuse_unknown(struct supervisor *supervisor, const char *name, struct err *err)
@@ -82,7 +90,7 @@ static int resolve_refuse_unknown(struct supervisor *supervisor, const char *nam
                    "no model or worker is called %s, and there is none: rbee model add FILE", name);
 }
 
-/* The default, else the only name there is. */
+/* The default, else the only name there is that somebody has given. */
 static const char *resolve_default(struct supervisor *supervisor, struct err *err)
 {
     const char *configured = config_text(supervisor->config, CONFIG_supervisor_default_model);
@@ -90,7 +98,7 @@ static const char *resolve_default(struct supervisor *supervisor, struct err *er
 
     if (configured[0] != '\0')
         return configured;
-    resolve_each_name(supervisor, resolve_collect_name, &all);
+    resolve_each_name(supervisor, resolve_collect_given_name, &all);
     if (all.count == 1)
         return all.first;
     if (all.count == 0)
@@ -186,10 +194,12 @@ static void resolve_on_described(void *owner, const json_t *record, const struct
     else
         worker = resolve_finish(resolve, record, &err);
     resolve_free(resolve);
-    if (worker == NULL)
+    if (worker == NULL) {
         request_fail(request, &err);
-    else
-        request_admit(request, worker);
+        return;
+    }
+    worker_recheck_model(worker);
+    request_admit(request, worker);
 }
 
 static int resolve_describe(struct request *request, const char *name, const char *path,

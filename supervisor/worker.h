@@ -149,6 +149,8 @@ const char *worker_path(const struct worker *worker);
 /* Makes workers of the configuration and of the store, and clears what an earlier supervisor left:
  * processes that are provably its workers, and their sockets. */
 int worker_load_all(struct supervisor *supervisor, struct err *err);
+/* Made by a request that named a file: nobody has said that it is to be there. */
+bool worker_is_passing(const struct worker *worker);
 /* Starts those that are wanted up. */
 void worker_start_wanted(struct supervisor *supervisor);
 /* The WORKER record; a new reference. */

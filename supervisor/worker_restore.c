@@ -94,24 +94,48 @@ int worker_load_all(struct supervisor *supervisor, struct err *err)
     return 0;
 }
 
+bool worker_is_passing(const struct worker *worker)
+{
+    return worker->model[0] == '\0' && !worker->is_configured && !worker->wanted_up;
+}
+
+/* Such a worker ends with the supervisor that ran it: the next
+ * request makes it anew. Once the store takes rows. */
+static void worker_drop_passing(struct supervisor *supervisor)
+{
+    struct worker *next = NULL;
+
+    for (struct worker *worker = TAILQ_FIRST(&supervisor->workers); worker != NULL; worker = next) {
+        next = TAILQ_NEXT(worker, link);
+        if (worker_is_passing(worker))
+            worker_remove(worker);
+    }
+}
+
+/* The file as it was when the worker failed, as far as that is known: it counts as another one when
+ * it has been mended while no supervisor ran. */
+static struct model_stamp worker_failed_stamp(const struct worker *worker)
+{
+    const struct model *model = model_find(worker->supervisor, worker->model);
+
+    return model == NULL ? (struct model_stamp){0} : model->stamp;
+}
+
 /* A failed worker that is wanted up gets its chance: what was wrong may be mended, as after a
  * person's start. One that only requests want stays failed until its file is another. */
 void worker_start_wanted(struct supervisor *supervisor)
 {
     struct worker *worker = NULL;
-    struct err ignored = ERR_INIT;
 
+    worker_drop_passing(supervisor);
     TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
-        const char *path = worker_path(worker);
-
         if (worker->wanted_up) {
             /* Not worker_want_up(): it is no person who asks now. */
             worker->next_running = worker->options;
             worker_step(worker, LIFE_ON_START, NULL);
         } else if (worker->was_failed) {
-            if (path != NULL && model_stamp_of(path, &worker->stamp, &ignored) != 0)
-                worker->stamp = (struct model_stamp){0};
+            worker->stamp = worker_failed_stamp(worker);
             worker_step(worker, LIFE_ON_WAS_FAILED, NULL);
         }
     }

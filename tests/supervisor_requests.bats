@@ -176,6 +176,45 @@ worker asked { autostart = true }'
     assert_output --partial RIGHT
 }
 
+@test "a file that a request named is no default, and is forgotten with the supervisor" {
+    start_rbeed
+    model only <<<'reply ONLY'
+    script other <<<'reply OTHER'
+    run ask "$T/m/other.gguf" '"stream":false'
+    assert_output --partial OTHER
+    run api POST /v1/inference -d '{"prompt":"hi","stream":false}'
+    assert_output --partial ONLY
+    stop_rbeed
+    start_rbeed
+    assert_equal "$(api_status GET /v1/workers/other)" 404
+    assert_equal "$(api_status GET /v1/workers/only)" 200
+    run ask "$T/m/other.gguf" '"stream":false'
+    assert_output --partial OTHER
+    api POST /v1/workers/other/start >/dev/null
+    stop_rbeed
+    start_rbeed
+    wait_for_worker other ready # somebody has asked for it by now
+    run api POST /v1/inference -d '{"prompt":"hi"}'
+    assert_output --partial 'only, other'
+}
+
+@test "a model file that is mended while no supervisor runs is tried again" {
+    start_rbeed
+    model paris <<<'exit 10 config broken'
+    run ask paris
+    assert_equal "$(worker_field paris state)" failed
+    stop_rbeed
+    start_rbeed
+    assert_equal "$(worker_field paris state)" failed
+    run ask paris
+    assert_output --partial '"code":"WORKER_FAILED"'
+    stop_rbeed
+    script paris <<<'reply "well again"'
+    start_rbeed
+    run ask paris '"stream":false'
+    assert_output --partial 'well again'
+}
+
 @test "a path is described and used under its file's name without being added" {
     start_rbeed
     script Big.Model-7B <<<'reply one'
