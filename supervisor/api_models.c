@@ -178,8 +178,8 @@ int api_model_add(struct api_call *call, struct err *err)
     add->exchange = call->exchange;
     add->held.on_closed = model_add_on_closed;
     if (model_add_read(call, add, body, err) == 0)
-        add->describe =
-            describe_begin(call->supervisor, add->path, model_add_on_described, add, err);
+        add->describe = describe_begin(call->supervisor, add->path, &add->stamp,
+                                       model_add_on_described, add, err);
     if (add->describe == NULL) {
         model_add_free(add);
         return -1;

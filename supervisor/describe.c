@@ -26,11 +26,22 @@ struct describe_pipe {
     struct buf text;
 };
 
+/* Who waits for a child's record. */
 struct describe {
     TAILQ_ENTRY(describe) link;
-    struct supervisor *supervisor;
-    describe_callback *on_done; /* NULL: cancelled */
+    struct describe_child *child;
+    describe_callback *on_done;
     void *owner;
+};
+
+TAILQ_HEAD(describe_waiters, describe);
+
+struct describe_child {
+    TAILQ_ENTRY(describe_child) link;
+    struct supervisor *supervisor;
+    struct describe_waiters waiters; /* none: all have left, and it has been killed */
+    char *path;
+    struct model_stamp stamp; /* before it began to read */
     int pidfd;
     struct event *exit_event;
     struct event *timeout;
@@ -48,19 +59,33 @@ static void describe_pipe_release(struct describe_pipe *pipe)
     buf_release(&pipe->text);
 }
 
-static void describe_free(struct describe *describe)
+static void describe_leave(struct describe *describe)
 {
-    TAILQ_REMOVE(&describe->supervisor->describes, describe, link);
-    describe->supervisor->describe_count--;
-    describe_pipe_release(&describe->out);
-    describe_pipe_release(&describe->errors);
-    if (describe->exit_event != NULL)
-        event_free(describe->exit_event);
-    if (describe->timeout != NULL)
-        event_free(describe->timeout);
-    if (describe->pidfd >= 0)
-        (void)close(describe->pidfd); /* nothing to lose */
+    TAILQ_REMOVE(&describe->child->waiters, describe, link);
     free(describe);
+}
+
+/* Nobody joins it any more. */
+static void describe_child_unlink(struct describe_child *child)
+{
+    TAILQ_REMOVE(&child->supervisor->describes, child, link);
+    child->supervisor->describe_count--;
+}
+
+static void describe_child_free(struct describe_child *child)
+{
+    while (!TAILQ_EMPTY(&child->waiters))
+        describe_leave(TAILQ_FIRST(&child->waiters));
+    describe_pipe_release(&child->out);
+    describe_pipe_release(&child->errors);
+    if (child->exit_event != NULL)
+        event_free(child->exit_event);
+    if (child->timeout != NULL)
+        event_free(child->timeout);
+    if (child->pidfd >= 0)
+        (void)close(child->pidfd); /* nothing to lose */
+    free(child->path);
+    free(child);
 }
 
 /* What passes the limit is dropped: the record is then cut, and no JSON. */
@@ -102,59 +127,70 @@ static const char *describe_last_words(struct buf *text)
     return worker_output_fatal_reason(line) != NULL ? worker_output_fatal_reason(line) : line;
 }
 
-static json_t *describe_judge(struct describe *describe, const siginfo_t *status, struct err *err)
+static json_t *describe_judge(struct describe_child *child, const siginfo_t *status,
+                              struct err *err)
 {
     struct err inner = ERR_INIT;
     AUTO_JSON json_t *record = NULL;
 
-    if (describe->is_overdue)
+    if (child->is_overdue)
         return err_set_null(err, ERR_TIMED_OUT, "reading the model file took more than %d s",
                             DESCRIBE_TIME_MS / 1000);
     if (status->si_code != CLD_EXITED)
         return err_set_null(err, ERR_INVALID_MODEL, "rbee-worker died of SIG%s reading the file",
                             sigabbrev_np(status->si_status));
     if (status->si_status != 0)
-        return err_set_null(err, ERR_INVALID_MODEL, "%s",
-                            describe_last_words(&describe->errors.text));
-    record = json_parse(describe->out.text.data, describe->out.text.len, DESCRIBE_OUTPUT_MAX_BYTES,
-                        &inner);
+        return err_set_null(err, ERR_INVALID_MODEL, "%s", describe_last_words(&child->errors.text));
+    record =
+        json_parse(child->out.text.data, child->out.text.len, DESCRIBE_OUTPUT_MAX_BYTES, &inner);
     if (!json_is_object(record))
         return err_set_null(err, ERR_PROTOCOL, "rbee-worker --describe gave no record: %s",
                             record == NULL ? inner.message : "not an object");
     return take_ptr(record);
 }
 
+/* One who is told may make others leave: always the first is taken. */
+static void describe_tell(struct describe_child *child, const json_t *record,
+                          const struct err *failure)
+{
+    while (!TAILQ_EMPTY(&child->waiters)) {
+        struct describe *describe = TAILQ_FIRST(&child->waiters);
+        describe_callback *on_done = describe->on_done;
+        void *owner = describe->owner;
+
+        describe_leave(describe);
+        on_done(owner, record, failure);
+    }
+}
+
 static void describe_on_exit(evutil_socket_t fd, short what, void *arg)
 {
-    struct describe *describe = arg;
+    struct describe_child *child = arg;
     siginfo_t status = {0};
     struct err err = ERR_INIT;
     AUTO_JSON json_t *record = NULL;
-    describe_callback *on_done = describe->on_done;
-    void *owner = describe->owner;
 
-    if (waitid(P_PIDFD, (id_t)describe->pidfd, &status, WEXITED | WNOHANG) != 0 ||
-        status.si_pid == 0)
+    if (waitid(P_PIDFD, (id_t)child->pidfd, &status, WEXITED | WNOHANG) != 0 || status.si_pid == 0)
         return;
-    describe_pipe_finish(&describe->out);
-    describe_pipe_finish(&describe->errors);
-    record = describe_judge(describe, &status, &err);
-    describe_free(describe);
-    if (on_done != NULL)
-        on_done(owner, record, record == NULL ? &err : NULL);
+    describe_pipe_finish(&child->out);
+    describe_pipe_finish(&child->errors);
+    record = describe_judge(child, &status, &err);
+    describe_child_unlink(child);
+    describe_tell(child, record, record == NULL ? &err : NULL);
+    describe_child_free(child);
 }
 
-static void describe_kill(struct describe *describe)
+static void describe_kill(struct describe_child *child)
 {
-    (void)pidfd_send_signal(describe->pidfd, SIGKILL, NULL, 0); /* it may have ended already */
+    (void)pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0); /* it may have ended already */
 }
 
 static void describe_on_timeout(evutil_socket_t fd, short what, void *arg)
 {
-    struct describe *describe = arg;
+    struct describe_child *child = arg;
 
-    describe->is_overdue = true;
-    describe_kill(describe);
+    child->is_overdue = true;
+    describe_kill(child);
 }
 
 static int describe_pipe_open(struct describe_pipe *pipe, struct event_base *base, int *out_fd,
@@ -172,17 +208,17 @@ static int describe_pipe_open(struct describe_pipe *pipe, struct event_base *bas
     return 0;
 }
 
-static int describe_spawn(struct describe *describe, const char *path, struct err *err)
+static int describe_spawn(struct describe_child *child, struct err *err)
 {
-    const char *program = describe->supervisor->worker_program;
-    const char *const argv[] = {program, "--describe", path, NULL};
+    const char *program = child->supervisor->worker_program;
+    const char *const argv[] = {program, "--describe", child->path, NULL};
     AUTO_FREE const char **envp = environment_for_worker(environ);
     AUTO_CLOSE int out_fd = -1;
     AUTO_CLOSE int errors_fd = -1;
     pid_t pid = 0;
 
-    if (describe_pipe_open(&describe->out, describe->supervisor->base, &out_fd, err) != 0 ||
-        describe_pipe_open(&describe->errors, describe->supervisor->base, &errors_fd, err) != 0)
+    if (describe_pipe_open(&child->out, child->supervisor->base, &out_fd, err) != 0 ||
+        describe_pipe_open(&child->errors, child->supervisor->base, &errors_fd, err) != 0)
         return -1;
     return spawn_process(&(struct spawn){.program = program,
                                          .argv = argv,
@@ -192,53 +228,92 @@ static int describe_spawn(struct describe *describe, const char *path, struct er
                                          .new_group = true,
                                          .dies_with_parent = true,
                                          .no_core = true},
-                         &pid, &describe->pidfd, err);
+                         &pid, &child->pidfd, err);
 }
 
-struct describe *describe_begin(struct supervisor *supervisor, const char *path,
-                                describe_callback *on_done, void *owner, struct err *err)
+static struct describe_child *describe_child_new(struct supervisor *supervisor, const char *path,
+                                                 const struct model_stamp *stamp, struct err *err)
 {
     const struct timeval limit = {.tv_sec = DESCRIBE_TIME_MS / 1000};
-    struct describe *describe = NULL;
+    struct describe_child *child = NULL;
 
     if (supervisor->describe_count >= DESCRIBE_MAX_COUNT)
         return err_set_null(err, ERR_BUSY, "%d model files are being read", DESCRIBE_MAX_COUNT);
-    describe = xcalloc(1, sizeof(*describe));
-    describe->supervisor = supervisor;
-    describe->on_done = on_done;
-    describe->owner = owner;
-    describe->pidfd = describe->out.fd = describe->errors.fd = -1;
-    buf_init(&describe->out.text, DESCRIBE_OUTPUT_MAX_BYTES);
-    buf_init(&describe->errors.text, DESCRIBE_OUTPUT_MAX_BYTES);
-    TAILQ_INSERT_TAIL(&supervisor->describes, describe, link);
-    supervisor->describe_count++;
-    if (describe_spawn(describe, path, err) != 0) {
-        describe_free(describe);
+    child = xcalloc(1, sizeof(*child));
+    child->supervisor = supervisor;
+    child->path = xstrdup(path);
+    child->stamp = *stamp;
+    child->pidfd = child->out.fd = child->errors.fd = -1;
+    TAILQ_INIT(&child->waiters);
+    buf_init(&child->out.text, DESCRIBE_OUTPUT_MAX_BYTES);
+    buf_init(&child->errors.text, DESCRIBE_OUTPUT_MAX_BYTES);
+    if (describe_spawn(child, err) != 0) {
+        describe_child_free(child);
         return NULL;
     }
-    describe->exit_event = event_new(supervisor->base, describe->pidfd, EV_READ | EV_PERSIST,
-                                     describe_on_exit, describe);
-    describe->timeout = evtimer_new(supervisor->base, describe_on_timeout, describe);
-    (void)event_add(describe->exit_event, NULL); /* fails only without memory */
-    (void)evtimer_add(describe->timeout, &limit);
+    TAILQ_INSERT_TAIL(&supervisor->describes, child, link);
+    supervisor->describe_count++;
+    child->exit_event =
+        event_new(supervisor->base, child->pidfd, EV_READ | EV_PERSIST, describe_on_exit, child);
+    child->timeout = evtimer_new(supervisor->base, describe_on_timeout, child);
+    (void)event_add(child->exit_event, NULL); /* fails only without memory */
+    (void)evtimer_add(child->timeout, &limit);
+    return child;
+}
+
+/* The child that reads this very file; what has been killed tells nothing. */
+static struct describe_child *describe_child_find(struct supervisor *supervisor, const char *path,
+                                                  const struct model_stamp *stamp)
+{
+    struct describe_child *child = NULL;
+
+    TAILQ_FOREACH(child, &supervisor->describes, link)
+    {
+        if (strcmp(child->path, path) == 0 && model_stamp_equal(&child->stamp, stamp) &&
+            !child->is_overdue && !TAILQ_EMPTY(&child->waiters))
+            return child;
+    }
+    return NULL;
+}
+
+struct describe *describe_begin(struct supervisor *supervisor, const char *path,
+                                const struct model_stamp *stamp, describe_callback *on_done,
+                                void *owner, struct err *err)
+{
+    struct describe_child *child = describe_child_find(supervisor, path, stamp);
+    struct describe *describe = NULL;
+
+    if (child == NULL)
+        child = describe_child_new(supervisor, path, stamp, err);
+    if (child == NULL)
+        return NULL;
+    describe = xcalloc(1, sizeof(*describe));
+    describe->child = child;
+    describe->on_done = on_done;
+    describe->owner = owner;
+    TAILQ_INSERT_TAIL(&child->waiters, describe, link);
     return describe;
 }
 
 void describe_cancel(struct describe *describe)
 {
-    describe->on_done = NULL;
-    describe_kill(describe);
+    struct describe_child *child = describe->child;
+
+    describe_leave(describe);
+    if (TAILQ_EMPTY(&child->waiters))
+        describe_kill(child); /* its exit frees it */
 }
 
 void describe_cancel_all(struct supervisor *supervisor)
 {
-    struct describe *describe = NULL;
+    struct describe_child *child = NULL;
 
-    while ((describe = TAILQ_FIRST(&supervisor->describes)) != NULL) {
+    while ((child = TAILQ_FIRST(&supervisor->describes)) != NULL) {
         siginfo_t status;
 
-        describe_kill(describe);
-        (void)waitid(P_PIDFD, (id_t)describe->pidfd, &status, WEXITED); /* it has been killed */
-        describe_free(describe);
+        describe_kill(child);
+        (void)waitid(P_PIDFD, (id_t)child->pidfd, &status, WEXITED); /* it has been killed */
+        describe_child_unlink(child);
+        describe_child_free(child);
     }
 }

@@ -8,9 +8,11 @@
 #include <sys/queue.h>
 
 struct supervisor;
+struct model_stamp;
 struct describe;
+struct describe_child;
 
-TAILQ_HEAD(describe_list, describe);
+TAILQ_HEAD(describe_list, describe_child);
 
 enum {
     DESCRIBE_MAX_COUNT = 8,                /* at a time; one more is ERR_BUSY */
@@ -22,11 +24,13 @@ enum {
  * ERR_INVALID_MODEL with the worker's reason, ERR_TIMED_OUT, ERR_INTERNAL. */
 typedef void describe_callback(void *owner, const json_t *record, const struct err *failure);
 
-/* NULL with err when it cannot begin. Else ON_DONE is called exactly once, from the loop, unless
+/* The file PATH as it is at STAMP; who asks for one that is being read waits for that child. NULL
+ * with err when it cannot begin. Else ON_DONE is called exactly once, from the loop, unless
  * it is cancelled. */
 struct describe *describe_begin(struct supervisor *supervisor, const char *path,
-                                describe_callback *on_done, void *owner, struct err *err);
-/* Kills the child; no callback. */
+                                const struct model_stamp *stamp, describe_callback *on_done,
+                                void *owner, struct err *err);
+/* No callback; the child is killed when nobody else waits for it. */
 void describe_cancel(struct describe *describe);
 /* Kills and reaps all, waiting for them; at the end of the supervisor. */
 void describe_cancel_all(struct supervisor *supervisor);

@@ -213,8 +213,8 @@ static int resolve_describe(struct request *request, const char *name, const cha
     memcpy(resolve->name, name, strlen(name) + 1);
     request->resolve = resolve;
     if (model_stamp_of(path, &resolve->stamp, err) == 0)
-        resolve->describe =
-            describe_begin(request->supervisor, path, resolve_on_described, resolve, err);
+        resolve->describe = describe_begin(request->supervisor, path, &resolve->stamp,
+                                           resolve_on_described, resolve, err);
     if (resolve->describe == NULL) {
         resolve_free(resolve);
         return -1;

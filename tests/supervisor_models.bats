@@ -162,6 +162,37 @@ END
     assert_output --partial '"name":"ninth"'
 }
 
+@test "many who ask for one new file wait for one reading of it" {
+    local n pids=()
+    script slow <<<'reply one'
+    for n in 1 2 3 4 5 6 7 8 9 10 11 12; do
+        ask_later "$n" "$T/m/slow.gguf"
+        pids+=("$ASKED")
+    done
+    wait "${pids[@]}"
+    for n in 1 2 3 4 5 6 7 8 9 10 11 12; do
+        run cat "$T/out.$n"
+        assert_line --partial '"type":"end"'
+    done
+}
+
+@test "who leaves a file that others wait for does not end its reading" {
+    script slow <<<'describe_hang'
+    local first
+    ask_later 1 "$T/m/slow.gguf"
+    first=$ASKED
+    are_asking() { [ "$(api GET /v1/status | jq '.requests | length')" = "$1" ]; }
+    wait_until are_asking 1
+    ask_later 2 "$T/m/slow.gguf"
+    wait_until are_asking 2
+    kill "$(pgrep -P "$first" curl || echo "$first")"
+    wait_until are_asking 1
+    assert_equal "$(test_processes rbee-worker | wc -l)" 1
+    kill "$(pgrep -P "$ASKED" curl || echo "$ASKED")"
+    wait_until are_asking 0
+    assert_no_process rbee-worker
+}
+
 @test "a client that leaves while its path is read leaves nothing behind" {
     script slow <<<'describe_hang'
     ask_later 1 "$T/m/slow.gguf"
