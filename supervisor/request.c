@@ -287,8 +287,7 @@ void request_admit(struct request *request, struct worker *worker)
 
     request->worker = worker;
     worker_view(worker, request->may_start, &view);
-    if ((worker->state == LIFE_STARTING || worker->state == LIFE_READY) &&
-        worker_check_options(worker, request->options, &err) != 0) {
+    if (worker_check_options(worker, request->options, &err) != 0) {
         request_fail(request, &err);
         return;
     }

@@ -59,6 +59,7 @@ struct worker *worker_new(struct supervisor *supervisor, const char *name, const
     worker->last_exit = xstrdup("");
     worker->last_words = xstrdup("");
     worker->process.pidfd = -1;
+    worker->process.socket_fd = -1;
     TAILQ_INIT(&worker->queue);
     TAILQ_INIT(&worker->in_flight);
     worker_output_init(&worker->output, paths_join(supervisor->state_dir, log_name));
@@ -256,19 +257,27 @@ static int worker_check_number(const struct worker *worker, const char *what, in
                    worker->name, what, running, asked);
 }
 
+/* Which process serves next is known, and with which options. */
+static bool worker_has_chosen(const struct worker *worker)
+{
+    return worker->state == LIFE_STARTING || worker->state == LIFE_READY || worker->starts_again;
+}
+
 int worker_check_options(const struct worker *worker, const struct worker_options *asked,
                          struct err *err)
 {
-    const struct worker_options *running = &worker->running;
-    const char *device = worker->facts.device[0] != '\0' ? worker->facts.device : running->device;
+    static const struct worker_facts NONE = {0}; /* of a process that is still to come */
+    const struct worker_options *running =
+        worker->starts_again ? &worker->next_running : &worker->running;
+    const struct worker_facts *facts = worker->starts_again ? &NONE : &worker->facts;
+    const char *device = facts->device[0] != '\0' ? facts->device : running->device;
 
-    if (!life_has_process(worker->state))
+    if (!worker_has_chosen(worker))
         return 0;
     if (worker_check_number(worker, "context", asked->context_tokens, running->context_tokens,
-                            worker->facts.context_tokens, err) != 0 ||
+                            facts->context_tokens, err) != 0 ||
         worker_check_number(worker, "threads", asked->threads, running->threads, 0, err) != 0 ||
-        worker_check_number(worker, "slots", asked->slots, running->slots, worker->facts.slots,
-                            err) != 0)
+        worker_check_number(worker, "slots", asked->slots, running->slots, facts->slots, err) != 0)
         return -1;
     if (asked->device[0] != '\0' && strcmp(asked->device, device) != 0)
         return err_set(err, ERR_CONFLICT, "worker %s runs on device %s, not %s: stop it first",
@@ -296,6 +305,8 @@ static struct worker_options worker_options_over(const struct worker_options *ba
 static void worker_start(struct worker *worker, enum life_event event,
                          const struct worker_options *options)
 {
+    if (worker->starts_again)
+        return; /* who waits for that start has been promised its options */
     worker->next_running = *options;
     if (worker->state == LIFE_DRAINING || worker->state == LIFE_STOPPING)
         worker->starts_again = true;
@@ -308,8 +319,7 @@ int worker_want_up(struct worker *worker, const struct worker_options *asked, st
     if (worker->state == LIFE_LOST)
         return err_set(err, ERR_WORKER_FAILED, "worker %s survived KILL and is not gone yet",
                        worker->name);
-    if (worker->state != LIFE_DRAINING && worker->state != LIFE_STOPPING &&
-        worker_check_options(worker, asked, err) != 0)
+    if (worker_check_options(worker, asked, err) != 0)
         return -1;
     worker->options = worker_options_over(&worker->options, asked);
     worker->asked_up = worker->wanted_up = true;

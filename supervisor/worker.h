@@ -60,6 +60,7 @@ struct worker_process {
     char instance[TOKEN_ID_BYTES];
     char token[TOKEN_TEXT_BYTES];
     char *socket_path;
+    int socket_fd; /* O_PATH on it: reaches it when its name is gone; -1: none */
     struct http_client *client;
     struct event *exit_event;
     uint64_t spawned_ms;
@@ -172,7 +173,8 @@ void worker_want_down(struct worker *worker, bool force);
 void worker_stop(struct worker *worker, enum worker_stop_cause cause, uint64_t drain_ms);
 /* A failed worker whose model file is another by now is down again. */
 void worker_recheck_model(struct worker *worker);
-/* ERR_CONFLICT naming both values when the worker runs and ASKED wants other values. */
+/* ERR_CONFLICT naming both values when the worker runs, or is about to run again, and ASKED wants
+ * other values. */
 int worker_check_options(const struct worker *worker, const struct worker_options *asked,
                          struct err *err);
 void worker_view(const struct worker *worker, bool may_start, struct scheduler_view *out);

@@ -88,7 +88,23 @@ static int worker_listen(struct worker *worker, struct http_address *address, in
                        path);
     memcpy(address->path, path, strlen(path) + 1);
     worker->process.socket_path = take_ptr(path);
-    return http_address_listen(address, WORKER_SOCKET_MODE, out_fd, err);
+    if (http_address_listen(address, WORKER_SOCKET_MODE, out_fd, err) != 0)
+        return -1;
+    worker->process.socket_fd = open(address->path, O_PATH | O_CLOEXEC);
+    if (worker->process.socket_fd < 0)
+        return err_set(err, ERR_IO, "open %s: %m", address->path);
+    return 0;
+}
+
+/* By the descriptor and not by the name: runtime folders are cleared by others (a logout, a tidying
+ * program), and a worker lives longer than that. */
+static struct http_client *worker_new_client(const struct worker *worker)
+{
+    struct http_address address = {.is_unix = true};
+
+    (void)snprintf(address.path, sizeof(address.path), "/proc/self/fd/%d",
+                   worker->process.socket_fd);
+    return http_client_new(worker->supervisor->base, &address, WORKER_REPLY_MAX_BYTES);
 }
 
 /* The token fits into the pipe whole, so this never waits. */
@@ -139,8 +155,7 @@ static int worker_exec(struct worker *worker, const char *path, struct err *err)
                                       .no_core = true},
                       &worker->process.pid, &worker->process.pidfd, err) != 0)
         return -1;
-    worker->process.client =
-        http_client_new(worker->supervisor->base, &address, WORKER_REPLY_MAX_BYTES);
+    worker->process.client = worker_new_client(worker);
     return 0;
 }
 
@@ -181,10 +196,12 @@ void worker_process_release(struct worker *worker)
         event_free(process->exit_event);
     if (process->pidfd >= 0)
         (void)close(process->pidfd); /* reaped already */
+    if (process->socket_fd >= 0)
+        (void)close(process->socket_fd); /* nothing was written to it */
     if (process->socket_path != NULL)
         (void)unlink(process->socket_path); /* it may never have been made */
     free(process->socket_path);
     token_wipe(process->token, sizeof(process->token));
-    *process = (struct worker_process){.pidfd = -1};
+    *process = (struct worker_process){.pidfd = -1, .socket_fd = -1};
     worker->facts = (struct worker_facts){0};
 }

@@ -106,3 +106,44 @@ wait_later() { # GOAL
     assert_equal "$(jq -r .state "$T/waited.ready")" ready
     assert_equal "$(cat "$T/m/a.gguf.starts")" 2
 }
+
+@test "options that the next process will not have are a conflict, for a request and a person" {
+    start_rbeed
+    printf 'gate_after 1 go\nterm_ms 100\n' | model a
+    ask_later 1 a
+    wait_for_deed a gate
+    api POST /v1/workers/a/stop >/dev/null
+    api POST /v1/workers/a/start -d '{"context":100}' >/dev/null
+    run ask a '"context":200'
+    assert_output --partial '"code":"CONFLICT"'
+    assert_output --partial 'context 100, not 200'
+    run api POST /v1/workers/a/start -d '{"context":200}'
+    assert_output --partial '"code":"CONFLICT"'
+    ask_later 2 a '"context":100'
+    wait_until worker_has a queued 1
+    touch "$T/m/go"
+    wait "$ASKED"
+    assert_regex "$(cat "$T/out.2")" '"type":"end"'
+}
+
+@test "a start that fails at once says so" {
+    start_rbeed
+    model a <<<"reply one"
+    rm "$T/bin/rbee-worker"
+    run api POST /v1/workers/a/start -w '%{http_code}'
+    assert_output --partial '"code":"WORKER_FAILED"'
+    assert_output --partial 'could not be started'
+    refute_output --partial '202'
+}
+
+@test "a worker is reached when its socket's name is gone" {
+    start_rbeed
+    printf 'tokens 10\ntoken_ms 30\n' | model a
+    ask_later 1 a
+    wait_for_line "$T/out.1" '"type":"token"'
+    rm "$T"/run/rbee/w-*.sock
+    # Its connection ends with the client: the next request needs another.
+    kill "$ASKED"
+    run ask a
+    assert_line --partial '"type":"end"'
+}
