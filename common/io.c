@@ -150,16 +150,21 @@ int io_atomic_begin(struct io_atomic *file, const char *path, unsigned mode, str
 {
     AUTO_FREE char *target = realpath(path, NULL); /* a link is written through */
     struct stat info;
+    bool is_there = false;
     int rc = 0;
 
     *file = (struct io_atomic){.fd = -1, .path = target != NULL ? take_ptr(target) : xstrdup(path)};
-    if (stat(file->path, &info) == 0 && !S_ISREG(info.st_mode)) {
+    is_there = stat(file->path, &info) == 0;
+    if (is_there && !S_ISREG(info.st_mode)) {
         /* A terminal, a pipe or /dev/null is written to, never replaced. */
         file->fd = open(file->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
         if (file->fd < 0)
             rc = err_set(err, ERR_OUTPUT, "open %s: %m", path);
     } else {
         rc = io_open_temporary(file, mode, err);
+        /* A private file stays private when it is replaced. */
+        if (rc == 0 && is_there && fchmod(file->fd, info.st_mode & ACCESSPERMS) < 0)
+            rc = err_set(err, ERR_OUTPUT, "chmod a file beside %s: %m", path);
     }
     if (rc < 0)
         io_atomic_release(file);

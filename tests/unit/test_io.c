@@ -132,13 +132,15 @@ static void a_link_is_written_through_and_a_device_is_never_replaced(void **stat
     struct io_atomic file = IO_ATOMIC_INIT;
 
     assert_int_equal(symlink(path, link), 0);
-    assert_int_equal(io_atomic_begin(&file, link, 0600, &err), 0);
+    assert_int_equal(io_atomic_begin(&file, link, 0644, &err), 0);
     assert_int_equal(io_write_all(file.fd, "new", 3, &err), 0);
     assert_int_equal(io_atomic_commit(&file, &err), 0);
     io_atomic_release(&file);
     assert_int_equal(lstat(link, &info), 0);
     assert_true(S_ISLNK(info.st_mode));
     assert_holds(path, "new");
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0600); /* as it was, whatever a new file would get */
     assert_int_equal(io_atomic_begin(&file, "/dev/null", 0600, &err), 0);
     assert_int_equal(io_write_all(file.fd, "new", 3, &err), 0);
     assert_int_equal(io_atomic_commit(&file, &err), 0);
