@@ -7,7 +7,7 @@
 enum {
     CONTEXT_MAX_TOKENS = 1048576, /* as in config_keys.def */
     THREADS_MAX_COUNT = 256,      /* as config_keys.def */
-    SLOTS_MAX_COUNT = 1024,
+    SLOTS_MAX_COUNT = 256,        /* as in inference_fields.def */
 };
 
 static struct worker *api_find_worker(struct api_call *call, struct err *err)
