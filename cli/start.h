@@ -15,7 +15,8 @@ struct cli;
  * usual one, the one in the supervisor's lock file, and /run/rbee/rbee.sock. ERR_UNREACHABLE. */
 int start_find(struct cli *cli, struct err *err);
 /* Starts rbeed in a session of its own and waits until it takes requests; its own error when it
- * does not come to that; ERR_CONFLICT when another holds the state and is not found for 10 s. With another one quicker there is nothing to do. Sets cli->address. */
+ * does not come to that; ERR_CONFLICT when another holds the state and is not found for 10 s. With
+ * another one quicker there is nothing to do. Sets cli->address. */
 int start_supervisor(struct cli *cli, struct err *err);
 /* Becomes rbeed; returns only with an error. */
 int start_foreground(struct cli *cli, struct err *err);
