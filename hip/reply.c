@@ -386,7 +386,7 @@ static int reply_submit(struct reply *reply, struct err *err)
         return -1;
     reply_add_warnings(reply, unknown);
     reply->is_stream = asked.stream;
-    reply->request = engine_submit(reply->serve->engine, &asked, body, reply);
+    reply->request = engine_submit(reply->serve->engine, &asked, take_ptr(body), reply);
     return 0;
 }
 

@@ -124,8 +124,9 @@ struct engine_outcome {
     uint64_t first_token_us;    /* submitted -> first token sampled; 0: there was none */
 };
 
-/* Hands a request to the engine, which must be READY. REQUEST borrows from BODY, of which the new
- * request takes a reference. USER is the owner's. Never fails: what does is told in an event. */
+/* Hands a request to the engine, which must be READY. REQUEST borrows from BODY, which the new
+ * request takes over: the engine's thread frees it, and the caller must hold no reference to it or
+ * to a part of it. USER is the owner's. Never fails: what does is told in an event. */
 struct engine_request *engine_submit(struct engine *engine, const struct inference_request *request,
                                      json_t *body, void *user);
 void *engine_request_user(const struct engine_request *request);

@@ -38,7 +38,7 @@ struct engine_request *engine_request_new(struct mailbox *mailbox,
     request->mailbox = mailbox;
     mailbox_slot_init(&request->slot);
     request->asked = *asked;
-    request->body = json_incref(body);
+    request->body = body;
     request->user = user;
     token_list_init(&request->prompt, 0); /* its room depends on the context */
     buf_init(&request->text, REQUEST_TEXT_MAX_BYTES);

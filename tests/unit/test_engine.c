@@ -65,7 +65,7 @@ static struct engine_request *submit(struct engine *engine, const char *prompt, 
     struct err err = ERR_INIT;
 
     assert_int_equal(inference_parse(body, &asked, unknown, &err), 0);
-    return engine_submit(engine, &asked, body, NULL);
+    return engine_submit(engine, &asked, take_ptr(body), NULL);
 }
 
 static struct engine_request *submit_with_stop(struct engine *engine, const char *prompt,
@@ -78,7 +78,7 @@ static struct engine_request *submit_with_stop(struct engine *engine, const char
     struct err err = ERR_INIT;
 
     assert_int_equal(inference_parse(body, &asked, unknown, &err), 0);
-    return engine_submit(engine, &asked, body, NULL);
+    return engine_submit(engine, &asked, take_ptr(body), NULL);
 }
 
 /* What a request told, as one line: "queued1 started b c end" */
