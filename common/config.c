@@ -117,6 +117,8 @@ static int config_check(const struct config_key_info *info, const char *text, in
 
     switch (info->type) {
     case CONFIG_INTEGER:
+        if (strcmp(text, "off") == 0) /* as for durations: 0, where the key allows it */
+            text = "0";
         return units_parse_integer(text, info->min, info->max, out, err);
     case CONFIG_BOOL:
         return config_parse_bool(text, out, err);

@@ -34,6 +34,11 @@ void token_new(char out[TOKEN_TEXT_BYTES])
     sodium_memzero(secret, sizeof(secret));
 }
 
+uint32_t token_random(void)
+{
+    return randombytes_random();
+}
+
 void token_new_id(char prefix, char out[TOKEN_ID_BYTES])
 {
     unsigned char random[TOKEN_ID_RANDOM_BYTES];

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
     TOKEN_BYTES = 32,                       /* random bytes in a token of ours */
@@ -25,6 +26,8 @@ void token_new_id(char prefix, char out[TOKEN_ID_BYTES]);
 /* Equal texts, in a time that depends on neither (both are hashed first). */
 bool token_equal(const char *a, const char *b);
 void token_fingerprint(const char *token, char out[TOKEN_FINGERPRINT_BYTES]);
+/* 32 random bits, for jitter and the like. */
+uint32_t token_random(void);
 /* Overwrites a secret. */
 void token_wipe(void *secret, size_t len);
 /* Reads one token from FD to its end: one line of 16 to 4096 printable bytes without blanks. A

@@ -86,11 +86,7 @@ int api_worker_start(struct api_call *call, struct err *err)
     worker = resolve_worker(call->supervisor, call->parameter, model, err);
     if (worker == NULL || worker_want_up(worker, &asked, err) != 0)
         return -1;
-    if (!life_has_process(worker->state)) {
-        worker_explain(worker, err);
-        return -1;
-    }
-    api_reply_worker(call, 202, worker);
+    waiter_begin(call, worker, WAITER_SPAWNED);
     return 0;
 }
 

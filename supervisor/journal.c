@@ -16,7 +16,7 @@ static void journal_judge(struct supervisor *supervisor, int result, const struc
     supervisor->is_journal_refused = result != 0;
 }
 
-void journal_worker(const struct worker *worker)
+int journal_worker_awaited(const struct worker *worker, struct store_done done)
 {
     struct err err = ERR_INIT;
     struct worker_row row = {
@@ -39,9 +39,42 @@ void journal_worker(const struct worker *worker)
         .last_stderr = worker->last_words,
         .updated_ms = clock_wall_ms(),
     };
+    int result = workers_put(worker->supervisor->store, &row, done, &err);
 
-    journal_judge(worker->supervisor,
-                  workers_put(worker->supervisor->store, &row, STORE_NOBODY, &err), &err);
+    journal_judge(worker->supervisor, result, &err);
+    return result;
+}
+
+void journal_worker(const struct worker *worker)
+{
+    (void)journal_worker_awaited(worker, STORE_NOBODY); /* journal_judge() has said it */
+}
+
+static void journal_breaker(struct supervisor *supervisor, const char *worker, const char *device,
+                            const struct breaker *before, const struct breaker *now)
+{
+    if (now->state == before->state)
+        return;
+    log_event(now->state == BREAKER_CLOSED ? LOG_INFO : LOG_WARN, "breaker",
+              "worker=%s device=%s from=%s to=%s cause=%s trips=%lld", worker, device,
+              breaker_state_name(before->state), breaker_state_name(now->state),
+              breaker_cause_name(now->cause), (long long)now->trip_count);
+    journal_event(supervisor, "breaker", worker, "",
+                  json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "device", device, "from",
+                            breaker_state_name(before->state), "to", breaker_state_name(now->state),
+                            "cause", breaker_cause_name(now->cause), "trips",
+                            (json_int_t)now->trip_count, "open_time_ms",
+                            (json_int_t)now->open_time_ms));
+}
+
+void journal_worker_breaker(const struct worker *worker, const struct breaker *before)
+{
+    journal_breaker(worker->supervisor, worker->name, "", before, &worker->recovery.breaker);
+}
+
+void journal_device_breaker(const struct device *device, const struct breaker *before)
+{
+    journal_breaker(device->supervisor, "", device->name, before, &device->breaker);
 }
 
 void journal_worker_removed(struct supervisor *supervisor, const char *name)
@@ -89,4 +122,13 @@ void journal_event(struct supervisor *supervisor, const char *kind, const char *
 
     journal_judge(supervisor, events_append(supervisor->store, &row, STORE_NOBODY, NULL, &err),
                   &err);
+}
+
+void journal_failure(const struct worker *worker, enum fault_class fault, int64_t load_ms,
+                     int64_t now_ms)
+{
+    journal_event(worker->supervisor, "worker_failure", worker->name, "",
+                  json_pack("{s:s, s:s, s:I, s:I}", "fault", fault_name(fault), "device",
+                            worker->device->name, "load_ms", (json_int_t)load_ms, "attempt",
+                            (json_int_t)worker->recovery.restart.attempt));
 }

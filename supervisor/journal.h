@@ -3,13 +3,26 @@
 #ifndef RBEE_SUPERVISOR_JOURNAL_H
 #define RBEE_SUPERVISOR_JOURNAL_H
 
+#include "db/store.h"
+#include "supervisor/breaker.h"
+
 #include <jansson.h>
 
+struct device;
 struct request;
 struct supervisor;
 struct worker;
 
 void journal_worker(const struct worker *worker);
+/* The same, and DONE is told when the row is on disk, or that the disk refuses. -1: it could not
+ * even be queued, and DONE is not told. */
+int journal_worker_awaited(const struct worker *worker, struct store_done done);
+/* A breaker that was BEFORE: its row, and the event when its state has changed. */
+void journal_worker_breaker(const struct worker *worker, const struct breaker *before);
+void journal_device_breaker(const struct device *device, const struct breaker *before);
+/* The failure that has just been counted. LOAD_MS: what its load took. */
+void journal_failure(const struct worker *worker, enum fault_class fault, int64_t load_ms,
+                     int64_t now_ms);
 void journal_worker_removed(struct supervisor *supervisor, const char *name);
 /* OUTCOME "" while it runs. */
 void journal_request(const struct request *request, const char *outcome);

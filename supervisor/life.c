@@ -19,7 +19,22 @@ const struct life_rule *life_step(enum life_state state, enum life_event event)
 
 bool life_has_process(enum life_state state)
 {
-    return state != LIFE_DOWN && state != LIFE_FAILED;
+    switch (state) {
+    case LIFE_STARTING:
+    case LIFE_READY:
+    case LIFE_DRAINING:
+    case LIFE_STOPPING:
+    case LIFE_LOST:
+        return true;
+    case LIFE_DOWN:
+    case LIFE_WAITING:
+    case LIFE_OPEN:
+    case LIFE_HELD:
+    case LIFE_FAILED:
+    case LIFE_STATE_COUNT:
+        break;
+    }
+    return false;
 }
 
 const char *life_state_name(enum life_state state)

@@ -6,7 +6,11 @@
  *   ready     the model is loaded and one token has been computed
  *   draining  no new work; what runs may finish
  *   stopping  told to end (TERM, then KILL), or killed
- *   failed    no process: a configuration fault; only a person's start or a changed model file help
+ *   waiting   no process: a restart is due, or its device takes no start just now
+ *   open      no process: a circuit breaker, its own or its GPU's, allows none
+ *   held      no process: a person keeps it down
+ *   failed    no process: a configuration fault, or out of memory twice; only a person's start or a
+ *             changed model file help
  *   lost      survived KILL; known again when the process is gone
  */
 #ifndef RBEE_SUPERVISOR_LIFE_H
@@ -34,14 +38,14 @@ enum life_event {
 
 enum life_action {
     LIFE_NONE,
-    LIFE_SPAWN,     /* make the process; if that fails, the event SPAWN_FAILED follows */
+    LIFE_SPAWN,     /* write it down, then make the process; a failure is an exit that follows */
     LIFE_SERVE,     /* give it the requests that wait */
     LIFE_DRAIN,     /* refuse what waits, let what runs finish */
     LIFE_TERMINATE, /* TERM to the group, and KILL after the grace */
     LIFE_KILL,      /* KILL to the group */
     LIFE_GIVE_UP,   /* it survived KILL: nobody waits for it any more */
-    LIFE_BURY,      /* it died unasked: its requests fail */
-    LIFE_SETTLE,    /* it ended as asked: start again if that was wanted meanwhile */
+    LIFE_SETTLE,    /* it ended: what ran on it fails; start again if that was wanted meanwhile */
+    LIFE_REFUSE,    /* it does not start: what waits for it fails */
 };
 
 struct life_rule {

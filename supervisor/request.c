@@ -275,7 +275,7 @@ static void request_wait_for_start(struct request *request)
 
     request_enqueue(request);
     worker_request_start(worker, request->options);
-    if (life_has_process(worker->state))
+    if (worker_may_come(worker))
         request_say_queued(request);
 }
 

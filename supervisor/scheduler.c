@@ -41,7 +41,18 @@ enum scheduler_verdict scheduler_admit(const struct scheduler_view *view,
     case LIFE_DOWN:
         return scheduler_admit_down(view, out_refusal);
     case LIFE_STARTING:
+        /* A probe is for the one that asked for it; others would wait for what is not likely. */
+        if (view->is_probing)
+            return scheduler_refuse(ERR_CIRCUIT_OPEN, out_refusal);
         return scheduler_queue(view, SCHEDULER_QUEUE, out_refusal);
+    case LIFE_WAITING:
+        return scheduler_queue(view, SCHEDULER_QUEUE, out_refusal);
+    case LIFE_OPEN:
+        if (view->allows_probe && view->may_start)
+            return SCHEDULER_START;
+        return scheduler_refuse(ERR_CIRCUIT_OPEN, out_refusal);
+    case LIFE_HELD:
+        return scheduler_refuse(ERR_WORKER_HELD, out_refusal);
     case LIFE_READY:
         return scheduler_admit_ready(view, out_refusal);
     case LIFE_DRAINING:

@@ -11,6 +11,8 @@
 
 struct scheduler_view {
     enum life_state state;
+    bool is_probing;   /* the process is a half-open breaker's one start */
+    bool allows_probe; /* it rests in `open`, and this request may be that start */
     /* The stop under way is one for idleness: it starts again for whoever comes meanwhile. */
     bool is_idle_stop;
     /* A start waits for the end of a stop. */
@@ -30,7 +32,7 @@ enum scheduler_verdict {
 };
 
 /* *out_refusal is set only with SCHEDULER_REFUSE: ERR_QUEUE_FULL, ERR_WORKER_DOWN,
- * ERR_WORKER_DRAINING or ERR_WORKER_FAILED. */
+ * ERR_WORKER_DRAINING, ERR_CIRCUIT_OPEN, ERR_WORKER_HELD or ERR_WORKER_FAILED. */
 enum scheduler_verdict scheduler_admit(const struct scheduler_view *view,
                                        enum err_kind *out_refusal);
 /* How many of those that wait go to the worker now, the oldest first. */

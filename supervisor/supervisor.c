@@ -292,6 +292,8 @@ struct supervisor *supervisor_new(struct config *config, struct err *err)
     supervisor->own_log.fd = -1;
     supervisor->started_ms = clock_monotonic_ms();
     clock_boot_id(supervisor->boot_id);
+    policy_read(config, &supervisor->policy);
+    TAILQ_INIT(&supervisor->devices);
     TAILQ_INIT(&supervisor->models);
     TAILQ_INIT(&supervisor->workers);
     TAILQ_INIT(&supervisor->requests);
@@ -336,6 +338,7 @@ void supervisor_free(struct supervisor *supervisor)
     describe_cancel_all(supervisor);
     while (!TAILQ_EMPTY(&supervisor->workers))
         worker_free(TAILQ_FIRST(&supervisor->workers));
+    devices_release(supervisor);
     models_release(supervisor);
     supervisor_free_event(supervisor->store_event);
     store_close(supervisor->store);
@@ -378,7 +381,7 @@ static json_t *supervisor_reasons(struct supervisor *supervisor)
         bool is_down = !life_has_process(worker->state);
 
         if (worker->state != LIFE_FAILED && worker->state != LIFE_LOST &&
-            !(is_down && worker->has_failed))
+            worker->state != LIFE_OPEN && !(is_down && worker->has_failed))
             continue;
         worker_explain(worker, &why);
         supervisor_add_reason(reasons, why.message);

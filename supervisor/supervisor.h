@@ -14,10 +14,12 @@
 #include "common/err.h"
 #include "db/store.h"
 #include "supervisor/describe.h"
+#include "supervisor/device.h"
 #include "supervisor/listener.h"
 #include "supervisor/lock.h"
 #include "supervisor/log_file.h"
 #include "supervisor/models.h"
+#include "supervisor/policy.h"
 #include "supervisor/request.h"
 #include "supervisor/resolve.h"
 #include "supervisor/waiter.h"
@@ -46,7 +48,10 @@ struct supervisor {
     struct err store_health; /* why the disk takes nothing; ERR_NONE: it does */
     bool is_journal_refused; /* a row could not even be queued; said once */
 
+    struct policy policy;
     struct listener listener;
+    struct device_list devices;
+    uint64_t postponed_count; /* starts that had to wait for their device, ever */
     struct model_list models;
     struct worker_list workers;
     struct request_list requests;

@@ -27,6 +27,15 @@ static void waiter_on_closed(struct api_held *held)
     waiter_free(CONTAINER_OF(held, struct waiter, held));
 }
 
+/* Its start has been made, or waits for its turn; a first process that could not be made is an
+ * error to who asked for it, whatever comes after. */
+static bool worker_is_under_way(const struct worker *worker)
+{
+    if (worker->state == LIFE_DRAINING || worker->state == LIFE_STOPPING)
+        return worker->starts_again;
+    return worker->process.pid > 0 || (worker->state == LIFE_WAITING && !worker->has_failed);
+}
+
 /* 1: the goal is there. 0: it may still come. -1: it cannot come by itself; OUT says why. */
 static int waiter_judge(const struct worker *worker, enum waiter_goal goal, struct err *out)
 {
@@ -35,31 +44,20 @@ static int waiter_judge(const struct worker *worker, enum waiter_goal goal, stru
                        worker->name);
     if (goal == WAITER_STOPPED)
         return !life_has_process(worker->state);
-    switch (worker->state) {
-    case LIFE_READY:
+    if (worker->state == LIFE_READY)
         return 1;
-    case LIFE_STARTING:
+    if (goal == WAITER_SPAWNED && worker_is_under_way(worker))
+        return 1;
+    if (worker_may_come(worker) && !(goal == WAITER_SPAWNED && worker->state == LIFE_WAITING))
         return 0;
-    case LIFE_DRAINING:
-    case LIFE_STOPPING:
-        if (worker->starts_again)
-            return 0;
+    if (worker->state == LIFE_DRAINING || worker->state == LIFE_STOPPING)
         return err_set(out, ERR_WORKER_DRAINING, "worker %s is stopping", worker->name);
-    case LIFE_DOWN: /* between the two processes of a restart, too */
-        if (worker->starts_again)
-            return 0;
-        break;
-    case LIFE_LOST:
-    case LIFE_FAILED:
-    case LIFE_STATE_COUNT:
-        break;
-    }
     worker_explain(worker, out);
     return -1;
 }
 
-static void waiter_reply(struct http_exchange *exchange, struct worker *worker, int verdict,
-                         const struct err *cause)
+static void waiter_reply(struct http_exchange *exchange, struct worker *worker,
+                         enum waiter_goal goal, int verdict, const struct err *cause)
 {
     AUTO_JSON json_t *record = NULL;
 
@@ -68,7 +66,7 @@ static void waiter_reply(struct http_exchange *exchange, struct worker *worker, 
         return;
     }
     record = worker_record(worker);
-    http_reply_json(exchange, 200, record);
+    http_reply_json(exchange, goal == WAITER_SPAWNED ? 202 : 200, record);
 }
 
 void waiter_begin(struct api_call *call, struct worker *worker, enum waiter_goal goal)
@@ -78,7 +76,7 @@ void waiter_begin(struct api_call *call, struct worker *worker, enum waiter_goal
     struct waiter *waiter = NULL;
 
     if (verdict != 0) {
-        waiter_reply(call->exchange, worker, verdict, &cause);
+        waiter_reply(call->exchange, worker, goal, verdict, &cause);
         return;
     }
     waiter = xcalloc(1, sizeof(*waiter));
@@ -107,7 +105,7 @@ void waiter_check(struct worker *worker)
         if (verdict == 0)
             continue;
         api_release(waiter->exchange);
-        waiter_reply(waiter->exchange, worker, verdict, &cause);
+        waiter_reply(waiter->exchange, worker, waiter->goal, verdict, &cause);
         waiter_free(waiter);
     }
 }

@@ -9,7 +9,7 @@
 struct worker;
 struct waiter;
 
-enum waiter_goal { WAITER_READY, WAITER_STOPPED };
+enum waiter_goal { WAITER_SPAWNED, WAITER_READY, WAITER_STOPPED };
 
 TAILQ_HEAD(waiter_list, waiter);
 

@@ -4,10 +4,13 @@
  * worker goes through worker_step(): it alone assigns worker->state, carries out what the table of
  * life.def says, and writes the change down. Around it:
  *
- *   worker.c         registry, worker_step, the record
+ *   worker.c         registry, worker_step and its actions
+ *   worker_wish.c    what people and requests want of it: start, stop, with which options
+ *   worker_recovery.c what follows its end: restarts, breakers, holds; every start
+ *   worker_time.c    its one timer
  *   worker_spawn.c   socket, token, environment, the process
  *   worker_watch.c   the load's progress until ready; the exit
- *   worker_stop.c    drain, TERM, KILL, with their deadlines
+ *   worker_stop.c    drain, TERM, KILL
  *   worker_output.c  its log and its last words
  *   worker_record.c  what the API tells of it
  *   worker_restore.c what the configuration and the store know of it at the start
@@ -21,8 +24,10 @@
 #include "common/config.h"
 #include "common/err.h"
 #include "common/token.h"
+#include "supervisor/device.h"
 #include "supervisor/life.h"
 #include "supervisor/models.h"
+#include "supervisor/recovery.h"
 #include "supervisor/request.h"
 #include "supervisor/scheduler.h"
 #include "supervisor/worker_output.h"
@@ -49,7 +54,13 @@ struct worker_options {
     bool allow_cpu;
 };
 
-enum worker_stop_cause { WORKER_STOP_ASKED, WORKER_STOP_IDLE, WORKER_STOP_SHUTDOWN };
+enum worker_stop_cause {
+    WORKER_STOP_ASKED,
+    WORKER_STOP_IDLE,
+    WORKER_STOP_SHUTDOWN,
+    WORKER_STOP_HELD,
+    WORKER_STOP_EVICTED,
+};
 
 /* What belongs to one process; all zero between two. */
 struct worker_process {
@@ -66,7 +77,17 @@ struct worker_process {
     uint64_t spawned_ms;
     uint64_t ready_ms; /* 0: not yet */
     bool is_killed;    /* KILL has been sent by us */
-    bool is_overdue;   /* because its load made no progress */
+    bool was_judged;   /* we end it for `fault`, and last_exit says so */
+    enum fault_class fault;
+    int64_t oom_kills; /* the kernel's count when it began; -1: not known */
+};
+
+/* A start that waits until its device takes it. */
+struct worker_postponed {
+    enum device_answer answer; /* DEVICE_GO: none */
+    enum recovery_asker asker;
+    int64_t until_ms; /* INT64_MAX: until the device changes */
+    uint64_t turn;    /* who came first */
 };
 
 struct worker_load {
@@ -107,12 +128,21 @@ struct worker {
     bool wanted_up; /* by a person or autostart: does not stop for idleness */
 
     enum life_state state;
+    int64_t state_since_ms;
+    int64_t stage_since_ms; /* of draining, TERM or KILL: when it began */
+    struct recovery recovery;
+    struct device *device; /* of the last start, or the next one; NULL: none yet */
+    struct worker_postponed postponed;
+    struct worker_ticket *ticket; /* a spawn that waits until it is written down; NULL: none */
+    char *held_reason;
+    int64_t held_ms; /* wall time; 0: not held */
+    bool is_pinned;
     bool starts_again; /* wanted while it was stopping */
-    bool was_failed;   /* when the last supervisor ended */
-    bool has_failed;   /* the last process ended, or could not be made, without being asked to */
+    enum recovery_asker again_asker;
+    bool has_failed; /* the last process ended, or could not be made, without being asked to */
     enum worker_stop_cause stop_cause;
     uint64_t drain_ms;
-    struct event *deadline; /* of the state it is in: see worker_stop.c */
+    struct event *deadline; /* see worker_time.c */
 
     struct worker_process process;
     struct worker_load load;
@@ -152,7 +182,7 @@ const char *worker_path(const struct worker *worker);
 int worker_load_all(struct supervisor *supervisor, struct err *err);
 /* Made by a request that named a file: nobody has said that it is to be there. */
 bool worker_is_passing(const struct worker *worker);
-/* Starts those that are wanted up. */
+/* Brings each to the rest it was in, and starts those that are wanted up. */
 void worker_start_wanted(struct supervisor *supervisor);
 /* The WORKER record; a new reference. */
 json_t *worker_record(struct worker *worker);
@@ -169,6 +199,14 @@ int worker_want_up(struct worker *worker, const struct worker_options *asked, st
 void worker_request_start(struct worker *worker, const struct worker_options *asked);
 /* A person's stop: not wanted up any more; drained, or with FORCE killed at once. */
 void worker_want_down(struct worker *worker, bool force);
+/* A person's restart: drained and started anew; one without a process is started, and wanted up. */
+int worker_restart(struct worker *worker, struct err *err);
+/* Kept down, over restarts and reboots, until it is released. */
+void worker_hold(struct worker *worker, const char *reason);
+void worker_release(struct worker *worker);
+/* Its breaker, by hand. A reset starts it again when it is wanted up. */
+void worker_breaker_reset(struct worker *worker);
+void worker_breaker_open(struct worker *worker);
 /* A stop after what runs has had DRAIN_MS; a second one can only shorten that. */
 void worker_stop(struct worker *worker, enum worker_stop_cause cause, uint64_t drain_ms);
 /* A failed worker whose model file is another by now is down again. */
@@ -178,14 +216,18 @@ void worker_recheck_model(struct worker *worker);
 int worker_check_options(const struct worker *worker, const struct worker_options *asked,
                          struct err *err);
 void worker_view(const struct worker *worker, bool may_start, struct scheduler_view *out);
-/* Why it is not up, in one sentence for a person; kind ERR_WORKER_FAILED or ERR_WORKER_DOWN. */
+/* Whether who waits for it to be ready may go on waiting. */
+bool worker_may_come(const struct worker *worker);
+/* Why it is not up, in one sentence for a person. */
 void worker_explain(const struct worker *worker, struct err *out);
 /* Its queue or its running requests have become fewer or more. */
 void worker_requests_changed(struct worker *worker);
 
 /* ---- between the files of the worker ---- */
 
-/* Makes socket, token and process. On failure nothing is left of it. */
+/* Chooses instance and token of the process to come; fails when there is no file to load. */
+int worker_spawn_prepare(struct worker *worker, struct err *err);
+/* Makes socket and process. On failure nothing is left of it. */
 int worker_spawn(struct worker *worker, struct err *err);
 /* Forgets a process that has been reaped, or never was. */
 void worker_process_release(struct worker *worker);
@@ -197,11 +239,35 @@ void worker_watch_load_end(struct worker *worker);
 uint64_t worker_watch_load_left_ms(const struct worker *worker, struct err *why);
 /* It will not start again after its stop: what waited for that fails. */
 void worker_take_back_restart(struct worker *worker, const struct err *cause);
+/* It starts again once its stop is over. */
+void worker_start_again(struct worker *worker, enum recovery_asker asker,
+                        const struct worker_options *options);
+/* Its process is gone, or could not be made: what follows is recovery.h's decision. FAULT_NONE: it
+ * ended as asked. */
+void worker_ended(struct worker *worker, enum fault_class fault, const struct err *cause);
+/* We end it for FAULT: KILL follows, and EXIT says in its record what it was. */
+void worker_judge(struct worker *worker, enum fault_class fault, const char *exit);
+/* A start with next_running, if recovery.h and the device let it through: else it waits, or who
+ * waits for it is refused. */
+void worker_try_start(struct worker *worker, enum recovery_asker asker);
+/* DEVICE takes starts it did not take before. */
+void worker_device_changed(struct supervisor *supervisor, struct device *device);
+/* From state down to the rest that recovery.h knows of, as the store has it; started if wanted. */
+void worker_restore_rest(struct worker *worker);
+/* When recovery has something to do in the state it is in (INT64_MAX: nothing), and that moment. */
+int64_t worker_recovery_due_ms(const struct worker *worker);
+void worker_recovery_on_due(struct worker *worker);
+uint64_t worker_drain_ms(const struct worker *worker);
+/* The moments of worker_stop.c's: see worker_time.c. */
+void worker_load_is_overdue(struct worker *worker, const struct err *why);
+void worker_drain_is_over(struct worker *worker);
+void worker_grace_is_over(struct worker *worker);
+int64_t worker_stop_due_ms(const struct worker *worker);
 /* Why a worker that drains or stops does so, for the requests that fail of it. */
 void worker_explain_stop(const struct worker *worker, struct err *out);
 /* Sends SIGNAL to the worker's group. */
 void worker_signal(struct worker *worker, int signal);
-/* Sets the deadline that the present state has: see worker_stop.c. */
+/* Sets its timer anew, from absolute times: see worker_time.c. */
 void worker_arm_deadline(struct worker *worker);
 void worker_deadline_init(struct worker *worker);
 /* Ends what an earlier supervisor left: see worker_orphan.c. */

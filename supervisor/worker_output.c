@@ -176,6 +176,18 @@ static const char *worker_output_fatal_line(const struct worker_output *output)
     return NULL;
 }
 
+void worker_output_fatal_class(const struct worker_output *output, char *out, size_t size)
+{
+    const char *line = worker_output_fatal_line(output);
+    const char *class = line == NULL ? "" : line + strlen(FATAL_PREFIX);
+    size_t len = strcspn(class, " ");
+
+    if (len >= size)
+        len = 0;
+    memcpy(out, class, len);
+    out[len] = '\0';
+}
+
 const char *worker_output_last_words(const struct worker_output *output)
 {
     const char *line = worker_output_fatal_line(output);

@@ -41,6 +41,9 @@ void worker_output_close(struct worker_output *output);
 const char *worker_output_last_words(const struct worker_output *output);
 /* The kept lines, the oldest first; a new reference. */
 json_t *worker_output_lines(const struct worker_output *output);
+/* CLASS of its line "fatal class=CLASS reason=..."; "" when it wrote none, or one that is longer.
+ */
+void worker_output_fatal_class(const struct worker_output *output, char *out, size_t size);
 /* The part of LINE after "fatal class=... reason="; NULL when it is no such line. */
 const char *worker_output_fatal_reason(const char *line);
 

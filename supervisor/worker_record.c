@@ -62,6 +62,46 @@ static void worker_record_process(const struct worker *worker, json_t *record, u
                               has_process ? known_number(worker->load.total_bytes) : json_null());
 }
 
+/* What a worker without a process waits for; NULL: nothing. */
+static const char *worker_waits_for(const struct worker *worker)
+{
+    if (worker->state != LIFE_WAITING && worker->state != LIFE_OPEN)
+        return NULL;
+    switch (worker->postponed.answer) {
+    case DEVICE_OPEN:
+        return "device";
+    case DEVICE_STORM:
+        return "storm_guard";
+    case DEVICE_LOADING:
+        return "other_load";
+    case DEVICE_GO:
+        break;
+    }
+    return worker->state == LIFE_OPEN ? "breaker" : "back_off";
+}
+
+static void worker_record_recovery(const struct worker *worker, json_t *record, int64_t now_ms)
+{
+    const struct recovery *recovery = &worker->recovery;
+    bool is_waiting = worker->state == LIFE_WAITING || worker->state == LIFE_OPEN;
+    int64_t due_ms = is_waiting ? worker_recovery_due_ms(worker) : INT64_MAX;
+    int64_t left_ms = due_ms > now_ms ? due_ms - now_ms : 0;
+    bool has_fault = recovery->fault != FAULT_NONE;
+
+    (void)json_object_set_new(record, "restarts", json_integer(recovery->restart.total));
+    (void)json_object_set_new(record, "attempt", json_integer(recovery->restart.attempt));
+    (void)json_object_set_new(record, "breaker",
+                              json_string(breaker_state_name(recovery->breaker.state)));
+    (void)json_object_set_new(record, "next_retry_ms",
+                              due_ms == INT64_MAX ? json_null() : json_integer(left_ms));
+    (void)json_object_set_new(record, "waits_for", known_text(worker_waits_for(worker)));
+    (void)json_object_set_new(record, "held_reason", known_text(worker->held_reason));
+    (void)json_object_set_new(record, "degraded", json_boolean(recovery->is_reduced));
+    (void)json_object_set_new(record, "pinned", json_boolean(worker->is_pinned));
+    (void)json_object_set_new(record, "last_fault",
+                              has_fault ? json_string(fault_name(recovery->fault)) : json_null());
+}
+
 static const char *worker_shown_device(const struct worker *worker)
 {
     if (worker->facts.device[0] != '\0')
@@ -85,6 +125,7 @@ json_t *worker_record(struct worker *worker)
                                                        : worker->options.context_tokens;
     json_t *record = json_object();
 
+    worker_record_recovery(worker, record, (int64_t)now_ms);
     (void)json_object_set_new(record, "name", json_string(worker->name));
     (void)json_object_set_new(record, "state", json_string(life_state_name(worker->state)));
     (void)json_object_set_new(record, "desired", json_string(worker->wanted_up ? "up" : "down"));

@@ -52,8 +52,7 @@ static void worker_restore_row(struct supervisor *supervisor, const struct worke
     free(worker->last_words);
     worker->last_exit = xstrdup(row->last_exit);
     worker->last_words = xstrdup(row->last_stderr);
-    if (strcmp(row->state, life_state_name(LIFE_FAILED)) == 0)
-        worker->was_failed = true;
+    worker->recovery.has_failed_for_good = strcmp(row->state, life_state_name(LIFE_FAILED)) == 0;
 }
 
 static void worker_configure(struct supervisor *supervisor, size_t index)
@@ -77,6 +76,7 @@ static void worker_configure(struct supervisor *supervisor, size_t index)
         .context_tokens = config_worker_number(config, index, CONFIG_WORKER_context),
         .threads = config_worker_number(config, index, CONFIG_WORKER_threads),
     };
+    worker->is_pinned = config_worker_number(config, index, CONFIG_WORKER_pin) != 0;
     (void)snprintf(worker->options.device, sizeof(worker->options.device), "%s", device);
 }
 
@@ -130,13 +130,8 @@ void worker_start_wanted(struct supervisor *supervisor)
     worker_drop_passing(supervisor);
     TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
-        if (worker->wanted_up) {
-            /* Not worker_want_up(): it is no person who asks now. */
-            worker->next_running = worker->options;
-            worker_step(worker, LIFE_ON_START, NULL);
-        } else if (worker->was_failed) {
+        if (worker->recovery.has_failed_for_good)
             worker->stamp = worker_failed_stamp(worker);
-            worker_step(worker, LIFE_ON_WAS_FAILED, NULL);
-        }
+        worker_restore_rest(worker);
     }
 }

@@ -159,9 +159,12 @@ static int worker_exec(struct worker *worker, const char *path, struct err *err)
     return 0;
 }
 
-int worker_spawn(struct worker *worker, struct err *err)
+int worker_spawn_prepare(struct worker *worker, struct err *err)
 {
     const char *path = worker_path(worker);
+
+    worker->process.spawned_ms = clock_monotonic_ms();
+    worker->load.progress_ms = worker->process.spawned_ms;
 
     if (path == NULL)
         return err_set(err, ERR_MODEL_NOT_FOUND, "worker %s needs model %s, which is not there",
@@ -172,8 +175,16 @@ int worker_spawn(struct worker *worker, struct err *err)
     token_new(worker->process.token);
     worker->facts = (struct worker_facts){.slots = 1};
     memset(worker->rate_tokens, 0, sizeof(worker->rate_tokens));
-    /* The instance goes to the store before there is a process of it. */
-    journal_worker(worker);
+    return 0;
+}
+
+int worker_spawn(struct worker *worker, struct err *err)
+{
+    const char *path = worker_path(worker);
+
+    if (path == NULL) /* removed while the row was on its way */
+        return err_set(err, ERR_MODEL_NOT_FOUND, "worker %s needs model %s, which is not there",
+                       worker->name, worker->model);
     if (worker_exec(worker, path, err) != 0) {
         worker_process_release(worker);
         return -1;

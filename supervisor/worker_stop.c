@@ -1,18 +1,12 @@
-/* Owns the end of a worker's process: its deadlines, from the load to KILL, and the signals. One
- * timer serves all states, because a worker is in one:
- *
- *   starting  the load is overdue
- *   ready     idle for too long
- *   draining  what runs has had its time
- *   stopping  TERM has been ignored; after KILL: it survived that */
-#include "common/clock.h"
+/* Owns the end of a worker's process: what its deadlines do, from the load to KILL, and the
+ * signals.
+ */
 #include "common/log.h"
 #include "common/mem.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/worker.h"
 
 #include <errno.h>
-#include <event2/event.h>
 #include <signal.h>
 #include <sys/pidfd.h>
 
@@ -35,16 +29,22 @@ void worker_signal(struct worker *worker, int signal)
                   worker->name, (int)worker->process.pid, signal);
 }
 
-static void worker_load_is_overdue(struct worker *worker, const struct err *why)
+void worker_judge(struct worker *worker, enum fault_class fault, const char *exit)
 {
-    worker->process.is_overdue = true;
+    worker->process.was_judged = true;
+    worker->process.fault = fault;
     worker->has_failed = true;
     free(worker->last_exit);
-    worker->last_exit = xstrdup("killed: its load was overdue");
+    worker->last_exit = xstrdup(exit);
+}
+
+void worker_load_is_overdue(struct worker *worker, const struct err *why)
+{
+    worker_judge(worker, FAULT_LOAD_TIMEOUT, "killed: its load was overdue");
     worker_step(worker, LIFE_ON_LOAD_OVERDUE, why);
 }
 
-static void worker_drain_is_over(struct worker *worker)
+void worker_drain_is_over(struct worker *worker)
 {
     struct err cause = ERR_INIT;
 
@@ -53,7 +53,7 @@ static void worker_drain_is_over(struct worker *worker)
     worker_step(worker, LIFE_ON_DRAINED, &cause);
 }
 
-static void worker_grace_is_over(struct worker *worker)
+void worker_grace_is_over(struct worker *worker)
 {
     struct err cause = ERR_INIT;
 
@@ -66,100 +66,23 @@ static void worker_grace_is_over(struct worker *worker)
     worker_step(worker, LIFE_ON_GRACE_OVER, &cause);
 }
 
-static bool worker_stops_when_idle(const struct worker *worker)
-{
-    return !worker->wanted_up && worker->in_flight_count == 0 && worker->queued_count == 0 &&
-           config_number(worker->supervisor->config, CONFIG_life_idle_stop) > 0;
-}
-
-static uint64_t worker_idle_left_ms(const struct worker *worker)
-{
-    uint64_t ends_ms = worker->idle_since_ms +
-                       (uint64_t)config_number(worker->supervisor->config, CONFIG_life_idle_stop);
-    uint64_t now_ms = clock_monotonic_ms();
-
-    return now_ms >= ends_ms ? 0 : ends_ms - now_ms;
-}
-
-static void worker_on_deadline(evutil_socket_t fd, short what, void *arg)
-{
-    struct worker *worker = arg;
-    struct err why = ERR_INIT;
-
-    switch (worker->state) {
-    case LIFE_STARTING:
-        if (worker_watch_load_left_ms(worker, &why) == 0)
-            worker_load_is_overdue(worker, &why);
-        else
-            worker_arm_deadline(worker); /* there has been progress since */
-        break;
-    case LIFE_READY:
-        if (worker_stops_when_idle(worker) && worker_idle_left_ms(worker) == 0)
-            worker_stop(worker, WORKER_STOP_IDLE, 0);
-        else
-            worker_arm_deadline(worker);
-        break;
-    case LIFE_DRAINING:
-        worker_drain_is_over(worker);
-        break;
-    case LIFE_STOPPING:
-        worker_grace_is_over(worker);
-        break;
-    case LIFE_DOWN:
-    case LIFE_FAILED:
-    case LIFE_LOST:
-    case LIFE_STATE_COUNT:
-        break;
-    }
-}
-
-static void worker_set_deadline(struct worker *worker, uint64_t ms)
-{
-    struct timeval after = {.tv_sec = (time_t)(ms / 1000),
-                            .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
-
-    (void)evtimer_add(worker->deadline, &after); /* fails only without memory */
-}
-
-void worker_arm_deadline(struct worker *worker)
+int64_t worker_stop_due_ms(const struct worker *worker)
 {
     const struct config *config = worker->supervisor->config;
-    struct err ignored = ERR_INIT;
+    int64_t grace_ms =
+        worker->process.is_killed ? KILL_GRACE_MS : config_number(config, CONFIG_life_term_grace);
 
-    (void)evtimer_del(worker->deadline); /* one that is not set is no failure */
-    switch (worker->state) {
-    case LIFE_STARTING:
-        worker_set_deadline(worker, worker_watch_load_left_ms(worker, &ignored));
-        break;
-    case LIFE_READY:
-        if (worker_stops_when_idle(worker))
-            worker_set_deadline(worker, worker_idle_left_ms(worker));
-        break;
-    case LIFE_DRAINING:
-        worker_set_deadline(worker, worker->drain_ms);
-        break;
-    case LIFE_STOPPING:
-        worker_set_deadline(worker, worker->process.is_killed
-                                        ? KILL_GRACE_MS
-                                        : (uint64_t)config_number(config, CONFIG_life_term_grace));
-        break;
-    case LIFE_DOWN:
-    case LIFE_FAILED:
-    case LIFE_LOST:
-    case LIFE_STATE_COUNT:
-        break;
-    }
-}
-
-void worker_deadline_init(struct worker *worker)
-{
-    worker->deadline = evtimer_new(worker->supervisor->base, worker_on_deadline, worker);
+    return worker->stage_since_ms +
+           (worker->state == LIFE_DRAINING ? (int64_t)worker->drain_ms : grace_ms);
 }
 
 void worker_explain_stop(const struct worker *worker, struct err *out)
 {
     if (worker->stop_cause == WORKER_STOP_SHUTDOWN)
         err_fill(out, ERR_BUSY, "the supervisor is stopping");
+    else if (worker->stop_cause == WORKER_STOP_HELD)
+        err_fill(out, ERR_WORKER_HELD, "worker %s is held: rbee worker release %s", worker->name,
+                 worker->name);
     else
         err_fill(out, ERR_WORKER_DRAINING, "worker %s is being stopped", worker->name);
 }
@@ -170,6 +93,11 @@ void worker_take_back_restart(struct worker *worker, const struct err *cause)
         return;
     worker->starts_again = false;
     request_fail_waiting(worker, cause);
+}
+
+uint64_t worker_drain_ms(const struct worker *worker)
+{
+    return (uint64_t)config_number(worker->supervisor->config, CONFIG_life_drain);
 }
 
 void worker_stop(struct worker *worker, enum worker_stop_cause cause, uint64_t drain_ms)
@@ -187,5 +115,9 @@ void worker_stop(struct worker *worker, enum worker_stop_cause cause, uint64_t d
         return;
     }
     worker->drain_ms = drain_ms;
+    if (worker->state == LIFE_WAITING && cause == WORKER_STOP_SHUTDOWN) {
+        request_fail_waiting(worker, &why); /* the restart stays due, for the next supervisor */
+        return;
+    }
     worker_step(worker, LIFE_ON_STOP, &why);
 }

@@ -11,6 +11,7 @@
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -20,8 +21,6 @@ enum {
     POLL_MAX_MS = 200,
     READY_REPLY_MAX_BYTES = 16 << 10,
     WORKER_SLOTS_MAX_COUNT = 4096,
-    /* The worker's exit code for a configuration or model fault: no restart helps. */
-    EXIT_CONFIG = 10,
 };
 
 /* ---- load ---- */
@@ -203,29 +202,66 @@ static void worker_note_exit(struct worker *worker, const siginfo_t *status)
 
     free(worker->last_words);
     worker->last_words = xstrdup(json_string_value(valid));
-    if (worker->process.is_overdue)
+    if (worker->process.was_judged)
         return; /* the reason for our KILL says more than the KILL */
     free(worker->last_exit);
     worker->last_exit = worker_exit_text(worker, status);
 }
 
+/* The kernel counts the processes it has killed for want of memory, in every control group; whose
+ * they were it does not say here. */
+static int64_t worker_read_oom_kills(void)
+{
+    static const char KEY[] = "oom_kill ";
+    AUTO_FCLOSE FILE *stream = fopen("/proc/vmstat", "re");
+    char line[128];
+
+    while (stream != NULL && fgets(line, sizeof(line), stream) != NULL) {
+        if (strncmp(line, KEY, strlen(KEY)) == 0)
+            return strtoll(line + strlen(KEY), NULL, 10);
+    }
+    return -1;
+}
+
+static bool worker_kernel_saw_oom(const struct worker *worker)
+{
+    return worker->process.oom_kills >= 0 && worker_read_oom_kills() > worker->process.oom_kills;
+}
+
+static enum fault_class worker_fault_of(const struct worker *worker, const siginfo_t *status)
+{
+    char class[32];
+    bool has_exited = status->si_code == CLD_EXITED;
+
+    worker_output_fatal_class(&worker->output, class, sizeof(class));
+    return fault_classify(&(struct fault_signs){
+        .was_asked = worker->state == LIFE_STOPPING || worker->state == LIFE_LOST,
+        .ours = worker->process.fault,
+        .was_killed_by_us = worker->process.is_killed,
+        .exit_code = has_exited ? status->si_status : -1,
+        .signal = has_exited ? 0 : status->si_status,
+        .words_class = class,
+        .kernel_saw_oom = worker_kernel_saw_oom(worker),
+    });
+}
+
 static void worker_exited(struct worker *worker, const siginfo_t *status)
 {
-    bool is_config = status->si_code == CLD_EXITED && status->si_status == EXIT_CONFIG;
     bool was_loading = worker->state == LIFE_STARTING;
-    bool was_asked = worker->state == LIFE_STOPPING || worker->state == LIFE_LOST;
+    enum fault_class fault = FAULT_NONE;
     struct err cause = ERR_INIT;
 
     worker_output_close(&worker->output);
     worker_note_exit(worker, status);
-    if (was_asked)
+    fault = worker_fault_of(worker, status);
+    if (fault == FAULT_NONE)
         err_fill(&cause, ERR_WORKER_DRAINING, "worker %s has stopped: %s", worker->name,
                  worker->last_exit);
     else
-        err_fill(&cause, is_config && was_loading ? ERR_WORKER_FAILED : ERR_WORKER_DIED,
+        err_fill(&cause, fault == FAULT_CONFIG && was_loading ? ERR_WORKER_CONFIG : ERR_WORKER_DIED,
                  "worker %s died%s: %s%s%s", worker->name, was_loading ? " while loading" : "",
                  worker->last_exit, worker->last_words[0] == '\0' ? "" : ": ", worker->last_words);
-    worker_step(worker, is_config ? LIFE_ON_EXITED_CONFIG : LIFE_ON_EXITED, &cause);
+    worker_ended(worker, fault, &cause);
 }
 
 /* The rest of the group dies before the leader is reaped: until then no one else can get its id. */
@@ -251,6 +287,7 @@ void worker_watch_begin(struct worker *worker)
         .progress_ms = clock_monotonic_ms(),
     };
     buf_init(&worker->load.reply, READY_REPLY_MAX_BYTES);
+    worker->process.oom_kills = worker_read_oom_kills();
     worker->process.exit_event =
         event_new(base, worker->process.pidfd, EV_READ | EV_PERSIST, worker_on_exit, worker);
     (void)event_add(worker->process.exit_event, NULL); /* fails only without memory */

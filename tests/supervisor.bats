@@ -243,7 +243,7 @@ stdout hello
 @1 exit 12 device_memory 4096 MiB wanted, 100 MiB free
 END
     ask loud >/dev/null
-    wait_for_worker loud down
+    wait_for_worker loud ready # started again after that
     assert_equal "$(worker_field loud last_stderr)" "4096 MiB wanted, 100 MiB free"
     assert_equal "$(worker_field loud last_exit)" "exit 12 (out of device memory)"
     run cut -d' ' -f2- "$STATE/logs/loud.log"

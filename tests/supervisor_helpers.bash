@@ -22,6 +22,10 @@ fake_config() { # more sections on stdin
         echo '    drain = 20s'
         echo '    term_grace = 500ms'
         echo '}'
+        echo 'restart {'
+        echo "    base = ${RESTART_BASE:-100ms}"
+        echo "    max_attempts = ${MAX_ATTEMPTS:-3}"
+        echo '}'
         cat
     } | write_config
 }

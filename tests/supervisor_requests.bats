@@ -298,9 +298,10 @@ worker asked { autostart = true }'
     assert_output --partial '"code":"WORKER_DIED"'
     assert_output --partial SIGSEGV
     assert_output --regexp '502$'
-    assert_equal "$(worker_field brittle state)" down
-    # It is not started again by itself, but by the next request.
-    assert_equal "$(cat "$T/m/brittle.gguf.starts")" 1
+    # It is wanted up, so it is started again by itself.
+    wait_for_worker brittle ready
+    assert_equal "$(cat "$T/m/brittle.gguf.starts")" 2
+    assert_equal "$(worker_field brittle restarts)" 1
     run ask brittle
     assert_line --partial '"type":"end"'
 }
@@ -344,12 +345,12 @@ END
     model broken <<<'@1 exit 10 config tensor type 42 is not supported'
     run ask broken
     run events <<<"$output"
-    assert_line --partial '"code":"WORKER_FAILED"'
+    assert_line --partial '"code":"WORKER_CONFIG"'
     assert_line --partial 'tensor type 42 is not supported'
     assert_equal "$(worker_field broken state)" failed
     assert_equal "$(api GET /v1/status | jq -r .state)" degraded
     run ask broken
-    assert_output --partial '"code":"WORKER_FAILED"'
+    assert_output --partial '"code":"WORKER_CONFIG"'
     assert_output --partial 'tensor type 42 is not supported'
     assert_equal "$(cat "$T/m/broken.gguf.starts")" 1
     assert_equal "$(api_status GET '/v1/workers/broken/wait?for=ready')" 503
@@ -357,7 +358,7 @@ END
     stop_rbeed
     start_rbeed
     run ask broken
-    assert_output --partial '"code":"WORKER_FAILED"'
+    assert_output --partial '"code":"WORKER_CONFIG"'
     # A changed file is another model.
     echo '# mended' >>"$T/m/broken.gguf"
     run ask broken
@@ -374,7 +375,7 @@ END
     wait_for_worker broken ready
 }
 
-@test "dies while loading otherwise: down, and the next request tries again" {
+@test "dies while loading otherwise: the request waits for the restarts" {
     start_rbeed
     model flaky <<'END'
 @1 exit 11 host_memory 10 GiB wanted
@@ -383,27 +384,27 @@ END
 @3 load_exit 1 internal lost
 END
     run ask flaky
-    assert_output --partial '"code":"WORKER_DIED"'
-    assert_output --partial 'died while loading: exit 11 (out of host memory): 10 GiB wanted'
-    assert_equal "$(worker_field flaky state)" down
-    run ask flaky
-    assert_output --partial SIGSEGV
-    run ask flaky
-    assert_output --partial 'exit 1: lost'
-    run ask flaky
     assert_output --partial '"type":"end"'
+    assert_equal "$(worker_field flaky restarts)" 3
+    stop_rbeed
+    run db "select json_extract(details, '\$.fault') || ' ' || json_extract(details, '\$.exit')
+        from events where json_extract(details, '\$.event') like 'exited%' order by seq"
+    assert_line --index 0 'oom exit 11 (out of host memory)'
+    assert_line --index 1 'crash SIGSEGV'
+    assert_line --index 2 'crash exit 1'
 }
 
 @test "a load without progress is ended; one with progress may take its time" {
-    LOAD_STALL=1500ms fake_config </dev/null
+    LOAD_STALL=1500ms MAX_ATTEMPTS=1 fake_config </dev/null
     start_rbeed
     local kind
     for kind in load_hang never_answer never_accept ready_text; do
         model "$kind" <<<"$kind no"
         run ask "$kind"
-        assert_output --partial '"code":"WORKER_FAILED"'
-        assert_output --partial 'made no progress for 1500 ms'
-        wait_for_worker "$kind" down
+        assert_output --partial '"code":"CIRCUIT_OPEN"'
+        assert_output --partial 'its load was overdue'
+        assert_equal "$(worker_field "$kind" state)" open
+        assert_equal "$(worker_field "$kind" last_fault)" load_timeout
         assert_equal "$(worker_field "$kind" last_exit)" "killed: its load was overdue"
     done
     model patient <<<'load_steps 40 100'
@@ -412,10 +413,12 @@ END
 }
 
 @test "a load as a whole has its limit too" {
-    printf 'life {\n load_timeout = 4s\n}\n' | write_config
+    printf 'life {\n load_timeout = 4s\n}\nrestart {\n base = 0\n max_attempts = 1\n}\n' | write_config
     start_rbeed
     model long <<<'load_steps 200 100'
     run ask long
+    assert_output --partial '"code":"CIRCUIT_OPEN"'
+    run cat "$T/rbeed.log"
     assert_output --partial 'was not ready within 4000 ms'
 }
 
@@ -429,14 +432,15 @@ END
     } | script loud
     add_model loud >/dev/null
     run ask loud
-    assert_output --partial '"code":"WORKER_DIED"'
+    assert_output --partial '"code":"CIRCUIT_OPEN"'
     run api GET /v1/status
     refute_output --partial 'takes no more rows'
     refute [ "$(grep -c store_refused "$T/rbeed.log")" -gt 0 ]
     stop_rbeed
     run db "select length(json_extract(details, '\$.stderr[3]')) from events
         where json_extract(details, '\$.event') like 'exited%'"
-    assert_output 1024
+    assert_line --index 0 1024
+    assert_line --index 3 1024 # three restarts
 }
 
 @test "a worker that cannot be started" {
@@ -446,8 +450,10 @@ END
     run ask paris
     assert_output --partial '"error"'
     assert_output --partial rbee-worker
-    assert_equal "$(worker_field paris state)" down
+    # No restart brings the program back: a person does, and says so.
+    assert_equal "$(worker_field paris state)" failed
     mv "$T/bin/gone" "$T/bin/rbee-worker"
+    api POST /v1/workers/paris/start >/dev/null
     run ask paris
     assert_output --partial '"type":"end"'
 }

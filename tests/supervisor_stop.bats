@@ -131,7 +131,7 @@ wait_later() { # GOAL
     model a <<<"reply one"
     rm "$T/bin/rbee-worker"
     run api POST /v1/workers/a/start -w '%{http_code}'
-    assert_output --partial '"code":"WORKER_FAILED"'
+    assert_output --partial '"code":"WORKER_CONFIG"'
     assert_output --partial 'could not be started'
     refute_output --partial '202'
 }

@@ -9,9 +9,28 @@
 
 #include <cmocka.h>
 
+/* The five ways in which a process can end, with the rest that follows. */
+static const struct {
+    enum life_event on;
+    enum life_state to;
+} EXITS[] = {
+    {LIFE_ON_EXITED, LIFE_DOWN},          {LIFE_ON_EXITED_RETRY, LIFE_WAITING},
+    {LIFE_ON_EXITED_OPEN, LIFE_OPEN},     {LIFE_ON_EXITED_HELD, LIFE_HELD},
+    {LIFE_ON_EXITED_FAILED, LIFE_FAILED},
+};
+
 static bool is_exit(enum life_event event)
 {
-    return event == LIFE_ON_EXITED || event == LIFE_ON_EXITED_CONFIG;
+    for (size_t i = 0; i < sizeof(EXITS) / sizeof(EXITS[0]); i++) {
+        if (EXITS[i].on == event)
+            return true;
+    }
+    return false;
+}
+
+static bool is_start(enum life_event event)
+{
+    return event == LIFE_ON_START || event == LIFE_ON_REQUESTED || event == LIFE_ON_RESTART;
 }
 
 /* Calls CHECK with every pair that has a rule. */
@@ -28,22 +47,21 @@ static void walk(void (*check)(enum life_state from, enum life_event on,
     }
 }
 
-/* A process that is gone is never expected any more, whatever the state was. */
-static void check_exit_leaves_no_process(enum life_state from, enum life_event on,
-                                         const struct life_rule *rule)
+/* A process may end at any moment, and whatever is decided about it then has a state. */
+static void every_process_can_end_in_every_way(void **state)
 {
-    if (is_exit(on) || on == LIFE_ON_SPAWN_FAILED)
-        assert_false(life_has_process(rule->to));
-}
-
-static void after_an_exit_no_process_is_expected(void **state)
-{
-    walk(check_exit_leaves_no_process);
     for (int from = 0; from < LIFE_STATE_COUNT; from++) {
-        if (!life_has_process((enum life_state)from))
-            continue;
-        assert_non_null(life_step((enum life_state)from, LIFE_ON_EXITED));
-        assert_non_null(life_step((enum life_state)from, LIFE_ON_EXITED_CONFIG));
+        for (size_t i = 0; i < sizeof(EXITS) / sizeof(EXITS[0]); i++) {
+            const struct life_rule *rule = life_step((enum life_state)from, EXITS[i].on);
+
+            if (!life_has_process((enum life_state)from)) {
+                assert_null(rule);
+                continue;
+            }
+            assert_non_null(rule);
+            assert_int_equal(rule->to, EXITS[i].to);
+            assert_int_equal(rule->action, LIFE_SETTLE);
+        }
     }
 }
 
@@ -56,8 +74,9 @@ static void check_process_is_accounted_for(enum life_state from, enum life_event
     bool has = life_has_process(rule->to);
 
     assert_int_equal(rule->action == LIFE_SPAWN, !had && has);
-    if (had && !has)
-        assert_true(is_exit(on) || on == LIFE_ON_SPAWN_FAILED);
+    assert_int_equal(is_exit(on), had && !has);
+    if (rule->action == LIFE_SPAWN)
+        assert_true(is_start(on));
 }
 
 static void no_process_is_forgotten_or_doubled(void **state)
@@ -71,6 +90,10 @@ static void check_wish_for_down(enum life_state from, enum life_event on,
     if (on != LIFE_ON_STOP && on != LIFE_ON_FORCE)
         return;
     assert_int_not_equal(rule->action, LIFE_SPAWN);
+    if (!life_has_process(from)) {
+        assert_int_equal(rule->to, LIFE_DOWN);
+        return;
+    }
     assert_true(rule->to == LIFE_DRAINING || rule->to == LIFE_STOPPING);
     if (on == LIFE_ON_FORCE)
         assert_int_equal(rule->action, LIFE_KILL);
@@ -99,47 +122,53 @@ static void every_state_can_be_ended(void **state)
     }
 }
 
-static void a_request_starts_what_is_down_and_nothing_else(void **state)
+/* What a person holds down, no start whoever wants it gets up: it is released first. */
+static void what_is_held_does_not_start(void **state)
+{
+    for (int on = 0; on < LIFE_EVENT_COUNT; on++) {
+        const struct life_rule *rule = life_step(LIFE_HELD, (enum life_event)on);
+
+        assert_int_equal(rule != NULL, on == LIFE_ON_RELEASED);
+    }
+    assert_int_equal(life_step(LIFE_HELD, LIFE_ON_RELEASED)->action, LIFE_NONE);
+}
+
+static void whatever_rests_can_be_held(void **state)
 {
     for (int from = 0; from < LIFE_STATE_COUNT; from++) {
-        const struct life_rule *rule = life_step((enum life_state)from, LIFE_ON_REQUESTED);
+        const struct life_rule *rule = life_step((enum life_state)from, LIFE_ON_HOLD);
 
-        if (from == LIFE_DOWN)
-            assert_int_equal(rule->action, LIFE_SPAWN);
-        else
+        if (life_has_process((enum life_state)from) || from == LIFE_HELD)
             assert_null(rule);
+        else
+            assert_int_equal(rule->to, LIFE_HELD);
     }
 }
 
-static void check_way_out_of_failed(enum life_state from, enum life_event on,
-                                    const struct life_rule *rule)
+static void a_request_starts_no_failed_worker(void **state)
 {
-    if (from == LIFE_FAILED)
-        assert_true(on == LIFE_ON_START || on == LIFE_ON_MODEL_CHANGED);
+    assert_null(life_step(LIFE_FAILED, LIFE_ON_REQUESTED));
+    assert_null(life_step(LIFE_FAILED, LIFE_ON_RESTART));
+    assert_int_equal(life_step(LIFE_FAILED, LIFE_ON_START)->action, LIFE_SPAWN);
+    assert_int_equal(life_step(LIFE_FAILED, LIFE_ON_MODEL_CHANGED)->to, LIFE_DOWN);
 }
 
-static void only_a_person_or_another_file_ends_a_configuration_fault(void **state)
+/* What waits in the queue fails when, and only when, the worker stops coming without having had a
+ * process. */
+static void check_refusal(enum life_state from, enum life_event on, const struct life_rule *rule)
 {
-    walk(check_way_out_of_failed);
-    assert_int_equal(life_step(LIFE_STARTING, LIFE_ON_EXITED_CONFIG)->to, LIFE_FAILED);
-    assert_int_equal(life_step(LIFE_READY, LIFE_ON_EXITED_CONFIG)->to, LIFE_FAILED);
-    /* Asked to end, it may end with any code. */
-    assert_int_equal(life_step(LIFE_STOPPING, LIFE_ON_EXITED_CONFIG)->to, LIFE_DOWN);
+    bool stops_coming = rule->to == LIFE_OPEN || rule->to == LIFE_HELD ||
+                        (from == LIFE_WAITING && rule->to == LIFE_DOWN);
+
+    if (!life_has_process(from) && !life_has_process(rule->to))
+        assert_int_equal(rule->action == LIFE_REFUSE, stops_coming);
+    else
+        assert_int_not_equal(rule->action, LIFE_REFUSE);
 }
 
-/* Who asked for it does not bury, who did not ask does not settle. */
-static void check_asked_and_unasked(enum life_state from, enum life_event on,
-                                    const struct life_rule *rule)
+static void who_waits_for_a_start_that_does_not_come_is_told(void **state)
 {
-    if (is_exit(on) && (from == LIFE_STOPPING || from == LIFE_LOST))
-        assert_int_equal(rule->action, LIFE_SETTLE);
-    else if (is_exit(on))
-        assert_int_equal(rule->action, LIFE_BURY);
-}
-
-static void an_unasked_exit_is_a_death(void **state)
-{
-    walk(check_asked_and_unasked);
+    walk(check_refusal);
 }
 
 static void check_kill(enum life_state from, enum life_event on, const struct life_rule *rule)
@@ -172,13 +201,14 @@ static void names_are_all_there_and_all_different(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(after_an_exit_no_process_is_expected),
+        cmocka_unit_test(every_process_can_end_in_every_way),
         cmocka_unit_test(no_process_is_forgotten_or_doubled),
         cmocka_unit_test(a_wish_for_down_never_spawns),
         cmocka_unit_test(every_state_can_be_ended),
-        cmocka_unit_test(a_request_starts_what_is_down_and_nothing_else),
-        cmocka_unit_test(only_a_person_or_another_file_ends_a_configuration_fault),
-        cmocka_unit_test(an_unasked_exit_is_a_death),
+        cmocka_unit_test(what_is_held_does_not_start),
+        cmocka_unit_test(whatever_rests_can_be_held),
+        cmocka_unit_test(a_request_starts_no_failed_worker),
+        cmocka_unit_test(who_waits_for_a_start_that_does_not_come_is_told),
         cmocka_unit_test(signals_go_only_to_what_runs),
         cmocka_unit_test(names_are_all_there_and_all_different),
     };

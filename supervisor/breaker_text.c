@@ -1,0 +1,89 @@
+/* Owns the words about breakers. Decides nothing. */
+#include "supervisor/breaker_text.h"
+
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/records.h"
+#include "common/units.h"
+
+#include <string.h>
+
+/* Milliseconds until a start may be tried; -1: only a person can tell. */
+static int64_t breaker_retry_after_ms(const struct breaker *breaker)
+{
+    int64_t left_ms = breaker->until_ms - (int64_t)clock_monotonic_ms();
+
+    switch (breaker->state) {
+    case BREAKER_OPEN:
+        return left_ms > 0 ? left_ms : 0;
+    case BREAKER_FORCED_OPEN:
+        return -1;
+    case BREAKER_CLOSED:
+    case BREAKER_HALF_OPEN:
+    case BREAKER_STATE_COUNT:
+        break;
+    }
+    return 0;
+}
+
+void breaker_explain(const struct breaker *breaker, const char *subject, const char *last_words,
+                     struct err *out)
+{
+    const char *why = breaker_cause_meaning(breaker->opened_by);
+    const char *colon = last_words[0] == '\0' ? "" : ": ";
+    int64_t after_ms = breaker_retry_after_ms(breaker);
+    char after[UNITS_TEXT_BYTES];
+
+    units_format_duration(after_ms < 0 ? 0 : (uint64_t)after_ms, after);
+    if (breaker->state == BREAKER_FORCED_OPEN)
+        err_fill(out, ERR_CIRCUIT_OPEN,
+                 "the circuit of %s was opened by a person: rbee breaker reset %s", subject,
+                 subject);
+    else if (breaker->state == BREAKER_HALF_OPEN)
+        err_fill(out, ERR_CIRCUIT_OPEN,
+                 "the circuit of %s is half open, a start is being tried%s%s", subject, colon,
+                 last_words);
+    else
+        err_fill(out, ERR_CIRCUIT_OPEN, "the circuit of %s is open (%s), next try in %s%s%s",
+                 subject, why, after, colon, last_words);
+}
+
+static json_t *breaker_time(int64_t mono_ms)
+{
+    char text[CLOCK_RFC3339_BYTES];
+
+    clock_format_rfc3339(clock_wall_ms() + mono_ms - (int64_t)clock_monotonic_ms(), text);
+    return json_string(text);
+}
+
+json_t *breaker_to_json(const struct breaker *breaker, const struct breaker_policy *policy,
+                        const char *kind, const char *name, const char *last_words)
+{
+    bool is_open = breaker->state == BREAKER_OPEN;
+    bool is_closed = breaker->state == BREAKER_CLOSED;
+    int64_t now_ms = (int64_t)clock_monotonic_ms();
+    int64_t after_ms = breaker_retry_after_ms(breaker);
+    json_t *record = json_object();
+
+    (void)json_object_set_new(record, "name", json_string(name));
+    (void)json_object_set_new(record, "kind", json_string(kind));
+    (void)json_object_set_new(record, "state", json_string(breaker_state_name(breaker->state)));
+    (void)json_object_set_new(record, "cause",
+                              is_closed ? json_null()
+                                        : json_string(breaker_cause_name(breaker->opened_by)));
+    (void)json_object_set_new(record, "last_change",
+                              json_string(breaker_cause_name(breaker->cause)));
+    (void)json_object_set_new(record, "failures",
+                              json_integer(breaker_count(breaker, policy, now_ms)));
+    (void)json_object_set_new(record, "trips", json_integer(breaker->trip_count));
+    (void)json_object_set_new(record, "until",
+                              is_open ? breaker_time(breaker->until_ms) : json_null());
+    (void)json_object_set_new(record, "retry_after_ms",
+                              is_open ? json_integer(after_ms) : json_null());
+    (void)json_object_set_new(record, "last_stderr",
+                              last_words[0] == '\0' || is_closed
+                                  ? json_null()
+                                  : json_text_lossy(last_words, strlen(last_words)));
+    record_check(RECORD_BREAKER, record);
+    return record;
+}

@@ -1,0 +1,213 @@
+/* Owns the devices and their breakers: carries out what guard.c and breaker.c decide. Knows of a
+ * worker only that it is one. */
+#include "supervisor/device.h"
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "common/token.h"
+#include "supervisor/breaker_text.h"
+#include "supervisor/journal.h"
+#include "supervisor/supervisor.h"
+#include "supervisor/timer.h"
+#include "supervisor/worker.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char CPU[] = "cpu";
+static const char GPU_PREFIX[] = "gpu:";
+
+struct device *device_find(struct supervisor *supervisor, const char *name)
+{
+    struct device *device = NULL;
+
+    if (name[0] == '\0')
+        name = CPU;
+    TAILQ_FOREACH(device, &supervisor->devices, link)
+    {
+        if (strcmp(device->name, name) == 0)
+            return device;
+    }
+    return NULL;
+}
+
+/* ---- transitions ---- */
+
+/* Tells what has become of the breaker since BEFORE, and wakes those whose start hangs on it. */
+static void device_breaker_changed(struct device *device, const struct breaker *before)
+{
+    journal_device_breaker(device, before);
+    if (device->breaker.state != BREAKER_HALF_OPEN)
+        device->probe = NULL;
+    device_arm(device);
+    worker_device_changed(device->supervisor, device);
+}
+
+static void device_on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct device *device = arg;
+    struct breaker before = device->breaker;
+
+    if (breaker_tick(&device->breaker, (int64_t)clock_monotonic_ms()))
+        device_breaker_changed(device, &before);
+    else
+        device_arm(device); /* the event loop's clock and ours may differ by a millisecond */
+}
+
+void device_arm(struct device *device)
+{
+    timer_arm_at(device->timer,
+                 device->breaker.state == BREAKER_OPEN ? device->breaker.until_ms : INT64_MAX);
+}
+
+struct device *device_get(struct supervisor *supervisor, const char *name)
+{
+    struct device *device = device_find(supervisor, name);
+
+    if (device != NULL)
+        return device;
+    device = xcalloc(1, sizeof(*device));
+    device->supervisor = supervisor;
+    (void)snprintf(device->name, sizeof(device->name), "%s", name[0] == '\0' ? CPU : name);
+    device->is_gpu = strncmp(device->name, GPU_PREFIX, strlen(GPU_PREFIX)) == 0;
+    breaker_init(&device->breaker);
+    device->timer = evtimer_new(supervisor->base, device_on_timer, device);
+    TAILQ_INSERT_TAIL(&supervisor->devices, device, link);
+    return device;
+}
+
+void devices_release(struct supervisor *supervisor)
+{
+    while (!TAILQ_EMPTY(&supervisor->devices)) {
+        struct device *device = TAILQ_FIRST(&supervisor->devices);
+
+        TAILQ_REMOVE(&supervisor->devices, device, link);
+        event_free(device->timer);
+        free(device);
+    }
+}
+
+/* ---- starts ---- */
+
+enum device_answer device_ask(const struct device *device, int64_t now_ms, int64_t *out_until_ms)
+{
+    if (device->lost_count > 0 || !breaker_allows_start(&device->breaker)) {
+        *out_until_ms =
+            device->breaker.state == BREAKER_OPEN ? device->breaker.until_ms : INT64_MAX;
+        return DEVICE_OPEN;
+    }
+    switch (guard_ask(&device->guard, &device->supervisor->policy.guard, now_ms, out_until_ms)) {
+    case GUARD_STORM:
+        return DEVICE_STORM;
+    case GUARD_LOADING:
+        return DEVICE_LOADING;
+    case GUARD_GO:
+        break;
+    }
+    return DEVICE_GO;
+}
+
+void device_on_start(struct device *device, struct worker *worker, int64_t now_ms)
+{
+    guard_on_start(&device->guard, now_ms);
+    device->loading = worker;
+    breaker_on_start(&device->breaker);
+    if (device->breaker.has_probe)
+        device->probe = worker;
+}
+
+void device_on_load_end(struct device *device, const struct worker *worker)
+{
+    if (device->loading != worker)
+        return;
+    device->loading = NULL;
+    guard_on_load_end(&device->guard);
+    worker_device_changed(device->supervisor, device);
+}
+
+static void device_record(struct device *device, enum fault_class fault, int64_t load_ms,
+                          int64_t now_ms)
+{
+    const struct breaker_failure failure = {.at_ms = now_ms, .cycle_ms = load_ms, .fault = fault};
+
+    (void)breaker_record(&device->breaker, &device->supervisor->policy.device, &failure,
+                         token_random());
+}
+
+void device_on_end(struct device *device, const struct worker *worker, enum fault_class fault,
+                   int64_t load_ms, int64_t now_ms)
+{
+    struct breaker before = device->breaker;
+
+    device_on_load_end(device, worker);
+    if (!device->is_gpu)
+        return;
+    if (fault_is_of_device(fault))
+        device_record(device, fault, load_ms, now_ms);
+    else if (device->probe == worker)
+        (void)breaker_on_no_verdict(&device->breaker, &device->supervisor->policy.device, now_ms,
+                                    token_random());
+    if (device->breaker.state != before.state)
+        device_breaker_changed(device, &before);
+}
+
+void device_on_probe_stable(struct device *device, const struct worker *worker, int64_t now_ms)
+{
+    struct breaker before = device->breaker;
+
+    if (device->probe == worker && breaker_on_probe_stable(&device->breaker, now_ms))
+        device_breaker_changed(device, &before);
+}
+
+void device_on_stable(struct device *device)
+{
+    if (device->breaker.state == BREAKER_CLOSED)
+        breaker_on_stable(&device->breaker);
+}
+
+/* The CPU is never lost: a process that hangs in the kernel on it costs its own worker alone. */
+void device_on_lost(struct device *device)
+{
+    if (device->is_gpu)
+        device->lost_count++;
+}
+
+void device_on_found(struct device *device)
+{
+    struct breaker before = device->breaker;
+
+    if (!device->is_gpu || --device->lost_count > 0)
+        return;
+    (void)breaker_trip(&device->breaker, &device->supervisor->policy.device, BREAKER_BY_LOST,
+                       (int64_t)clock_monotonic_ms(), token_random());
+    (void)breaker_half_open(&device->breaker, BREAKER_BY_LOST);
+    device_breaker_changed(device, &before);
+}
+
+/* ---- people ---- */
+
+void device_force_open(struct device *device)
+{
+    struct breaker before = device->breaker;
+
+    (void)breaker_force_open(&device->breaker);
+    device_breaker_changed(device, &before);
+}
+
+void device_reset(struct device *device)
+{
+    struct breaker before = device->breaker;
+
+    (void)breaker_reset(&device->breaker, (int64_t)clock_monotonic_ms());
+    device_breaker_changed(device, &before);
+}
+
+void device_explain(const struct device *device, struct err *out)
+{
+    if (device->lost_count > 0) {
+        err_fill(out, ERR_CIRCUIT_OPEN, "%s is lost: a process on it survived KILL", device->name);
+        return;
+    }
+    breaker_explain(&device->breaker, device->name, "", out);
+}

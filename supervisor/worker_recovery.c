@@ -1,0 +1,438 @@
+/* Owns what follows the end of a worker's process, and every start: asks recovery.h and the device,
+ * and turns their answers into events of the worker's life. Decides nothing that they decide. */
+#include "common/clock.h"
+#include "common/mem.h"
+#include "common/token.h"
+#include "supervisor/breaker_text.h"
+#include "supervisor/device.h"
+#include "supervisor/journal.h"
+#include "supervisor/supervisor.h"
+#include "supervisor/worker.h"
+
+#include <assert.h>
+#include <string.h>
+
+static int64_t recovery_now_ms(void)
+{
+    return (int64_t)clock_monotonic_ms();
+}
+
+static const struct recovery_policy *worker_policy(const struct worker *worker)
+{
+    return &worker->supervisor->policy.worker;
+}
+
+/* Every transition of the breaker is an event; a probe that has begun is no transition, but is
+ * stored, so that a supervisor that dies meanwhile finds it. */
+static void worker_breaker_told(struct worker *worker, const struct breaker *before)
+{
+    const struct breaker *now = &worker->recovery.breaker;
+
+    if (now->state != before->state || now->has_probe != before->has_probe ||
+        now->open_time_ms != before->open_time_ms)
+        journal_worker_breaker(worker, before);
+}
+
+/* ---- an end ---- */
+
+/* What the load took, or has taken so far. */
+static int64_t worker_load_ms(const struct worker *worker, int64_t now_ms)
+{
+    const struct worker_process *process = &worker->process;
+    int64_t end_ms = process->ready_ms == 0 ? now_ms : (int64_t)process->ready_ms;
+
+    return process->spawned_ms == 0 ? 0 : end_ms - (int64_t)process->spawned_ms;
+}
+
+static enum life_event worker_exit_event(const struct worker *worker)
+{
+    static const enum life_event EVENTS[] = {
+        [RECOVERY_DOWN] = LIFE_ON_EXITED,          [RECOVERY_WAITING] = LIFE_ON_EXITED_RETRY,
+        [RECOVERY_OPEN] = LIFE_ON_EXITED_OPEN,     [RECOVERY_HELD] = LIFE_ON_EXITED_HELD,
+        [RECOVERY_FAILED] = LIFE_ON_EXITED_FAILED,
+    };
+
+    return EVENTS[recovery_rest(&worker->recovery)];
+}
+
+void worker_ended(struct worker *worker, enum fault_class fault, const struct err *cause)
+{
+    struct breaker before = worker->recovery.breaker;
+    int64_t now_ms = recovery_now_ms();
+    int64_t load_ms = worker_load_ms(worker, now_ms);
+
+    if (worker->state == LIFE_LOST)
+        device_on_found(worker->device);
+    if (fault == FAULT_NONE) {
+        recovery_on_end(&worker->recovery, worker_policy(worker), now_ms, token_random());
+    } else {
+        recovery_on_fault(&worker->recovery, worker_policy(worker), fault, load_ms, now_ms,
+                          token_random());
+        journal_failure(worker, fault, load_ms, now_ms);
+        worker->has_failed = true;
+        /* A stop is under way that it only came before: nobody wants it back. */
+        if (worker->state == LIFE_DRAINING && worker->recovery.is_waiting)
+            recovery_on_lapse(&worker->recovery);
+    }
+    worker_breaker_told(worker, &before);
+    device_on_end(worker->device, worker, fault, load_ms, now_ms);
+    worker_step(worker, worker_exit_event(worker), cause);
+}
+
+/* ---- a start ---- */
+
+/* Its device takes no start just now: it waits, which is no failure. */
+static void worker_postpone(struct worker *worker, enum recovery_asker asker,
+                            enum device_answer answer, int64_t until_ms)
+{
+    struct err why = ERR_INIT;
+
+    worker->postponed.answer = answer;
+    worker->postponed.asker = asker;
+    worker->postponed.until_ms = until_ms;
+    worker->postponed.turn = ++worker->supervisor->postponed_count;
+    err_fill(&why, ERR_BUSY, "%s",
+             answer == DEVICE_STORM ? "too many starts on its device: it waits for its turn"
+                                    : "another model is loading on its device");
+    worker_step(worker, LIFE_ON_POSTPONED, &why);
+    worker_arm_deadline(worker);
+}
+
+static void worker_start_on(struct worker *worker, struct device *device, enum recovery_asker asker)
+{
+    static const enum life_event EVENTS[] = {
+        [RECOVERY_PERSON] = LIFE_ON_START,
+        [RECOVERY_REQUEST] = LIFE_ON_REQUESTED,
+        [RECOVERY_OURSELVES] = LIFE_ON_RESTART,
+    };
+    struct breaker before = worker->recovery.breaker;
+
+    worker->device = device;
+    worker->postponed = (struct worker_postponed){0};
+    recovery_on_start(&worker->recovery, asker);
+    device_on_start(device, worker, recovery_now_ms());
+    worker_breaker_told(worker, &before);
+    worker_step(worker, EVENTS[asker], NULL);
+}
+
+static void worker_try_device(struct worker *worker, enum recovery_asker asker)
+{
+    struct device *device = device_get(worker->supervisor, worker->next_running.device);
+    struct err why = ERR_INIT;
+    int64_t until_ms = INT64_MAX;
+    enum device_answer answer = device_ask(device, recovery_now_ms(), &until_ms);
+
+    worker->device = device;
+    switch (answer) {
+    case DEVICE_GO:
+        worker_start_on(worker, device, asker);
+        break;
+    case DEVICE_OPEN:
+        device_explain(device, &why);
+        worker->postponed =
+            (struct worker_postponed){.answer = DEVICE_OPEN, .asker = asker, .until_ms = INT64_MAX};
+        worker_step(worker, LIFE_ON_TRIPPED, &why);
+        break;
+    case DEVICE_STORM:
+    case DEVICE_LOADING:
+        worker_postpone(worker, asker, answer, until_ms);
+        break;
+    }
+}
+
+/* Who waits for a start that does not come by itself is told so. */
+static void worker_refuse_waiting(struct worker *worker)
+{
+    struct err why = ERR_INIT;
+
+    if (worker_may_come(worker) || worker->queued_count == 0)
+        return;
+    worker_explain(worker, &why);
+    request_fail_waiting(worker, &why);
+}
+
+void worker_try_start(struct worker *worker, enum recovery_asker asker)
+{
+    if (!worker->supervisor->is_stopping && !life_has_process(worker->state) &&
+        recovery_allows(&worker->recovery, asker))
+        worker_try_device(worker, asker);
+    worker_refuse_waiting(worker);
+}
+
+bool worker_may_come(const struct worker *worker)
+{
+    switch (worker->state) {
+    case LIFE_STARTING:
+    case LIFE_READY:
+    case LIFE_WAITING:
+        return true;
+    case LIFE_DRAINING:
+    case LIFE_STOPPING:
+    case LIFE_DOWN: /* between the two processes of a restart, too */
+        return worker->starts_again;
+    case LIFE_OPEN:
+    case LIFE_HELD:
+    case LIFE_FAILED:
+    case LIFE_LOST:
+    case LIFE_STATE_COUNT:
+        break;
+    }
+    return false;
+}
+
+/* ---- rest ---- */
+
+/* From state down to the way it rests in, and on if it is wanted up. */
+static void worker_come_to_rest(struct worker *worker, const struct err *cause)
+{
+    static const enum life_event EVENTS[] = {
+        [RECOVERY_WAITING] = LIFE_ON_POSTPONED,
+        [RECOVERY_OPEN] = LIFE_ON_TRIPPED,
+        [RECOVERY_HELD] = LIFE_ON_HOLD,
+        [RECOVERY_FAILED] = LIFE_ON_WAS_FAILED,
+    };
+    enum recovery_rest rest = recovery_rest(&worker->recovery);
+
+    if (rest != RECOVERY_DOWN)
+        worker_step(worker, EVENTS[rest], cause);
+    if (worker->wanted_up && rest != RECOVERY_WAITING) {
+        worker->next_running = worker->options;
+        worker_try_start(worker, RECOVERY_OURSELVES);
+    }
+}
+
+void worker_restore_rest(struct worker *worker)
+{
+    struct err cause = ERR_INIT;
+
+    err_fill(&cause, ERR_WORKER_DOWN, "as the last supervisor left it");
+    worker_come_to_rest(worker, &cause);
+}
+
+/* ---- time ---- */
+
+static bool worker_is_wanted(const struct worker *worker)
+{
+    return worker->wanted_up || worker->queued_count > 0 ||
+           (worker->postponed.answer != DEVICE_GO && worker->postponed.asker == RECOVERY_PERSON);
+}
+
+static int64_t worker_earlier(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
+/* A breaker that is half open waits for a request, unless the worker is wanted up. */
+static int64_t worker_open_due_ms(const struct worker *worker)
+{
+    const struct breaker *breaker = &worker->recovery.breaker;
+
+    if (breaker->state == BREAKER_OPEN)
+        return breaker->until_ms;
+    if (breaker->state == BREAKER_HALF_OPEN && worker->wanted_up)
+        return worker->postponed.answer == DEVICE_GO ? recovery_now_ms()
+                                                     : worker->postponed.until_ms;
+    return INT64_MAX;
+}
+
+int64_t worker_recovery_due_ms(const struct worker *worker)
+{
+    int64_t next_ms = recovery_next_ms(&worker->recovery, worker_policy(worker));
+
+    switch (worker->state) {
+    case LIFE_WAITING:
+        return worker->postponed.answer == DEVICE_GO ? next_ms : worker->postponed.until_ms;
+    case LIFE_OPEN:
+        return worker_open_due_ms(worker);
+    case LIFE_READY:
+        if (worker->device->probe == worker)
+            next_ms =
+                worker_earlier(next_ms, worker->recovery.ready_ms +
+                                            worker->supervisor->policy.device.probe_stable_ms);
+        return next_ms;
+    default:
+        return INT64_MAX;
+    }
+}
+
+static void worker_ready_for_a_while(struct worker *worker, int64_t now_ms)
+{
+    int64_t ready_for_ms = now_ms - worker->recovery.ready_ms;
+
+    if (ready_for_ms >= worker->supervisor->policy.device.probe_stable_ms)
+        device_on_probe_stable(worker->device, worker, now_ms);
+    if (ready_for_ms >= worker_policy(worker)->restart.stable_after_ms)
+        device_on_stable(worker->device);
+}
+
+/* The restart that is due, if anybody still wants it: a worker that only requests want is down
+ * until the next one comes, with its attempts. */
+static void worker_restart_due(struct worker *worker)
+{
+    struct err why = ERR_INIT;
+    bool is_wanted = worker_is_wanted(worker);
+    enum recovery_asker asker =
+        worker->postponed.answer == DEVICE_GO ? RECOVERY_OURSELVES : worker->postponed.asker;
+
+    worker->postponed = (struct worker_postponed){0};
+    if (is_wanted) {
+        worker_try_start(worker, asker);
+        return;
+    }
+    recovery_on_lapse(&worker->recovery);
+    err_fill(&why, ERR_WORKER_DOWN, "nobody waits for it: the next request starts it");
+    worker_step(worker, LIFE_ON_LAPSED, &why);
+}
+
+void worker_recovery_on_due(struct worker *worker)
+{
+    struct restart restart = worker->recovery.restart;
+    struct breaker before = worker->recovery.breaker;
+    int64_t now_ms = recovery_now_ms();
+    bool is_due = worker_recovery_due_ms(worker) <= now_ms;
+
+    recovery_tick(&worker->recovery, worker_policy(worker), now_ms);
+    worker_breaker_told(worker, &before);
+    if (restart.attempt != worker->recovery.restart.attempt)
+        journal_worker(worker);
+    if (worker->state == LIFE_READY)
+        worker_ready_for_a_while(worker, now_ms);
+    else if (is_due && worker->state == LIFE_WAITING)
+        worker_restart_due(worker);
+    else if (worker->state == LIFE_OPEN && worker->wanted_up)
+        worker_try_start(worker, RECOVERY_OURSELVES);
+}
+
+/* ---- the device ---- */
+
+/* When its own circuit is closed, only the device's kept it open. */
+static void worker_device_is_usable(struct worker *worker)
+{
+    struct err why = ERR_INIT;
+
+    worker->postponed = (struct worker_postponed){0};
+    if (worker->recovery.breaker.state != BREAKER_CLOSED) {
+        worker_arm_deadline(worker); /* it is half open, and its probe may be made now */
+        return;
+    }
+    err_fill(&why, ERR_WORKER_DOWN, "%s takes starts again", worker->device->name);
+    worker_step(worker, LIFE_ON_RESET, &why);
+    worker_come_to_rest(worker, &why);
+}
+
+static bool worker_waits_for_load(const struct worker *worker)
+{
+    return (worker->state == LIFE_WAITING || worker->state == LIFE_OPEN) &&
+           worker->postponed.answer == DEVICE_LOADING;
+}
+
+/* The one that has waited longest for a load to end. */
+static struct worker *worker_next_postponed(const struct supervisor *supervisor,
+                                            const struct device *device)
+{
+    struct worker *worker = NULL;
+    struct worker *first = NULL;
+
+    TAILQ_FOREACH(worker, &supervisor->workers, link)
+    {
+        if (worker->device == device && worker_waits_for_load(worker) &&
+            (first == NULL || worker->postponed.turn < first->postponed.turn))
+            first = worker;
+    }
+    return first;
+}
+
+void worker_device_changed(struct supervisor *supervisor, struct device *device)
+{
+    struct worker *worker = NULL;
+    int64_t ignored_ms = 0;
+
+    if (supervisor->is_stopping ||
+        device_ask(device, recovery_now_ms(), &ignored_ms) == DEVICE_OPEN)
+        return;
+    TAILQ_FOREACH(worker, &supervisor->workers, link)
+    {
+        if (worker->device == device && worker->state == LIFE_OPEN &&
+            worker->postponed.answer == DEVICE_OPEN)
+            worker_device_is_usable(worker);
+    }
+    /* Each either starts, and the next waits for its load, or is down or waits for something else.
+     */
+    while (device->loading == NULL && (worker = worker_next_postponed(supervisor, device)) != NULL)
+        worker_restart_due(worker);
+}
+
+/* ---- people ---- */
+
+void worker_hold(struct worker *worker, const char *reason)
+{
+    struct err cause = ERR_INIT;
+
+    free(worker->held_reason);
+    worker->held_reason = xstrdup(reason);
+    worker->held_ms = clock_wall_ms();
+    recovery_hold(&worker->recovery);
+    err_fill(&cause, ERR_WORKER_HELD, "worker %s is held%s%s: rbee worker release %s", worker->name,
+             reason[0] == '\0' ? "" : ": ", reason, worker->name);
+    if (life_has_process(worker->state))
+        worker_stop(worker, WORKER_STOP_HELD, worker_drain_ms(worker));
+    else
+        worker_step(worker, LIFE_ON_HOLD, &cause);
+    journal_worker(worker);
+}
+
+void worker_release(struct worker *worker)
+{
+    struct err cause = ERR_INIT;
+
+    if (!worker->recovery.is_held)
+        return;
+    err_fill(&cause, ERR_WORKER_DOWN, "released by a person");
+    free(worker->held_reason);
+    worker->held_reason = xstrdup("");
+    worker->held_ms = 0;
+    recovery_release(&worker->recovery);
+    if (worker->state == LIFE_HELD) {
+        worker_step(worker, LIFE_ON_RELEASED, &cause);
+        worker_come_to_rest(worker, &cause);
+    } else if (worker->wanted_up) {
+        worker_start_again(worker, RECOVERY_OURSELVES, &worker->options);
+    }
+    journal_worker(worker);
+}
+
+void worker_breaker_reset(struct worker *worker)
+{
+    struct err cause = ERR_INIT;
+    struct breaker before = worker->recovery.breaker;
+
+    err_fill(&cause, ERR_WORKER_DOWN, "reset by a person");
+    recovery_reset(&worker->recovery, recovery_now_ms());
+    worker->postponed = (struct worker_postponed){0};
+    journal_worker_breaker(worker, &before);
+    switch (worker->state) {
+    case LIFE_OPEN:
+    case LIFE_FAILED:
+        worker_step(worker, LIFE_ON_RESET, &cause);
+        worker_come_to_rest(worker, &cause);
+        break;
+    case LIFE_WAITING:
+        worker_restart_due(worker);
+        break;
+    default:
+        break;
+    }
+    journal_worker(worker);
+}
+
+void worker_breaker_open(struct worker *worker)
+{
+    struct err cause = ERR_INIT;
+    struct breaker before = worker->recovery.breaker;
+
+    recovery_force_open(&worker->recovery);
+    journal_worker_breaker(worker, &before);
+    breaker_explain(&worker->recovery.breaker, worker->name, "", &cause);
+    worker_step(worker, LIFE_ON_TRIPPED, &cause);
+    journal_worker(worker);
+}
