@@ -34,33 +34,33 @@ void store_texts_release(struct store_texts *texts)
     *texts = (struct store_texts){.texts = NULL, .count = 0};
 }
 
-struct store_write *store_write_new(const char *sql)
+struct store_write *store_write_new(const struct store_table *table, enum store_operation operation,
+                                    size_t value_max)
 {
-    struct store_write *write = xcalloc(1, sizeof(*write));
+    size_t size_bytes = sizeof(struct store_write) + value_max * sizeof(struct store_value);
+    struct store_write *write = xcalloc(1, size_bytes);
 
-    write->sql = sql;
-    write->size_bytes = sizeof(*write);
+    write->table = table;
+    write->operation = operation;
+    write->value_max = value_max;
+    write->size_bytes = size_bytes;
     return write;
 }
 
-static struct store_value *store_write_next(struct store_write *write, enum store_value_type type)
+static struct store_value *store_write_next(struct store_write *write)
 {
-    struct store_value *value = NULL;
-
-    assert(write->value_count < STORE_VALUE_MAX_COUNT);
-    value = &write->values[write->value_count++];
-    value->type = type;
-    return value;
+    assert(write->value_count < write->value_max);
+    return &write->values[write->value_count++];
 }
 
 void store_write_integer(struct store_write *write, int64_t number)
 {
-    store_write_next(write, STORE_INTEGER)->integer = number;
+    store_write_next(write)->integer = number;
 }
 
 void store_write_text(struct store_write *write, const char *text)
 {
-    struct store_value *value = store_write_next(write, STORE_TEXT);
+    struct store_value *value = store_write_next(write);
 
     value->text = xstrdup(text != NULL ? text : "");
     write->size_bytes += strlen(value->text) + 1;

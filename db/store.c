@@ -1,10 +1,10 @@
 /* Owns the store as its users see it: its life, posting into the queue, telling on the loop's
- * thread. Must not know SQL (rows.c, the tables) nor how groups are written (writer.c). */
+ * thread. Must not know SQL (table.c, the tables) nor how groups are written (writer.c). */
 #include "db/store.h"
 
 #include "common/clock.h"
 #include "common/mem.h"
-#include "db/store_private.h"
+#include "db/table.h"
 #include "db/writer.h"
 
 #include <assert.h>
@@ -17,18 +17,26 @@ struct store {
     struct store_writer writer;
     struct store_listener listener;
     bool is_started;
-    int64_t next_event_seq;
+    int64_t next_seqs[STORE_TABLE_COUNT]; /* of the logs among them */
 };
 
 static int store_prepare_rows(struct store *store, struct store_report *report, struct err *err)
 {
-    int64_t last_seq = 0;
+    static const struct store_table *const TABLES[] = {
+#define TABLE(name) &TABLE_##name,
+#include "db/tables.def"
+    };
 
-    if (events_read_last_seq(store->db, &last_seq, err) < 0 ||
-        requests_end_interrupted(store->db, clock_wall_ms(), &report->interrupted_count, err) < 0)
-        return -1;
-    store->next_event_seq = last_seq + 1;
-    return 0;
+    for (size_t i = 0; i < ARRAY_COUNT(TABLES); i++) {
+        int64_t last_seq = 0;
+
+        if (!TABLES[i]->is_numbered)
+            continue;
+        if (store_table_read_last_seq(store->db, TABLES[i], &last_seq, err) < 0)
+            return -1;
+        store->next_seqs[TABLES[i]->id] = last_seq + 1;
+    }
+    return requests_end_interrupted(store->db, clock_wall_ms(), &report->interrupted_count, err);
 }
 
 struct store *store_open(const char *path, struct store_report *out_report, struct err *err)
@@ -63,22 +71,15 @@ int store_start(struct store *store, const struct store_listener *listener, stru
     return 0;
 }
 
-sqlite3_stmt *store_select(struct store *store, const char *sql, int64_t limit, struct err *err)
+sqlite3 *store_db(struct store *store)
 {
-    AUTO_STMT sqlite3_stmt *stmt = NULL;
-
     assert(!store->is_started);
-    if (sqlite3_prepare_v2(store->db, sql, -1, &stmt, NULL) != SQLITE_OK ||
-        sqlite3_bind_int64(stmt, 1, limit) != SQLITE_OK) {
-        (void)store_file_fail(store->db, err, "read the database");
-        return NULL;
-    }
-    return take_ptr(stmt);
+    return store->db;
 }
 
-int64_t *store_next_event_seq(struct store *store)
+int64_t *store_next_seq(struct store *store, enum store_table_id table)
 {
-    return &store->next_event_seq;
+    return &store->next_seqs[table];
 }
 
 /* Under the lock. Whether the writer is asleep, or lingers and need no longer. */

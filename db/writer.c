@@ -4,6 +4,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "db/table.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <time.h>
 
 enum {
-    WRITER_STATEMENT_MAX_COUNT = 32, /* the tables have fewer than ten */
     WRITER_CHECKPOINT_IDLE_MS = 1000,
     /* Pages of 4 KiB. A checkpoint costs two fsyncs: it waits for this many, or for quiet. */
     WRITER_CHECKPOINT_FRAMES = 1000,
@@ -30,11 +30,7 @@ struct writer {
     struct store_write *group; /* rows taken and not yet written, in order */
     size_t group_count;
     int wal_frames; /* in the log when the last commit was, 0 after a checkpoint */
-    struct {
-        const char *sql; /* known by its address */
-        sqlite3_stmt *stmt;
-    } statements[WRITER_STATEMENT_MAX_COUNT];
-    size_t statement_count;
+    sqlite3_stmt *statements[STORE_TABLE_COUNT][STORE_OPERATION_COUNT]; /* as they are needed */
 };
 
 /* ---- the queue ---- */
@@ -169,29 +165,32 @@ static bool writer_next_group(struct writer *writer)
 /* ---- writing one ---- */
 
 /* NULL when it cannot be prepared. */
-static sqlite3_stmt *writer_statement(struct writer *writer, const char *sql)
+static sqlite3_stmt *writer_statement(struct writer *writer, const struct store_table *table,
+                                      enum store_operation operation)
 {
-    size_t i = 0;
-    sqlite3_stmt *stmt = NULL;
+    sqlite3_stmt **stmt = &writer->statements[table->id][operation];
+    AUTO_FREE char *sql = NULL;
 
-    while (i < writer->statement_count && writer->statements[i].sql != sql)
-        i++;
-    if (i < writer->statement_count)
-        return writer->statements[i].stmt;
-    assert(writer->statement_count < WRITER_STATEMENT_MAX_COUNT);
-    if (sqlite3_prepare_v3(writer->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL) !=
-        SQLITE_OK)
-        return NULL;
-    writer->statements[i].sql = sql;
-    writer->statements[i].stmt = stmt;
-    writer->statement_count++;
-    return stmt;
+    if (*stmt != NULL)
+        return *stmt;
+    sql = store_table_sql(table, operation);
+    /* Leaves NULL when it fails. */
+    (void)sqlite3_prepare_v3(writer->db, sql, -1, SQLITE_PREPARE_PERSISTENT, stmt, NULL);
+    return *stmt;
+}
+
+static void writer_finalize_statements(struct writer *writer)
+{
+    for (size_t table = 0; table < STORE_TABLE_COUNT; table++) {
+        for (size_t operation = 0; operation < STORE_OPERATION_COUNT; operation++)
+            store_finalize(&writer->statements[table][operation]);
+    }
 }
 
 /* Returns SQLite's code, SQLITE_DONE when the row is in. */
 static int writer_write_row(struct writer *writer, const struct store_write *write)
 {
-    sqlite3_stmt *stmt = writer_statement(writer, write->sql);
+    sqlite3_stmt *stmt = writer_statement(writer, write->table, write->operation);
     int rc = SQLITE_OK;
 
     if (stmt == NULL)
@@ -200,7 +199,7 @@ static int writer_write_row(struct writer *writer, const struct store_write *wri
         const struct store_value *value = &write->values[i];
         int index = (int)i + 1;
 
-        if (value->type == STORE_TEXT)
+        if (value->text != NULL)
             rc = sqlite3_bind_text(stmt, index, value->text, -1, SQLITE_STATIC);
         else
             rc = sqlite3_bind_int64(stmt, index, value->integer);
@@ -397,9 +396,8 @@ static void *writer_main(void *owner)
         if (writer.wal_frames >= WRITER_CHECKPOINT_FORCED_FRAMES)
             writer_checkpoint(&writer);
     }
-    for (size_t i = 0; i < writer.statement_count; i++)
-        (void)sqlite3_finalize(writer.statements[i].stmt); /* repeats an old error */
-    (void)sqlite3_wal_hook(writer.db, NULL, NULL);         /* as above */
+    writer_finalize_statements(&writer);
+    (void)sqlite3_wal_hook(writer.db, NULL, NULL); /* as above */
     return NULL;
 }
 
