@@ -25,6 +25,20 @@ struct worker_row {
     const char *last_exit;
     const char *last_stderr;
     int64_t updated_ms; /* wall time */
+    /* Supervision. */
+    const char *held_reason;      /* "": not held */
+    int64_t held_ms;              /* wall time */
+    int64_t restart_count;        /* restarts ever made by policy */
+    int64_t attempt;              /* those made in this incident */
+    int64_t incident_ms;          /* wall time of the incident's first failure; 0: there is none */
+    int64_t next_restart_at_ms;   /* CLOCK_MONOTONIC of the boot in boot_id; 0: none is due */
+    int64_t next_restart_wall_ms; /* the same moment by the wall clock as it was */
+    bool is_degraded;             /* it runs with the two below instead of what was asked */
+    int64_t degraded_context;     /* tokens */
+    int64_t degraded_slots;
+    bool pin;
+    const char *fault; /* class of the last failure, "" when there was none */
+    int64_t ready_ms;  /* wall time at which it became ready; 0: it is not */
 };
 
 struct worker_rows {

@@ -1,0 +1,343 @@
+/* The tables, on real files: every column comes back, what an older schema left is kept, what a
+ * killed supervisor left is ended. */
+#include "db/table.h"
+
+#include "common/mem.h"
+#include "db/breakers.h"
+#include "db/events.h"
+#include "db/failures.h"
+#include "db/migrations.h"
+#include "db/models.h"
+#include "db/requests.h"
+#include "db/workers.h"
+#include "tests/store_fixture.h"
+
+#include <sqlite3.h>
+#include <string.h>
+
+/* ---- rows ---- */
+
+/* No two numbers of a row are alike: a column that took its neighbour's would show. */
+static const struct worker_row WORKER = {.name = "w",
+                                         .desired = "up",
+                                         .state = "ready",
+                                         .model = "m",
+                                         .model_path = "/m.gguf",
+                                         .device = "cpu",
+                                         .context_tokens = 1,
+                                         .threads = 2,
+                                         .slots = 3,
+                                         .allow_cpu = true,
+                                         .autostart = false,
+                                         .instance = "w-1",
+                                         .pid = 4,
+                                         .start_time_ticks = 5,
+                                         .boot_id = "boot",
+                                         .last_exit = "exit",
+                                         .last_stderr = "one\ntwo \xc3\xa9",
+                                         .updated_ms = 6,
+                                         .held_reason = "held",
+                                         .held_ms = 7,
+                                         .restart_count = 8,
+                                         .attempt = 9,
+                                         .incident_ms = 10,
+                                         .next_restart_at_ms = 11,
+                                         .next_restart_wall_ms = 12,
+                                         .is_degraded = true,
+                                         .degraded_context = 13,
+                                         .degraded_slots = 14,
+                                         .pin = true,
+                                         .fault = "crash",
+                                         .ready_ms = 15};
+static const struct model_row MODEL = {.name = "m",
+                                       .path = "/m.gguf",
+                                       .architecture = "llama",
+                                       .parameters = 1,
+                                       .quantisation = "Q4_1",
+                                       .size_bytes = 2,
+                                       .file_modified_ns = INT64_MAX,
+                                       .context_tokens = 4,
+                                       .chat_template = "chatml",
+                                       .details = "{}",
+                                       .added_ms = 5};
+static const struct request_row REQUEST = {.id = "r-1",
+                                           .request_id = "label",
+                                           .worker = "w",
+                                           .model = "m",
+                                           .submitted_ms = 1,
+                                           .started_ms = 2,
+                                           .ended_ms = 3,
+                                           .outcome = "completed",
+                                           .stop_reason = "stop",
+                                           .prompt_tokens = 4,
+                                           .completion_tokens = 5};
+static const struct breaker_row BREAKER = {.key = "worker:w",
+                                           .state = "open",
+                                           .cause = "attempts",
+                                           .opened_ms = 1,
+                                           .until_ms = 2,
+                                           .until_wall_ms = 3,
+                                           .open_time_ms = 4,
+                                           .trip_count = 5,
+                                           .probe_is_running = true,
+                                           .last_words = "last",
+                                           .boot_id = "boot",
+                                           .updated_ms = 6};
+static const struct event_row EVENT = {
+    .seq = 1, .at_ms = 2, .kind = "kind", .worker = "w", .request = "r-1", .details = "{}"};
+static const struct failure_row FAILURE = {.seq = 1,
+                                           .at_ms = 2,
+                                           .at_mono_ms = 3,
+                                           .boot_id = "boot",
+                                           .worker = "w",
+                                           .device = "cpu",
+                                           .class = "hang",
+                                           .exit = "signal 9",
+                                           .last_words = "last",
+                                           .instance = "w-1",
+                                           .load_ms = 4,
+                                           .is_drill = true};
+
+static void put_samples(struct fixture *fixture)
+{
+    struct store *store = fixture->store;
+    struct err err = ERR_INIT;
+
+    assert_int_equal(workers_put(store, &WORKER, STORE_NOBODY, &err), 0);
+    assert_int_equal(models_put(store, &MODEL, STORE_NOBODY, &err), 0);
+    assert_int_equal(requests_put(store, &REQUEST, STORE_NOBODY, &err), 0);
+    assert_int_equal(breakers_put(store, &BREAKER, STORE_NOBODY, &err), 0);
+    assert_int_equal(events_append(store, &EVENT, STORE_NOBODY, NULL, &err), 0);
+    assert_int_equal(failures_append(store, &FAILURE, STORE_NOBODY, NULL, &err), 0);
+}
+
+static void assert_same_row(const struct store_table *table, const void *got, const void *wanted)
+{
+    for (size_t i = 0; i < table->column_count; i++) {
+        const struct store_column *column = &table->columns[i];
+        const char *a = (const char *)got + column->offset;
+        const char *b = (const char *)wanted + column->offset;
+
+        if (column->type == STORE_TEXT)
+            assert_string_equal(*(const char *const *)a, *(const char *const *)b);
+        else if (column->type == STORE_INTEGER)
+            assert_true(*(const int64_t *)a == *(const int64_t *)b);
+        else
+            assert_true(*(const bool *)a == *(const bool *)b);
+    }
+}
+
+/* As every table reads its rows. */
+static void assert_only_row(struct fixture *fixture, const struct store_table *table,
+                            const void *wanted)
+{
+    struct store_rows rows;
+    struct err err = ERR_INIT;
+
+    assert_int_equal(store_table_load(fixture->store, table, STORE_ALL_ROWS, &rows, &err), 0);
+    assert_int_equal(rows.count, 1);
+    assert_same_row(table, rows.rows, wanted);
+    store_rows_release(&rows);
+}
+
+static const struct store_table *const TABLES[] = {
+#define TABLE(name) &TABLE_##name,
+#include "db/tables.def"
+};
+
+static void every_column_comes_back(void **state)
+{
+    static const void *const SAMPLES[] = {
+        [STORE_TABLE_workers] = &WORKER,   [STORE_TABLE_models] = &MODEL,
+        [STORE_TABLE_events] = &EVENT,     [STORE_TABLE_requests] = &REQUEST,
+        [STORE_TABLE_breakers] = &BREAKER, [STORE_TABLE_failures] = &FAILURE,
+    };
+    struct fixture *fixture = *state;
+
+    static_assert(ARRAY_COUNT(SAMPLES) == STORE_TABLE_COUNT, "a sample for each table");
+    open_store(fixture);
+    start_store(fixture);
+    put_samples(fixture);
+    close_store(fixture);
+    assert_int_equal(fixture->lost_count, 0);
+    open_store(fixture);
+    for (size_t i = 0; i < STORE_TABLE_COUNT; i++)
+        assert_only_row(fixture, TABLES[i], SAMPLES[i]);
+}
+
+/* A column that only the migrations know would be a promise that nobody keeps. */
+static void every_column_of_the_schema_is_in_the_def(void **state)
+{
+    struct fixture *fixture = *state;
+
+    open_store(fixture);
+    close_store(fixture);
+    for (size_t i = 0; i < STORE_TABLE_COUNT; i++) {
+        AUTO_FREE char *sql =
+            xasprintf("SELECT count(*) FROM pragma_table_info('%s')", TABLES[i]->name);
+
+        assert_int_equal(query(fixture->path, sql), TABLES[i]->column_count);
+    }
+    assert_int_equal(
+        query(fixture->path, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"),
+        STORE_TABLE_COUNT);
+}
+
+static void a_put_replaces_and_a_removal_removes(void **state)
+{
+    struct fixture *fixture = *state;
+    struct model_row model = {.name = "b", .path = "/first"};
+    struct model_rows models;
+    struct err err = ERR_INIT;
+
+    open_store(fixture);
+    start_store(fixture);
+    assert_int_equal(models_put(fixture->store, &model, STORE_NOBODY, &err), 0);
+    model.path = "/second";
+    assert_int_equal(models_put(fixture->store, &model, STORE_NOBODY, &err), 0);
+    model.name = "a";
+    assert_int_equal(models_put(fixture->store, &model, STORE_NOBODY, &err), 0);
+    model.name = "c";
+    assert_int_equal(models_put(fixture->store, &model, STORE_NOBODY, &err), 0);
+    assert_int_equal(models_remove(fixture->store, "c", STORE_NOBODY, &err), 0);
+    assert_int_equal(models_remove(fixture->store, "never there", STORE_NOBODY, &err), 0);
+    close_store(fixture);
+    open_store(fixture);
+    assert_int_equal(models_load_all(fixture->store, &models, &err), 0);
+    assert_int_equal(models.count, 2);
+    assert_string_equal(models.rows[0].name, "a");
+    assert_string_equal(models.rows[1].path, "/second");
+    assert_string_equal(models.rows[1].details, ""); /* never NULL */
+    model_rows_release(&models);
+    assert_int_equal(fixture->lost_count, 0);
+}
+
+static void events_are_numbered_on_over_restarts_and_never_change(void **state)
+{
+    struct fixture *fixture = *state;
+    struct event_row row = {.kind = "k", .details = "{}"};
+    struct event_rows events;
+    struct err err = ERR_INIT;
+    int64_t seq = 0;
+
+    for (int64_t run = 0; run < 3; run++) {
+        open_store(fixture);
+        start_store(fixture);
+        for (int64_t i = 1; i <= 5; i++) {
+            assert_int_equal(events_append(fixture->store, &row, STORE_NOBODY, &seq, &err), 0);
+            assert_true(seq == run * 5 + i);
+        }
+        close_store(fixture);
+    }
+    open_store(fixture);
+    assert_int_equal(events_load_last(fixture->store, 2, &events, &err), 0);
+    assert_int_equal(events.count, 2);
+    assert_true(events.rows[0].seq == 14 && events.rows[1].seq == 15);
+    event_rows_release(&events);
+    close_store(fixture);
+    (void)query(fixture->path, "UPDATE events SET kind = 'other'");
+    assert_int_equal(query(fixture->path, "SELECT count(*) FROM events WHERE kind = 'k'"), 15);
+}
+
+static void requests_without_an_end_were_interrupted(void **state)
+{
+    struct fixture *fixture = *state;
+    struct request_row running = {.id = "r-running", .submitted_ms = 1000};
+    struct request_row ended = {
+        .id = "r-ended", .submitted_ms = 2000, .ended_ms = 3000, .outcome = "completed"};
+    struct request_row ahead = {.id = "r-ahead", .submitted_ms = INT64_MAX}; /* clock set back */
+    struct request_rows requests;
+    struct err err = ERR_INIT;
+
+    open_store(fixture);
+    assert_int_equal(fixture->report.interrupted_count, 0);
+    start_store(fixture);
+    assert_int_equal(requests_put(fixture->store, &running, STORE_NOBODY, &err), 0);
+    assert_int_equal(requests_put(fixture->store, &ended, STORE_NOBODY, &err), 0);
+    assert_int_equal(requests_put(fixture->store, &ahead, STORE_NOBODY, &err), 0);
+    close_store(fixture);
+    open_store(fixture);
+    assert_int_equal(fixture->report.interrupted_count, 2);
+    assert_int_equal(requests_load_last(fixture->store, 10, &requests, &err), 0);
+    assert_int_equal(requests.count, 3);
+    assert_string_equal(requests.rows[0].id, "r-running");
+    assert_string_equal(requests.rows[0].outcome, REQUEST_OUTCOME_INTERRUPTED);
+    assert_true(requests.rows[0].ended_ms > 1000);
+    assert_string_equal(requests.rows[1].outcome, "completed");
+    assert_true(requests.rows[1].ended_ms == 3000);
+    assert_true(requests.rows[2].ended_ms >= requests.rows[2].submitted_ms);
+    request_rows_release(&requests);
+    close_store(fixture);
+    open_store(fixture);
+    assert_int_equal(fixture->report.interrupted_count, 0);
+}
+
+/* ---- migrations ---- */
+
+static void make_schema_1(const char *path)
+{
+    static const char ROWS[] =
+        "PRAGMA application_id = 0x72626565; PRAGMA user_version = 1;"
+        "INSERT INTO workers VALUES ('w', 'up', 'ready', 'm', '/m.gguf', 'cpu', 1, 2, 3, 1, 0,"
+        " 'w-1', 4, 5, 'boot', 'exit', 'one\ntwo \xc3\xa9', 6);"
+        "INSERT INTO events VALUES (41, 2, 'kind', 'w', 'r-1', '{}');"
+        "INSERT INTO requests VALUES ('r-1', 'label', 'w', 'm', 1, 2, 3, 'completed', 'stop', 4, "
+        "5);";
+    sqlite3 *db = NULL;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, MIGRATIONS[0].sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, ROWS, NULL, NULL, NULL), SQLITE_OK);
+    (void)sqlite3_close(db);
+}
+
+/* WORKER without what schema 1 does not know. */
+static struct worker_row worker_of_schema_1(void)
+{
+    struct worker_row row = WORKER;
+
+    row.held_reason = "";
+    row.fault = "";
+    row.held_ms = row.restart_count = row.attempt = row.incident_ms = row.next_restart_at_ms =
+        row.next_restart_wall_ms = row.degraded_context = row.degraded_slots = row.ready_ms = 0;
+    row.is_degraded = row.pin = false;
+    return row;
+}
+
+static void rows_of_schema_1_are_kept_and_get_the_defaults(void **state)
+{
+    struct fixture *fixture = *state;
+    struct worker_row worker = worker_of_schema_1();
+    struct event_row event = EVENT;
+    struct err err = ERR_INIT;
+    int64_t seq = 0;
+
+    make_schema_1(fixture->path);
+    open_store(fixture);
+    assert_int_equal(fixture->report.migrated_from, 1);
+    assert_int_equal(fixture->report.migrated_to, MIGRATION_COUNT);
+    assert_false(fixture->report.was_corrupt);
+    event.seq = 41;
+    assert_only_row(fixture, &TABLE_workers, &worker);
+    assert_only_row(fixture, &TABLE_events, &event);
+    assert_only_row(fixture, &TABLE_requests, &REQUEST);
+    start_store(fixture);
+    assert_int_equal(events_append(fixture->store, &EVENT, STORE_NOBODY, &seq, &err), 0);
+    assert_true(seq == 42);
+    assert_int_equal(failures_append(fixture->store, &FAILURE, STORE_NOBODY, &seq, &err), 0);
+    assert_true(seq == 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_FILE(every_column_comes_back),
+        WITH_FILE(every_column_of_the_schema_is_in_the_def),
+        WITH_FILE(a_put_replaces_and_a_removal_removes),
+        WITH_FILE(events_are_numbered_on_over_restarts_and_never_change),
+        WITH_FILE(requests_without_an_end_were_interrupted),
+        WITH_FILE(rows_of_schema_1_are_kept_and_get_the_defaults),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
