@@ -9,4 +9,4 @@ static const struct store_column COLUMNS[] = {
 #include "db/breakers.def"
 };
 
-TABLE_IS_KEYED(breakers, breaker, .last_first = "key DESC")
+TABLE_IS_KEYED(breakers, breaker, .order = {"key"})

@@ -9,4 +9,4 @@ static const struct store_column COLUMNS[] = {
 #include "db/models.def"
 };
 
-TABLE_IS_KEYED(models, model, .last_first = "name DESC")
+TABLE_IS_KEYED(models, model, .order = {"name"})

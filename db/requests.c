@@ -9,7 +9,8 @@ static const struct store_column COLUMNS[] = {
 #include "db/requests.def"
 };
 
-TABLE_IS(requests, request, .last_first = "submitted_ms DESC, id DESC")
+TABLE_IS(requests, request, .order = {"submitted_ms", "id"}, .time = "submitted_ms",
+         .may_go = "ended_ms <> 0")
 TABLE_LOADS_LAST(requests, request)
 TABLE_PUTS(requests, request)
 

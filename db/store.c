@@ -22,19 +22,14 @@ struct store {
 
 static int store_prepare_rows(struct store *store, struct store_report *report, struct err *err)
 {
-    static const struct store_table *const TABLES[] = {
-#define TABLE(name) &TABLE_##name,
-#include "db/tables.def"
-    };
-
-    for (size_t i = 0; i < ARRAY_COUNT(TABLES); i++) {
+    for (size_t i = 0; i < STORE_TABLE_COUNT; i++) {
         int64_t last_seq = 0;
 
-        if (!TABLES[i]->is_numbered)
+        if (!STORE_TABLES[i]->is_numbered)
             continue;
-        if (store_table_read_last_seq(store->db, TABLES[i], &last_seq, err) < 0)
+        if (store_table_read_last_seq(store->db, STORE_TABLES[i], &last_seq, err) < 0)
             return -1;
-        store->next_seqs[TABLES[i]->id] = last_seq + 1;
+        store->next_seqs[i] = last_seq + 1;
     }
     return requests_end_interrupted(store->db, clock_wall_ms(), &report->interrupted_count, err);
 }
@@ -113,17 +108,28 @@ int store_post(struct store *store, struct store_write *write, struct store_done
         return -1;
     }
     write->done = done;
-    (void)pthread_mutex_lock(&queue->lock); /* fails only when it is misused */
+    store_queue_lock(queue);
     is_full = queue->is_closing || queue->row_count >= STORE_QUEUE_MAX_ROWS ||
               queue->size_bytes + write->size_bytes > STORE_QUEUE_MAX_BYTES;
     if (!is_full && store_queue_add(queue, write))
-        (void)pthread_cond_signal(&queue->wake); /* as above */
-    (void)pthread_mutex_unlock(&queue->lock);    /* as above */
+        (void)pthread_cond_signal(&queue->wake); /* cannot fail */
+    store_queue_unlock(queue);
     if (is_full) {
         store_write_free(write);
         return err_set(err, ERR_BUSY, "the database's queue is full or closed");
     }
     return 0;
+}
+
+void store_set_retention(struct store *store, struct store_retention retention)
+{
+    struct store_queue *queue = &store->queue;
+
+    store_queue_lock(queue);
+    queue->retention = retention;
+    queue->is_retention_new = true;
+    (void)pthread_cond_signal(&queue->wake); /* cannot fail */
+    store_queue_unlock(queue);
 }
 
 int store_fd(const struct store *store)
@@ -148,13 +154,13 @@ void store_dispatch(struct store *store)
     uint64_t count = 0;
 
     (void)!read(queue->event_fd, &count, sizeof(count)); /* nothing to tell is no fault */
-    (void)pthread_mutex_lock(&queue->lock);              /* fails only when it is misused */
+    store_queue_lock(queue);
     notices = take_ptr(queue->notices);
     queue->last_notice = &queue->notices;
     is_health_new = queue->is_health_new;
     queue->is_health_new = false;
     health = queue->health;
-    (void)pthread_mutex_unlock(&queue->lock); /* as above */
+    store_queue_unlock(queue);
     if (is_health_new && store->listener.on_health != NULL)
         store->listener.on_health(store->listener.owner, &health);
     while (notices != NULL) {
@@ -170,9 +176,9 @@ size_t store_queued_count(struct store *store)
     struct store_queue *queue = &store->queue;
     size_t count = 0;
 
-    (void)pthread_mutex_lock(&queue->lock); /* fails only when it is misused */
+    store_queue_lock(queue);
     count = queue->row_count;
-    (void)pthread_mutex_unlock(&queue->lock); /* as above */
+    store_queue_unlock(queue);
     return count;
 }
 
@@ -184,10 +190,10 @@ void store_close(struct store *store)
         return;
     queue = &store->queue;
     if (store->is_started) {
-        (void)pthread_mutex_lock(&queue->lock); /* fails only when it is misused */
+        store_queue_lock(queue);
         queue->is_closing = true;
-        (void)pthread_cond_signal(&queue->wake);  /* as above */
-        (void)pthread_mutex_unlock(&queue->lock); /* as above */
+        (void)pthread_cond_signal(&queue->wake); /* cannot fail */
+        store_queue_unlock(queue);
         store_writer_join(&store->writer);
         store_dispatch(store);
     }

@@ -30,6 +30,7 @@ enum {
     STORE_LINGER_MS = 2,        /* how long a group waits for company, unless somebody waits */
     STORE_RETRY_MS = 1000,      /* between tries while the disk refuses */
     STORE_ROW_MAX_BYTES = 256 * 1024,
+    STORE_PRUNE_AFTER_ROWS = 1024, /* so many new ones, or an hour, and old ones are looked for */
 };
 
 struct store;
@@ -41,6 +42,13 @@ struct store_report {
     uint32_t migrated_from;  /* schema versions; equal when nothing was migrated */
     uint32_t migrated_to;
     int64_t interrupted_count; /* requests that had no end and got the outcome "interrupted" */
+};
+
+/* How long events, failures and requests that have ended are kept; 0: without that limit. A wall
+ * clock that is set forward takes the old ones along, but never the newest of a log. */
+struct store_retention {
+    int64_t keep_ms;
+    int64_t keep_rows; /* of each table; it may be passed by STORE_PRUNE_AFTER_ROWS for a while */
 };
 
 /* Told on the loop's thread. */
@@ -66,6 +74,9 @@ struct store_done {
 struct store *store_open(const char *path, struct store_report *out_report, struct err *err);
 /* LISTENER is copied; its owner outlives the store. */
 int store_start(struct store *store, const struct store_listener *listener, struct err *err);
+/* Without it everything is kept. The writer deletes what is too old in its quiet moments, a little
+ * at a time. At any time. */
+void store_set_retention(struct store *store, struct store_retention retention);
 /* Readable when store_dispatch has something to tell. */
 int store_fd(const struct store *store);
 void store_dispatch(struct store *store);

@@ -28,14 +28,23 @@ static void sql_add_columns(struct buf *sql, const struct store_table *table, co
     }
 }
 
-static void sql_add_select(struct buf *sql, const struct store_table *table)
+static void sql_add_order(struct buf *sql, const struct store_table *table, const char *direction)
+{
+    for (size_t i = 0; i < STORE_ORDER_MAX_COUNT && table->order[i] != NULL; i++) {
+        sql_add(sql, i > 0 ? ", " : " ORDER BY ");
+        sql_add(sql, table->order[i]);
+        sql_add(sql, direction);
+    }
+}
+
+/* The last ones come first, from the end of an index; store_table_load turns them round. */
+static void sql_add_load(struct buf *sql, const struct store_table *table)
 {
     sql_add(sql, "SELECT ");
     sql_add_columns(sql, table, NULL);
     sql_add(sql, " FROM ");
     sql_add(sql, table->name);
-    sql_add(sql, " ORDER BY ");
-    sql_add(sql, table->last_first);
+    sql_add_order(sql, table, " DESC");
     sql_add(sql, " LIMIT ?");
 }
 
@@ -65,7 +74,7 @@ char *store_table_sql(const struct store_table *table, enum store_operation oper
     AUTO_BUF struct buf sql = BUF_INIT(TABLE_SQL_MAX_BYTES);
 
     if (operation == STORE_LOAD)
-        sql_add_select(&sql, table);
+        sql_add_load(&sql, table);
     else if (operation == STORE_PUT)
         sql_add_put(&sql, table);
     else

@@ -24,17 +24,25 @@ struct store_column {
                            : offsetof(row, field)),                                                \
     },
 
+enum { STORE_ORDER_MAX_COUNT = 2 };
+
 struct store_table {
     const char *name;
     const struct store_column *columns; /* the key is the first */
     size_t column_count;
     size_t row_bytes;
-    const char *last_first; /* ORDER BY of who wants the last ones; readers turn them round */
+    const char *order[STORE_ORDER_MAX_COUNT]; /* columns that rows are read by */
+    /* Of a table whose rows are kept for a while: the column of their wall time, and which rows may
+     * go at all. NULL: each stays until it is removed. */
+    const char *time;
+    const char *may_go;
     enum store_table_id id;
     bool is_numbered; /* a log: the key is a number that the store gives, rows are never replaced */
 };
 #define TABLE(name) extern const struct store_table TABLE_##name;
 #include "db/tables.def"
+/* By id. */
+extern const struct store_table *const STORE_TABLES[STORE_TABLE_COUNT];
 
 /* Rows of any table; those of a table's header have the same fields. */
 struct store_rows {
@@ -84,9 +92,11 @@ int store_table_read_last_seq(sqlite3 *db, const struct store_table *table, int6
     TABLE_PUTS(table, row)                                                                         \
     TABLE_REMOVES(table)
 
-/* Rows are only ever added; they are numbered in the column seq. */
+/* Rows are only ever added; they are numbered in the column seq, and get old by at_ms. The newest
+ * stays whatever its age: the numbers go on from it. */
 #define TABLE_IS_LOG(table, row)                                                                   \
-    TABLE_IS(table, row, .last_first = "seq DESC", .is_numbered = true)                            \
+    TABLE_IS(table, row, .order = {"seq"}, .is_numbered = true, .time = "at_ms",                   \
+             .may_go = "seq < (SELECT max(seq) FROM " #table ")")                                  \
     TABLE_LOADS_LAST(table, row)                                                                   \
     TABLE_APPENDS(table, row)
 

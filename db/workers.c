@@ -9,4 +9,4 @@ static const struct store_column COLUMNS[] = {
 #include "db/workers.def"
 };
 
-TABLE_IS_KEYED(workers, worker, .last_first = "name DESC")
+TABLE_IS_KEYED(workers, worker, .order = {"name"})

@@ -4,6 +4,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "db/prune.h"
 #include "db/table.h"
 
 #include <assert.h>
@@ -18,9 +19,11 @@ enum {
     WRITER_CHECKPOINT_FRAMES = 1000,
     /* The log may not grow without end while rows never stop coming. */
     WRITER_CHECKPOINT_FORCED_FRAMES = 16 * 1024,
+    WRITER_PRUNE_INTERVAL_S = 60 * 60,
+    /* Old rows go even though new ones never stop coming. */
+    WRITER_PRUNE_FORCED_ROWS = 16 * STORE_PRUNE_AFTER_ROWS,
     US_PER_MS = 1000,
-    US_PER_S = 1000000,
-    NS_PER_US = 1000,
+    US_PER_S = 1000 * US_PER_MS,
 };
 
 /* The thread's own. */
@@ -30,73 +33,10 @@ struct writer {
     struct store_write *group; /* rows taken and not yet written, in order */
     size_t group_count;
     int wal_frames; /* in the log when the last commit was, 0 after a checkpoint */
+    size_t rows_since_prune;
+    uint64_t next_prune_us; /* at the latest; 0: there has been none */
     sqlite3_stmt *statements[STORE_TABLE_COUNT][STORE_OPERATION_COUNT]; /* as they are needed */
 };
-
-/* ---- the queue ---- */
-
-void store_queue_init(struct store_queue *queue, int event_fd)
-{
-    pthread_condattr_t attributes;
-
-    *queue = (struct store_queue){.event_fd = event_fd};
-    queue->last_next = &queue->first;
-    queue->last_notice = &queue->notices;
-    /* None of these fails with these arguments on Linux. */
-    (void)pthread_mutex_init(&queue->lock, NULL);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&queue->wake, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
-}
-
-void store_queue_release(struct store_queue *queue)
-{
-    assert(queue->first == NULL && queue->notices == NULL);
-    (void)pthread_cond_destroy(&queue->wake); /* nobody waits any more */
-    (void)pthread_mutex_destroy(&queue->lock);
-}
-
-static void queue_lock(struct store_queue *queue)
-{
-    int rc = pthread_mutex_lock(&queue->lock);
-
-    assert(rc == 0);
-}
-
-static void queue_unlock(struct store_queue *queue)
-{
-    int rc = pthread_mutex_unlock(&queue->lock);
-
-    assert(rc == 0);
-}
-
-/* Under the lock: sleeps until it is woken or UNTIL_US has come. Returns false when it has. */
-static bool queue_wait_until(struct store_queue *queue, uint64_t until_us)
-{
-    struct timespec until = {.tv_sec = (time_t)(until_us / US_PER_S),
-                             .tv_nsec = (long)(until_us % US_PER_S * NS_PER_US)};
-
-    return pthread_cond_timedwait(&queue->wake, &queue->lock, &until) != ETIMEDOUT;
-}
-
-/* Under the lock: wakes the loop, too. */
-static void queue_add_notice(struct store_queue *queue, struct store_done done, bool is_lost,
-                             const struct err *result)
-{
-    struct store_notice *notice = xmalloc(sizeof(*notice));
-
-    *notice = (struct store_notice){.done = done, .is_lost = is_lost, .result = *result};
-    *queue->last_notice = notice;
-    queue->last_notice = &notice->next;
-}
-
-static void queue_wake_loop(const struct store_queue *queue)
-{
-    static const uint64_t ONE = 1;
-
-    (void)!write(queue->event_fd, &ONE, sizeof(ONE)); /* full means that it is readable */
-}
 
 /* ---- waiting for a group ---- */
 
@@ -126,21 +66,72 @@ static void writer_take_group(struct writer *writer)
         queue->last_next = &queue->first;
 }
 
-/* Under the lock: until there are rows, or the end. In a lull the log is moved into the file. */
+static bool writer_has_retention(const struct writer *writer)
+{
+    const struct store_retention *retention = &writer->queue->retention;
+
+    return retention->keep_ms > 0 || retention->keep_rows > 0;
+}
+
+/* Under the lock. Whether there may be rows to delete. */
+static bool writer_prune_is_due(struct writer *writer)
+{
+    if (writer->queue->is_retention_new)
+        writer->next_prune_us = 0;
+    writer->queue->is_retention_new = false;
+    return writer_has_retention(writer) && (writer->rows_since_prune >= STORE_PRUNE_AFTER_ROWS ||
+                                            clock_monotonic_us() >= writer->next_prune_us);
+}
+
+/* Under the lock, which is let go meanwhile. A disk that refuses this one shows with the next row.
+ */
+static void writer_prune(struct writer *writer)
+{
+    struct store_retention retention = writer->queue->retention;
+    struct err err = ERR_INIT;
+    int rc = 0;
+
+    store_queue_unlock(writer->queue);
+    rc = store_prune_step(writer->db, &retention, clock_wall_ms(), &err);
+    store_queue_lock(writer->queue);
+    if (rc > 0)
+        return;
+    writer->rows_since_prune = 0;
+    writer->next_prune_us = clock_monotonic_us() + (uint64_t)WRITER_PRUNE_INTERVAL_S * US_PER_S;
+}
+
+/* A step for each group that is written, until nothing is old. */
+static void writer_prune_forced(struct writer *writer)
+{
+    store_queue_lock(writer->queue);
+    if (writer_has_retention(writer) && writer->rows_since_prune >= WRITER_PRUNE_FORCED_ROWS)
+        writer_prune(writer);
+    store_queue_unlock(writer->queue);
+}
+
+/* Under the lock: when there is something to do though no row comes. */
+static uint64_t writer_wake_us(const struct writer *writer)
+{
+    if (writer->wal_frames > 0)
+        return clock_monotonic_us() + WRITER_CHECKPOINT_IDLE_MS * US_PER_MS;
+    return writer_has_retention(writer) ? writer->next_prune_us : STORE_QUEUE_FOREVER_US;
+}
+
+/* Under the lock: until there are rows, or the end. In a lull old rows are deleted and the log is
+ * moved into the file. */
 static void writer_sleep(struct writer *writer)
 {
     struct store_queue *queue = writer->queue;
 
     while (queue->first == NULL && !queue->is_closing) {
-        uint64_t quiet_us = clock_monotonic_us() + WRITER_CHECKPOINT_IDLE_MS * US_PER_MS;
-
-        if (writer->wal_frames == 0) {
-            (void)pthread_cond_wait(&queue->wake, &queue->lock); /* fails only when misused */
+        if (writer->wal_frames < WRITER_CHECKPOINT_FRAMES && writer_prune_is_due(writer)) {
+            writer_prune(writer);
         } else if (writer->wal_frames >= WRITER_CHECKPOINT_FRAMES ||
-                   !queue_wait_until(queue, quiet_us)) {
-            queue_unlock(queue);
+                   (!store_queue_wait_until(queue, writer_wake_us(writer)) &&
+                    writer->wal_frames > 0)) {
+            store_queue_unlock(queue);
             writer_checkpoint(writer);
-            queue_lock(queue);
+            store_queue_lock(queue);
         }
     }
 }
@@ -151,14 +142,14 @@ static bool writer_next_group(struct writer *writer)
 {
     struct store_queue *queue = writer->queue;
 
-    queue_lock(queue);
+    store_queue_lock(queue);
     writer_sleep(writer);
     while (queue->awaited_count == 0 && !queue->is_closing &&
            queue->waiting_count < STORE_GROUP_MAX_ROWS &&
-           queue_wait_until(queue, queue->first_posted_us + STORE_LINGER_MS * US_PER_MS))
+           store_queue_wait_until(queue, queue->first_posted_us + STORE_LINGER_MS * US_PER_MS))
         ;
     writer_take_group(writer);
-    queue_unlock(queue);
+    store_queue_unlock(queue);
     return writer->group != NULL;
 }
 
@@ -262,7 +253,7 @@ static void writer_finish_row(struct writer *writer, struct store_write *write, 
     queue->row_count--;
     queue->size_bytes -= write->size_bytes;
     if (write->done.on_done != NULL || is_lost)
-        queue_add_notice(queue, write->done, is_lost, result);
+        store_queue_add_notice(queue, write->done, is_lost, result);
     store_write_free(write);
 }
 
@@ -280,7 +271,8 @@ static void writer_set_health(struct writer *writer, const struct err *health)
 /* The whole group is done with: on disk, or lost. */
 static void writer_finish_group(struct writer *writer, bool is_lost, const struct err *result)
 {
-    queue_lock(writer->queue);
+    writer->rows_since_prune += is_lost ? 0 : writer->group_count;
+    store_queue_lock(writer->queue);
     while (writer->group != NULL) {
         struct store_write *write = writer->group;
 
@@ -290,8 +282,8 @@ static void writer_finish_group(struct writer *writer, bool is_lost, const struc
     writer->group_count = 0;
     if (!is_lost)
         writer_set_health(writer, result);
-    queue_wake_loop(writer->queue);
-    queue_unlock(writer->queue);
+    store_queue_wake_loop(writer->queue);
+    store_queue_unlock(writer->queue);
 }
 
 static void writer_drop_row(struct writer *writer, struct store_write *bad, const struct err *why)
@@ -302,10 +294,10 @@ static void writer_drop_row(struct writer *writer, struct store_write *bad, cons
         link = &(*link)->next;
     *link = bad->next;
     writer->group_count--;
-    queue_lock(writer->queue);
+    store_queue_lock(writer->queue);
     writer_finish_row(writer, bad, true, why);
-    queue_wake_loop(writer->queue);
-    queue_unlock(writer->queue);
+    store_queue_wake_loop(writer->queue);
+    store_queue_unlock(writer->queue);
 }
 
 /* Under the lock: who waits for the rows from FIRST on is told, and then nobody waits any more.
@@ -318,7 +310,7 @@ static size_t writer_tell_waiting(struct writer *writer, struct store_write *fir
     for (struct store_write *write = first; write != NULL; write = write->next) {
         if (write->done.on_done == NULL)
             continue;
-        queue_add_notice(writer->queue, write->done, false, why);
+        store_queue_add_notice(writer->queue, write->done, false, why);
         write->done = STORE_NOBODY;
         count++;
     }
@@ -331,12 +323,12 @@ static void writer_tell_refusal(struct writer *writer, const struct err *why)
 {
     struct store_queue *queue = writer->queue;
 
-    queue_lock(queue);
+    store_queue_lock(queue);
     (void)writer_tell_waiting(writer, writer->group, why);
     queue->awaited_count -= writer_tell_waiting(writer, queue->first, why);
     writer_set_health(writer, why);
-    queue_wake_loop(writer->queue);
-    queue_unlock(writer->queue);
+    store_queue_wake_loop(writer->queue);
+    store_queue_unlock(writer->queue);
 }
 
 /* Until the next try, or the end. Returns whether that has come. */
@@ -346,11 +338,11 @@ static bool writer_pause(struct writer *writer)
     uint64_t until_us = clock_monotonic_us() + STORE_RETRY_MS * US_PER_MS;
     bool is_closing = false;
 
-    queue_lock(queue);
-    while (!queue->is_closing && queue_wait_until(queue, until_us))
+    store_queue_lock(queue);
+    while (!queue->is_closing && store_queue_wait_until(queue, until_us))
         ;
     is_closing = queue->is_closing;
-    queue_unlock(queue);
+    store_queue_unlock(queue);
     return is_closing;
 }
 
@@ -393,6 +385,7 @@ static void *writer_main(void *owner)
     (void)sqlite3_wal_hook(writer.db, writer_on_commit, &writer); /* returns the owner before */
     while (writer_next_group(&writer)) {
         writer_write_group(&writer);
+        writer_prune_forced(&writer);
         if (writer.wal_frames >= WRITER_CHECKPOINT_FORCED_FRAMES)
             writer_checkpoint(&writer);
     }

@@ -25,6 +25,7 @@ enum {
     /* What the last replies have to leave us; their bytes are with the kernel already. */
     FAREWELL_MS = 2000,
     FAREWELL_LOOK_MS = 10,
+    MS_PER_DAY = 24 * 60 * 60 * 1000,
 };
 
 static const int SIGNALS[SUPERVISOR_SIGNAL_COUNT] = {SIGTERM, SIGINT, SIGHUP};
@@ -221,7 +222,12 @@ static int supervisor_start_store(struct supervisor *supervisor, struct err *err
 {
     const struct store_listener listener = {
         .on_health = supervisor_on_health, .on_lost = supervisor_on_lost, .owner = supervisor};
+    const struct store_retention retention = {
+        .keep_ms = config_number(supervisor->config, CONFIG_limits_keep_days) * MS_PER_DAY,
+        .keep_rows = config_number(supervisor->config, CONFIG_limits_keep_rows),
+    };
 
+    store_set_retention(supervisor->store, retention);
     if (store_start(supervisor->store, &listener, err) != 0)
         return -1;
     supervisor->store_event = event_new(supervisor->base, store_fd(supervisor->store),

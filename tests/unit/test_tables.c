@@ -140,11 +140,6 @@ static void assert_only_row(struct fixture *fixture, const struct store_table *t
     store_rows_release(&rows);
 }
 
-static const struct store_table *const TABLES[] = {
-#define TABLE(name) &TABLE_##name,
-#include "db/tables.def"
-};
-
 static void every_column_comes_back(void **state)
 {
     static const void *const SAMPLES[] = {
@@ -162,7 +157,7 @@ static void every_column_comes_back(void **state)
     assert_int_equal(fixture->lost_count, 0);
     open_store(fixture);
     for (size_t i = 0; i < STORE_TABLE_COUNT; i++)
-        assert_only_row(fixture, TABLES[i], SAMPLES[i]);
+        assert_only_row(fixture, STORE_TABLES[i], SAMPLES[i]);
 }
 
 /* A column that only the migrations know would be a promise that nobody keeps. */
@@ -174,9 +169,9 @@ static void every_column_of_the_schema_is_in_the_def(void **state)
     close_store(fixture);
     for (size_t i = 0; i < STORE_TABLE_COUNT; i++) {
         AUTO_FREE char *sql =
-            xasprintf("SELECT count(*) FROM pragma_table_info('%s')", TABLES[i]->name);
+            xasprintf("SELECT count(*) FROM pragma_table_info('%s')", STORE_TABLES[i]->name);
 
-        assert_int_equal(query(fixture->path, sql), TABLES[i]->column_count);
+        assert_int_equal(query(fixture->path, sql), STORE_TABLES[i]->column_count);
     }
     assert_int_equal(
         query(fixture->path, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"),
