@@ -1,7 +1,7 @@
 /* Owns table `events`. Must not know what its texts mean. */
 #include "db/events.h"
 
-#include "db/table.h"
+#include "db/query.h"
 
 static const struct store_column COLUMNS[] = {
 #define KEY(name, type) STORE_COLUMN(struct event_row, name, type)
@@ -10,3 +10,4 @@ static const struct store_column COLUMNS[] = {
 };
 
 TABLE_IS_LOG(events, event)
+TABLE_IS_QUERIED(events, event)

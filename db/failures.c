@@ -1,7 +1,7 @@
 /* Owns table `failures`. Must not know what its texts mean. */
 #include "db/failures.h"
 
-#include "db/table.h"
+#include "db/query.h"
 
 static const struct store_column COLUMNS[] = {
 #define KEY(name, type) STORE_COLUMN(struct failure_row, name, type)
@@ -10,3 +10,4 @@ static const struct store_column COLUMNS[] = {
 };
 
 TABLE_IS_LOG(failures, failure)
+TABLE_IS_QUERIED(failures, failure)

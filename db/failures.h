@@ -36,4 +36,16 @@ void failure_rows_release(struct failure_rows *rows);
 int failures_append(struct store *store, const struct failure_row *row, struct store_done done,
                     int64_t *out_seq, struct err *err);
 
+/* ROWS are the store's: gone when the function returns. */
+struct failure_reader {
+    void (*on_rows)(void *owner, const struct failure_rows *rows,
+                    const struct store_answer *answer);
+    void *owner;
+};
+
+/* After store_start. FILTER is copied. What is returned serves to cancel, until the reader is
+ * called. ERR_BUSY: STORE_QUERY_MAX_COUNT wait, or the store is closing. */
+struct store_query *failures_query(struct store *store, const struct store_filter *filter,
+                                   struct failure_reader reader, struct err *err);
+
 #endif

@@ -134,7 +134,12 @@ static int store_use_wal(sqlite3 *db, struct err *err)
         return store_file_fail(db, err, "set up the database");
     if (strcmp((const char *)sqlite3_column_text(stmt, 0), "wal") != 0)
         return err_set(err, ERR_IO, "the file system of the database cannot hold a WAL");
-    return store_execute(db, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;", err);
+    /* What is sorted never goes to a disk that may be full. */
+    return store_execute(db,
+                         "PRAGMA synchronous = FULL;"
+                         "PRAGMA wal_autocheckpoint = 0;"
+                         "PRAGMA temp_store = MEMORY;",
+                         err);
 }
 
 static int store_migrate_one(sqlite3 *db, const struct migration *migration, struct err *err)

@@ -20,6 +20,8 @@ void store_queue_init(struct store_queue *queue, int event_fd)
     *queue = (struct store_queue){.event_fd = event_fd};
     queue->last_next = &queue->first;
     queue->last_notice = &queue->notices;
+    queue->last_query_next = &queue->first_query;
+    queue->last_answer_next = &queue->answers;
     /* None of these fails with these arguments on Linux. */
     (void)pthread_mutex_init(&queue->lock, NULL);
     (void)pthread_condattr_init(&attributes);
@@ -30,7 +32,7 @@ void store_queue_init(struct store_queue *queue, int event_fd)
 
 void store_queue_release(struct store_queue *queue)
 {
-    assert(queue->first == NULL && queue->notices == NULL);
+    assert(queue->first == NULL && queue->notices == NULL && queue->query_count == 0);
     (void)pthread_cond_destroy(&queue->wake); /* nobody waits any more */
     (void)pthread_mutex_destroy(&queue->lock);
 }

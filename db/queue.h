@@ -4,7 +4,7 @@
 #ifndef RBEE_DB_QUEUE_H
 #define RBEE_DB_QUEUE_H
 
-#include "db/store_private.h"
+#include "db/query.h"
 
 #include <pthread.h>
 
@@ -23,15 +23,21 @@ struct store_queue {
     struct store_write **last_next; /* where the next row is hung in */
     size_t waiting_count;           /* in the list above */
     size_t row_count;               /* these and those the writer holds */
+    uint64_t posted_count;          /* rows ever; less row_count: those that are done with */
     size_t size_bytes;              /* of row_count */
     size_t awaited_count;           /* in the list, with somebody who waits */
     uint64_t first_posted_us;       /* when the list began: a group lingers from here */
+    struct store_query *first_query;
+    struct store_query **last_query_next;
+    size_t query_count; /* these, those the writer holds, and the answers */
     bool is_closing;
     struct store_retention retention;
     bool is_retention_new; /* the writer has not looked at it yet */
     /* Told by store_dispatch. */
     struct store_notice *notices;
     struct store_notice **last_notice;
+    struct store_query *answers;
+    struct store_query **last_answer_next;
     struct err health; /* why the disk takes nothing; ERR_NONE when it does */
     bool is_health_new;
     int event_fd; /* written when there is something to tell */

@@ -23,6 +23,7 @@ const char *store_column_text(sqlite3_stmt *stmt, int column, struct store_texts
 
     texts->texts = xgrow(texts->texts, texts->count, sizeof(*texts->texts));
     texts->texts[texts->count] = xstrdup(text != NULL ? text : "");
+    texts->size_bytes += (size_t)sqlite3_column_bytes(stmt, column) + 1;
     return texts->texts[texts->count++];
 }
 

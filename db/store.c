@@ -89,6 +89,7 @@ static bool store_queue_add(struct store_queue *queue, struct store_write *write
     queue->last_next = &write->next;
     queue->waiting_count++;
     queue->row_count++;
+    queue->posted_count++;
     queue->size_bytes += write->size_bytes;
     queue->awaited_count += is_awaited ? 1 : 0;
     return was_empty || is_awaited || queue->waiting_count == STORE_GROUP_MAX_ROWS;
@@ -137,6 +138,36 @@ int store_fd(const struct store *store)
     return store->queue.event_fd;
 }
 
+struct store_query *store_query_post(struct store *store, struct store_query *query,
+                                     struct err *err)
+{
+    struct store_queue *queue = &store->queue;
+    bool is_full = false;
+
+    assert(store->is_started);
+    store_queue_lock(queue);
+    is_full = queue->is_closing || queue->query_count >= STORE_QUERY_MAX_COUNT;
+    if (!is_full) {
+        query->row_mark = queue->posted_count;
+        *queue->last_query_next = query;
+        queue->last_query_next = &query->next;
+        queue->query_count++;
+        (void)pthread_cond_signal(&queue->wake); /* cannot fail */
+    }
+    store_queue_unlock(queue);
+    if (!is_full)
+        return query;
+    store_query_free(query);
+    return err_set_null(err, ERR_BUSY, "too many queries wait for the database, or it is closed");
+}
+
+void store_query_cancel(struct store *store, struct store_query *query)
+{
+    store_queue_lock(&store->queue);
+    query->is_cancelled = true;
+    store_queue_unlock(&store->queue);
+}
+
 static void store_tell_notice(struct store *store, const struct store_notice *notice)
 {
     if (notice->done.on_done != NULL)
@@ -145,10 +176,29 @@ static void store_tell_notice(struct store *store, const struct store_notice *no
         store->listener.on_lost(store->listener.owner, &notice->result);
 }
 
+/* Whoever is told may cancel one that comes after it. */
+static void store_tell_answers(struct store *store, struct store_query *answers)
+{
+    struct store_queue *queue = &store->queue;
+
+    while (answers != NULL) {
+        struct store_query *query = answers;
+
+        answers = query->next;
+        store_queue_lock(queue);
+        queue->query_count--;
+        store_queue_unlock(queue);
+        if (!query->is_cancelled) /* only this thread sets it */
+            query->tell(query);
+        store_query_free(query);
+    }
+}
+
 void store_dispatch(struct store *store)
 {
     struct store_queue *queue = &store->queue;
     struct store_notice *notices = NULL;
+    struct store_query *answers = NULL;
     struct err health = ERR_INIT;
     bool is_health_new = false;
     uint64_t count = 0;
@@ -157,6 +207,8 @@ void store_dispatch(struct store *store)
     store_queue_lock(queue);
     notices = take_ptr(queue->notices);
     queue->last_notice = &queue->notices;
+    answers = take_ptr(queue->answers);
+    queue->last_answer_next = &queue->answers;
     is_health_new = queue->is_health_new;
     queue->is_health_new = false;
     health = queue->health;
@@ -169,6 +221,7 @@ void store_dispatch(struct store *store)
         notices = notice->next;
         store_tell_notice(store, notice);
     }
+    store_tell_answers(store, answers);
 }
 
 size_t store_queued_count(struct store *store)

@@ -4,6 +4,7 @@
  *   x_load_all    what the last run left          (workers.h, models.h, events.h, requests.h)
  *   store_start   starts the writer               from here on the connection belongs to it
  *   x_put         posts a row and returns at once never waits for the disk
+ *   x_query       asks for rows, told later
  *   store_fd      readable when rows are done     the owner's loop calls store_dispatch
  *   store_close   writes what is queued, ends the writer, closes
  *
@@ -30,6 +31,11 @@ enum {
     STORE_LINGER_MS = 2,        /* how long a group waits for company, unless somebody waits */
     STORE_RETRY_MS = 1000,      /* between tries while the disk refuses */
     STORE_ROW_MAX_BYTES = 256 * 1024,
+    /* Of a query: what does not fit is read with another one. Of all that wait or were not told
+       yet. */
+    STORE_QUERY_MAX_ROWS = 1000,
+    STORE_QUERY_MAX_BYTES = 1024 * 1024, /* the row that passes it is still in */
+    STORE_QUERY_MAX_COUNT = 64,
     STORE_PRUNE_AFTER_ROWS = 1024, /* so many new ones, or an hour, and old ones are looked for */
 };
 
@@ -86,10 +92,37 @@ size_t store_queued_count(struct store *store);
  * now are reported as lost. Accepts NULL and a store that was never started. */
 void store_close(struct store *store);
 
+/* ---- reading after store_start ----
+ *
+ * x_query() of a log posts a query and returns at once. The writer reads between two groups, when
+ * all rows that were posted before the query are on disk, so that who writes and asks finds what it
+ * wrote. The reader is called exactly once, on the loop's thread, unless the query is cancelled. */
+
+/* Which rows of a log; the first LIMIT of them in the order asked for. */
+struct store_filter {
+    const char *worker; /* NULL: whatever their worker */
+    int64_t after_seq;  /* numbers above this one */
+    int64_t since_ms;   /* wall time; 0: whatever their time */
+    size_t limit;       /* 0, or more than STORE_QUERY_MAX_ROWS: that many */
+    bool newest_first;
+};
+
+struct store_answer {
+    struct err err; /* why there are no rows: the file cannot be read, or the store is closing */
+    bool has_more;  /* a bound was reached: ask again after the last number */
+    bool is_behind; /* the disk refuses rows, and some that were posted before are not in here */
+};
+
+struct store_query;
+
+/* Before the reader was called: it never is. */
+void store_query_cancel(struct store *store, struct store_query *query);
+
 /* Texts of loaded rows, freed with them. */
 struct store_texts {
     char **texts;
     size_t count;
+    size_t size_bytes; /* all of them */
 };
 
 #endif

@@ -40,7 +40,7 @@ enum store_table_id {
     STORE_TABLE_COUNT,
 };
 
-enum store_operation { STORE_LOAD, STORE_PUT, STORE_REMOVE, STORE_OPERATION_COUNT };
+enum store_operation { STORE_PUT, STORE_REMOVE, STORE_OPERATION_COUNT };
 
 struct store_value {
     char *text; /* NULL: it is an integer */

@@ -37,15 +37,18 @@ static void sql_add_order(struct buf *sql, const struct store_table *table, cons
     }
 }
 
-/* The last ones come first, from the end of an index; store_table_load turns them round. */
-static void sql_add_load(struct buf *sql, const struct store_table *table)
+char *store_table_select_sql(const struct store_table *table, const char *where, bool is_backwards)
 {
-    sql_add(sql, "SELECT ");
-    sql_add_columns(sql, table, NULL);
-    sql_add(sql, " FROM ");
-    sql_add(sql, table->name);
-    sql_add_order(sql, table, " DESC");
-    sql_add(sql, " LIMIT ?");
+    AUTO_BUF struct buf sql = BUF_INIT(TABLE_SQL_MAX_BYTES);
+
+    sql_add(&sql, "SELECT ");
+    sql_add_columns(&sql, table, NULL);
+    sql_add(&sql, " FROM ");
+    sql_add(&sql, table->name);
+    sql_add(&sql, where);
+    sql_add_order(&sql, table, is_backwards ? " DESC" : "");
+    sql_add(&sql, " LIMIT ?1");
+    return buf_take(&sql);
 }
 
 /* A log's rows are never replaced: a number that is there already is a fault of ours. */
@@ -73,9 +76,7 @@ char *store_table_sql(const struct store_table *table, enum store_operation oper
 {
     AUTO_BUF struct buf sql = BUF_INIT(TABLE_SQL_MAX_BYTES);
 
-    if (operation == STORE_LOAD)
-        sql_add_load(&sql, table);
-    else if (operation == STORE_PUT)
+    if (operation == STORE_PUT)
         sql_add_put(&sql, table);
     else
         sql_add_remove(&sql, table);
@@ -104,7 +105,7 @@ static void row_read(const struct store_table *table, sqlite3_stmt *stmt, void *
     }
 }
 
-static void rows_add(struct store_rows *rows, const struct store_table *table, sqlite3_stmt *stmt)
+void store_rows_add(struct store_rows *rows, const struct store_table *table, sqlite3_stmt *stmt)
 {
     char *all = xgrow(rows->rows, rows->count, table->row_bytes);
 
@@ -139,7 +140,8 @@ void store_rows_release(struct store_rows *rows)
 int store_table_load(struct store *store, const struct store_table *table, int64_t limit,
                      struct store_rows *out, struct err *err)
 {
-    AUTO_FREE char *sql = store_table_sql(table, STORE_LOAD);
+    /* The last ones are found at the end of an index. */
+    AUTO_FREE char *sql = store_table_select_sql(table, "", true);
     AUTO_STMT sqlite3_stmt *stmt = NULL;
     struct store_rows rows = {.rows = NULL, .count = 0};
     sqlite3 *db = store_db(store);
@@ -149,7 +151,7 @@ int store_table_load(struct store *store, const struct store_table *table, int64
         sqlite3_bind_int64(stmt, 1, limit) != SQLITE_OK)
         rc = store_file_fail(db, err, "read the database");
     while (rc > 0 && (rc = store_next_row(stmt, err)) > 0)
-        rows_add(&rows, table, stmt);
+        store_rows_add(&rows, table, stmt);
     if (rc < 0) {
         store_rows_release(&rows);
         return err_wrap(err, "%s", table->name);

@@ -53,11 +53,15 @@ struct store_rows {
 
 enum { STORE_ALL_ROWS = -1 };
 
-/* The statement's text; the caller frees it. */
+/* Statements' texts; the caller frees them. */
+/* WHERE is "" or " WHERE …"; ?1 is the LIMIT. */
+char *store_table_select_sql(const struct store_table *table, const char *where, bool is_backwards);
 char *store_table_sql(const struct store_table *table, enum store_operation operation);
 /* The last LIMIT rows, in order. Before store_start. */
 int store_table_load(struct store *store, const struct store_table *table, int64_t limit,
                      struct store_rows *out, struct err *err);
+/* Adds the row that STMT, a select of the table, is at. */
+void store_rows_add(struct store_rows *rows, const struct store_table *table, sqlite3_stmt *stmt);
 void store_rows_release(struct store_rows *rows);
 /* ROW is a struct of the table. */
 int store_table_put(struct store *store, const struct store_table *table, const void *row,

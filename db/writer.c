@@ -38,7 +38,7 @@ struct writer {
     sqlite3_stmt *statements[STORE_TABLE_COUNT][STORE_OPERATION_COUNT]; /* as they are needed */
 };
 
-/* ---- waiting for a group ---- */
+/* ---- in between ---- */
 
 static void writer_checkpoint(struct writer *writer)
 {
@@ -46,6 +46,52 @@ static void writer_checkpoint(struct writer *writer)
     (void)sqlite3_wal_checkpoint_v2(writer->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     writer->wal_frames = 0;
 }
+
+/* Under the lock, which is let go meanwhile. */
+static void writer_checkpoint_unlocked(struct writer *writer)
+{
+    store_queue_unlock(writer->queue);
+    writer_checkpoint(writer);
+    store_queue_lock(writer->queue);
+}
+
+/* ---- queries ---- */
+
+/* Under the lock, which is let go while it reads; not between BEGIN and COMMIT. */
+static void writer_answer_first(struct writer *writer)
+{
+    struct store_queue *queue = writer->queue;
+    struct store_query *query = queue->first_query;
+    bool is_wanted = !query->is_cancelled && !queue->is_closing;
+
+    queue->first_query = query->next;
+    if (queue->first_query == NULL)
+        queue->last_query_next = &queue->first_query;
+    query->next = NULL;
+    query->answer.is_behind = query->row_mark > queue->posted_count - queue->row_count;
+    store_queue_unlock(queue);
+    if (is_wanted)
+        store_query_run(query, writer->db);
+    else
+        err_fill(&query->answer.err, ERR_BUSY, "the database is closing");
+    store_queue_lock(queue);
+    *queue->last_answer_next = query;
+    queue->last_answer_next = &query->next;
+    store_queue_wake_loop(queue);
+}
+
+/* Under the lock: those whose rows are written; all of them when the disk refuses rows, so that
+ * what is there can be read. */
+static void writer_answer(struct writer *writer, bool is_refused)
+{
+    struct store_queue *queue = writer->queue;
+
+    while (queue->first_query != NULL &&
+           (is_refused || queue->first_query->row_mark <= queue->posted_count - queue->row_count))
+        writer_answer_first(writer);
+}
+
+/* ---- waiting for a group ---- */
 
 /* Under the lock: takes up to a group's worth of rows off the queue. */
 static void writer_take_group(struct writer *writer)
@@ -83,8 +129,7 @@ static bool writer_prune_is_due(struct writer *writer)
                                             clock_monotonic_us() >= writer->next_prune_us);
 }
 
-/* Under the lock, which is let go meanwhile. A disk that refuses this one shows with the next row.
- */
+/* Under the lock, which is let go meanwhile. A disk that refuses shows with the next row. */
 static void writer_prune(struct writer *writer)
 {
     struct store_retention retention = writer->queue->retention;
@@ -100,10 +145,11 @@ static void writer_prune(struct writer *writer)
     writer->next_prune_us = clock_monotonic_us() + (uint64_t)WRITER_PRUNE_INTERVAL_S * US_PER_S;
 }
 
-/* A step for each group that is written, until nothing is old. */
-static void writer_prune_forced(struct writer *writer)
+/* After a group. Queries do not wait for a lull, and old rows go though there is never one. */
+static void writer_look_round(struct writer *writer)
 {
     store_queue_lock(writer->queue);
+    writer_answer(writer, false);
     if (writer_has_retention(writer) && writer->rows_since_prune >= WRITER_PRUNE_FORCED_ROWS)
         writer_prune(writer);
     store_queue_unlock(writer->queue);
@@ -117,34 +163,42 @@ static uint64_t writer_wake_us(const struct writer *writer)
     return writer_has_retention(writer) ? writer->next_prune_us : STORE_QUEUE_FOREVER_US;
 }
 
-/* Under the lock: until there are rows, or the end. In a lull old rows are deleted and the log is
- * moved into the file. */
+/* Under the lock. Whether there was something to do in a lull: one thing is done. */
+static bool writer_use_lull(struct writer *writer)
+{
+    if (writer->queue->first_query != NULL)
+        writer_answer(writer, false);
+    else if (writer->wal_frames >= WRITER_CHECKPOINT_FRAMES)
+        writer_checkpoint_unlocked(writer);
+    else if (writer_prune_is_due(writer))
+        writer_prune(writer);
+    else
+        return false;
+    return true;
+}
+
+/* Under the lock: until there are rows, or the end. In a lull queries are answered, old rows are
+ * deleted, and the log is moved into the file. */
 static void writer_sleep(struct writer *writer)
 {
     struct store_queue *queue = writer->queue;
 
     while (queue->first == NULL && !queue->is_closing) {
-        if (writer->wal_frames < WRITER_CHECKPOINT_FRAMES && writer_prune_is_due(writer)) {
-            writer_prune(writer);
-        } else if (writer->wal_frames >= WRITER_CHECKPOINT_FRAMES ||
-                   (!store_queue_wait_until(queue, writer_wake_us(writer)) &&
-                    writer->wal_frames > 0)) {
-            store_queue_unlock(queue);
-            writer_checkpoint(writer);
-            store_queue_lock(queue);
-        }
+        if (!writer_use_lull(writer) && !store_queue_wait_until(queue, writer_wake_us(writer)) &&
+            writer->wal_frames > 0)
+            writer_checkpoint_unlocked(writer);
     }
 }
 
-/* Waits for rows, and then for their company, unless somebody waits for one. False: closing, and
- * nothing is left. */
+/* Waits for rows, and then for their company, unless somebody waits for one or reads. False:
+ * closing, and nothing is left. */
 static bool writer_next_group(struct writer *writer)
 {
     struct store_queue *queue = writer->queue;
 
     store_queue_lock(queue);
     writer_sleep(writer);
-    while (queue->awaited_count == 0 && !queue->is_closing &&
+    while (queue->awaited_count == 0 && queue->first_query == NULL && !queue->is_closing &&
            queue->waiting_count < STORE_GROUP_MAX_ROWS &&
            store_queue_wait_until(queue, queue->first_posted_us + STORE_LINGER_MS * US_PER_MS))
         ;
@@ -339,8 +393,9 @@ static bool writer_pause(struct writer *writer)
     bool is_closing = false;
 
     store_queue_lock(queue);
-    while (!queue->is_closing && store_queue_wait_until(queue, until_us))
-        ;
+    do
+        writer_answer(writer, true);
+    while (!queue->is_closing && store_queue_wait_until(queue, until_us));
     is_closing = queue->is_closing;
     store_queue_unlock(queue);
     return is_closing;
@@ -377,6 +432,14 @@ static int writer_on_commit(void *owner, sqlite3 *db, const char *schema, int fr
     return SQLITE_OK;
 }
 
+/* Those that the end found waiting: closing does not wait for readers. */
+static void writer_end_queries(struct writer *writer)
+{
+    store_queue_lock(writer->queue);
+    writer_answer(writer, true);
+    store_queue_unlock(writer->queue);
+}
+
 static void *writer_main(void *owner)
 {
     const struct store_writer *handle = owner;
@@ -385,10 +448,11 @@ static void *writer_main(void *owner)
     (void)sqlite3_wal_hook(writer.db, writer_on_commit, &writer); /* returns the owner before */
     while (writer_next_group(&writer)) {
         writer_write_group(&writer);
-        writer_prune_forced(&writer);
+        writer_look_round(&writer);
         if (writer.wal_frames >= WRITER_CHECKPOINT_FORCED_FRAMES)
             writer_checkpoint(&writer);
     }
+    writer_end_queries(&writer);
     writer_finalize_statements(&writer);
     (void)sqlite3_wal_hook(writer.db, NULL, NULL); /* as above */
     return NULL;

@@ -10,7 +10,6 @@
 
 #include <dirent.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <setjmp.h>
@@ -96,27 +95,12 @@ static void a_row_larger_than_the_limit_is_refused_at_once(void **state)
 
 /* ---- a disk that is full ---- */
 
-/* While it is small, no file of ours grows past SIZE. */
-static void limit_files(rlim_t size)
-{
-    struct rlimit limit;
-
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = size == RLIM_INFINITY ? limit.rlim_max : size;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
 static void a_full_disk_keeps_rows_waiting_and_says_so(void **state)
 {
     struct fixture *fixture = *state;
     int queued = 0;
 
-    assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
-    open_store(fixture);
-    start_store(fixture);
-    assert_int_equal(append_event(fixture, "before", told(fixture)), 0);
-    dispatch_until(fixture, &fixture->done_count, 1);
-    limit_files(4096);
+    open_store_on_full_disk(fixture);
     assert_int_equal(append_event(fixture, "during", told(fixture)), 0);
     dispatch_until(fixture, &fixture->health_count, 1);
     assert_int_equal(fixture->health.kind, ERR_IO);
@@ -141,12 +125,7 @@ static void what_the_disk_refuses_to_the_end_is_reported_lost(void **state)
 {
     struct fixture *fixture = *state;
 
-    assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
-    open_store(fixture);
-    start_store(fixture);
-    assert_int_equal(append_event(fixture, "before", told(fixture)), 0);
-    dispatch_until(fixture, &fixture->done_count, 1);
-    limit_files(4096);
+    open_store_on_full_disk(fixture);
     for (int i = 0; i < 600; i++)
         assert_int_equal(append_event(fixture, "during", told(fixture)), 0);
     close_store(fixture);
