@@ -7,12 +7,13 @@ enum { PERCENT = 100 };
 
 int64_t restart_jitter_ms(int64_t value_ms, int64_t pct, int64_t max_ms, uint32_t random)
 {
-    int64_t span_ms = value_ms * pct / PERCENT;
-    /* -span … +span, both ends included. */
-    int64_t moved_ms =
-        value_ms - span_ms + (int64_t)((uint64_t)random % (uint64_t)(2 * span_ms + 1));
+    int64_t span_ms = 0;
+    int64_t moved_ms = 0;
 
-    assert(value_ms >= 0 && pct >= 0 && pct <= PERCENT);
+    assert(value_ms >= 0 && value_ms <= INT64_MAX / PERCENT && pct >= 0 && pct <= PERCENT);
+    span_ms = value_ms * pct / PERCENT;
+    /* -span … +span, both ends included. */
+    moved_ms = value_ms - span_ms + (int64_t)((uint64_t)random % (uint64_t)(2 * span_ms + 1));
     return moved_ms < max_ms ? moved_ms : max_ms;
 }
 
