@@ -9,13 +9,17 @@ static bool guard_is_storm(const struct guard *guard, const struct guard_policy 
 {
     size_t limit = (size_t)policy->starts;
     size_t index = 0;
+    int64_t until_ms = 0;
 
     assert(policy->starts >= 0 && policy->starts <= GUARD_STARTS_MAX_COUNT);
     if (limit == 0 || guard->start_count < limit)
         return false;
     index = (guard->start_next + GUARD_STARTS_MAX_COUNT - limit) % GUARD_STARTS_MAX_COUNT;
-    *out_until_ms = guard->starts_ms[index] + policy->window_ms;
-    return now_ms < *out_until_ms;
+    until_ms = guard->starts_ms[index] + policy->window_ms;
+    if (now_ms >= until_ms)
+        return false;
+    *out_until_ms = until_ms;
+    return true;
 }
 
 enum guard_verdict guard_ask(const struct guard *guard, const struct guard_policy *policy,
