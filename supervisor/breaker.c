@@ -123,7 +123,16 @@ int64_t breaker_window_ms(const struct breaker *breaker, const struct breaker_po
     return window_ms;
 }
 
-/* Failures younger than WINDOW_MS and later than FROM_MS, of class ONLY (FAULT_NONE: of any). */
+/* Whether it says anything of how reliable the worker is. A configuration fault does not: it ends a
+ * probe, and is then forgotten. */
+static bool breaker_counts(const struct breaker_failure *failure, enum fault_class only)
+{
+    if (only != FAULT_NONE)
+        return failure->fault == only;
+    return fault_then(failure->fault) != FAULT_THEN_GIVE_UP;
+}
+
+/* Failures younger than WINDOW_MS and not before FROM_MS, of class ONLY (FAULT_NONE: of any). */
 static int64_t breaker_count_since(const struct breaker *breaker, int64_t window_ms,
                                    int64_t from_ms, enum fault_class only, int64_t now_ms)
 {
@@ -132,8 +141,8 @@ static int64_t breaker_count_since(const struct breaker *breaker, int64_t window
     for (size_t age = 0; age < breaker->failure_count; age++) {
         const struct breaker_failure *failure = breaker_failure_at(breaker, age);
 
-        if (failure->at_ms > from_ms && now_ms - failure->at_ms < window_ms &&
-            (only == FAULT_NONE || failure->fault == only))
+        if (failure->at_ms >= from_ms && now_ms - failure->at_ms < window_ms &&
+            breaker_counts(failure, only))
             count++;
     }
     return count;
@@ -184,8 +193,10 @@ bool breaker_record(struct breaker *breaker, const struct breaker_policy *policy
             return false;
         return breaker_open(breaker, policy, cause, failure->at_ms, random);
     case BREAKER_HALF_OPEN:
-        breaker->open_time_ms *= 2;
-        return breaker_open(breaker, policy, BREAKER_BY_PROBE_FAILED, failure->at_ms, random);
+        cause = breaker->has_probe ? BREAKER_BY_PROBE_FAILED : BREAKER_BY_NO_PROBE;
+        if (breaker->has_probe)
+            breaker->open_time_ms *= 2;
+        return breaker_open(breaker, policy, cause, failure->at_ms, random);
     case BREAKER_OPEN:
     case BREAKER_FORCED_OPEN:
     case BREAKER_STATE_COUNT:
@@ -206,11 +217,6 @@ void breaker_on_start(struct breaker *breaker)
 {
     assert(breaker_allows_start(breaker));
     breaker->has_probe = breaker->state == BREAKER_HALF_OPEN;
-}
-
-void breaker_on_start_refused(struct breaker *breaker)
-{
-    breaker->has_probe = false;
 }
 
 bool breaker_on_no_verdict(struct breaker *breaker, const struct breaker_policy *policy,

@@ -8,6 +8,7 @@
  *                stable  → closed
  *                failure → open, the open time doubled
  *                neither → open, the open time as it was
+ *              (a failure of what ran before, on a GPU, opens it as well; that is no failed probe)
  *   forced_open  a person's; only a reset ends it
  *
  * It never closes by itself: a probe or a person does that. */
@@ -79,8 +80,8 @@ struct breaker {
 /* Closed, with nothing counted. */
 void breaker_init(struct breaker *breaker);
 
-/* Counts FAILURE. Closed: opens when a window is full. Half-open: opens, the time doubled. Returns
- * whether the state changed. */
+/* Counts FAILURE. Closed: opens when a window is full. Half-open: opens, and the time is doubled
+ * when there has been a probe. Returns whether the state changed. */
 bool breaker_record(struct breaker *breaker, const struct breaker_policy *policy,
                     const struct breaker_failure *failure, uint32_t random);
 /* Only remembers FAILURE, as it was counted before: for what comes out of the store, oldest first.
@@ -96,15 +97,12 @@ bool breaker_half_open(struct breaker *breaker, enum breaker_cause cause);
 
 /* Whether a start may be made now. */
 bool breaker_allows_start(const struct breaker *breaker);
-/* A start is made: while half-open it is the probe. */
+/* A start is made, after everybody else has been asked: while half-open it is the probe. */
 void breaker_on_start(struct breaker *breaker);
 /* The start ended without a verdict (stopped, held, evicted, the supervisor gone): a probe opens it
  * again, for as long as before. */
 bool breaker_on_no_verdict(struct breaker *breaker, const struct breaker_policy *policy,
                            int64_t now_ms, uint32_t random);
-/* The start has been refused by another breaker or guard, or could not be decided: it has not
- * happened. */
-void breaker_on_start_refused(struct breaker *breaker);
 /* Ready for probe_stable_ms: a probe closes it. */
 bool breaker_on_probe_stable(struct breaker *breaker, int64_t now_ms);
 /* Ready for the restart policy's stable_after_ms: the next opening is a first one again. */
