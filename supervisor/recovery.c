@@ -40,17 +40,25 @@ bool recovery_allows(const struct recovery *recovery, enum recovery_asker asker)
     return false;
 }
 
+/* A new incident begins at the base delay, and its first failure had no wait before it. */
+static void recovery_forgive(struct recovery *recovery)
+{
+    restart_forgive(&recovery->restart);
+    recovery->owes_restart = false;
+    recovery->delay_ms = 0;
+}
+
 void recovery_on_start(struct recovery *recovery, enum recovery_asker asker)
 {
     assert(recovery_allows(recovery, asker));
     if (asker == RECOVERY_PERSON) {
-        restart_forgive(&recovery->restart);
+        recovery_forgive(recovery);
         recovery->is_reduced = false;
         recovery->has_failed_for_good = false;
-        recovery->delay_ms = 0;
-    } else if (recovery->restart.is_in_incident) {
+    } else if (recovery->owes_restart) {
         restart_count(&recovery->restart);
     }
+    recovery->owes_restart = false;
     recovery->is_waiting = false;
     recovery->ready_ms = NEVER_MS;
     breaker_on_start(&recovery->breaker);
@@ -88,6 +96,8 @@ static void recovery_answer(struct recovery *recovery, const struct recovery_pol
     }
     if (then == FAULT_THEN_REDUCE)
         recovery->is_reduced = true;
+    if (recovery->is_held) /* it failed while it was being stopped for that */
+        return;
     recovery_wait(recovery, policy, now_ms, random);
 }
 
@@ -110,6 +120,7 @@ void recovery_on_fault(struct recovery *recovery, const struct recovery_policy *
     recovery->ready_ms = NEVER_MS;
     recovery->is_waiting = false;
     recovery->restart.is_in_incident = true;
+    recovery->owes_restart = true;
     recovery_count(recovery, policy, load_ms, now_ms, random);
     if (recovery->breaker.state == BREAKER_CLOSED)
         recovery_answer(recovery, policy, now_ms, random);
@@ -166,9 +177,9 @@ void recovery_tick(struct recovery *recovery, const struct recovery_policy *poli
     (void)breaker_tick(&recovery->breaker, now_ms);
     if (recovery->breaker.has_probe && ready_for_ms >= policy->breaker.probe_stable_ms &&
         breaker_on_probe_stable(&recovery->breaker, now_ms))
-        restart_forgive(&recovery->restart);
+        recovery_forgive(recovery);
     if (recovery_has_to_forgive(recovery) && ready_for_ms >= policy->restart.stable_after_ms) {
-        restart_forgive(&recovery->restart);
+        recovery_forgive(recovery);
         breaker_on_stable(&recovery->breaker);
     }
 }
@@ -194,7 +205,7 @@ void recovery_force_open(struct recovery *recovery)
 
 void recovery_reset(struct recovery *recovery, int64_t now_ms)
 {
-    restart_forgive(&recovery->restart);
+    recovery_forgive(recovery);
     recovery->restart.total = 0;
     recovery->has_failed_for_good = false;
     recovery->is_reduced = false;

@@ -4,9 +4,12 @@
  * A worker without a process rests in one of five ways, and recovery_rest() alone says which:
  *
  *   held      a person keeps it down
- *   failed    a configuration fault, or out of memory twice; a person's start or a changed file
- * help open      its breaker is not closed waiting   for the restart that is due at `due_ms` down
- * none of these: it may be started */
+ *   failed    no restart helps: a configuration fault, or out of memory twice
+ *   open      its breaker is not closed
+ *   waiting   for the restart that is due at `due_ms`
+ *   down      none of these: it may be started
+ *
+ * A failed one is left by a person's start, a reset or a changed model file. */
 #ifndef RBEE_SUPERVISOR_RECOVERY_H
 #define RBEE_SUPERVISOR_RECOVERY_H
 
@@ -43,7 +46,10 @@ struct recovery {
     bool is_held;
     bool has_failed_for_good;
     bool is_reduced; /* started with less memory since it ran out of it */
-    bool is_waiting; /* a restart is due at due_ms */
+    bool is_waiting; /* a restart is due at due_ms; never while it is held, failed or open */
+    /* It has failed and has not been started since: the next start is a restart. What follows a
+     * stop is none, however often requests start a worker that idleness stops. */
+    bool owes_restart;
     int64_t due_ms;
     int64_t delay_ms;       /* the wait before the last restart: part of breaker_failure.cycle_ms */
     int64_t ready_ms;       /* INT64_MIN: not ready */
