@@ -227,6 +227,17 @@ bool breaker_on_no_verdict(struct breaker *breaker, const struct breaker_policy 
     return breaker_open(breaker, policy, BREAKER_BY_NO_VERDICT, now_ms, random);
 }
 
+bool breaker_on_restored(struct breaker *breaker, const struct breaker_policy *policy,
+                         bool is_new_boot, int64_t now_ms, uint32_t random)
+{
+    enum breaker_state before = breaker->state;
+
+    (void)breaker_on_no_verdict(breaker, policy, now_ms, random);
+    if (is_new_boot)
+        (void)breaker_half_open(breaker, BREAKER_BY_REBOOT);
+    return breaker->state != before;
+}
+
 /* What it closed over is forgiven for the short window; the day goes on counting, unless it was the
  * day's count that had opened it. */
 bool breaker_on_probe_stable(struct breaker *breaker, int64_t now_ms)

@@ -95,6 +95,12 @@ bool breaker_tick(struct breaker *breaker, int64_t now_ms);
 /* Open becomes half-open for another reason than its time. */
 bool breaker_half_open(struct breaker *breaker, enum breaker_cause cause);
 
+/* It has come out of the store: a probe that was under way is gone with the supervisor that made
+ * it, without a verdict, and after a reboot it need not wait for the end of its open time. Returns
+ * whether the state changed. */
+bool breaker_on_restored(struct breaker *breaker, const struct breaker_policy *policy,
+                         bool is_new_boot, int64_t now_ms, uint32_t random);
+
 /* Whether a start may be made now. */
 bool breaker_allows_start(const struct breaker *breaker);
 /* A start is made, after everybody else has been asked: while half-open it is the probe. */

@@ -534,6 +534,43 @@ static void a_reboot_makes_open_half_open(void **state)
     assert_false(breaker_half_open(&breaker, BREAKER_BY_REBOOT));
 }
 
+/* From every state, out of the store: a probe that was under way has no verdict, and opens again
+ * for as long as before; a reboot makes half-open what is open; everything else is as it was. */
+static void what_comes_out_of_the_store_goes_on(void **state)
+{
+    struct breaker_policy policy = without_jitter(breaker_defaults());
+
+    for (int from = 0; from < BREAKER_STATE_COUNT; from++) {
+        for (int is_probed = 0; is_probed <= (from == BREAKER_HALF_OPEN); is_probed++) {
+            for (int is_new_boot = 0; is_new_boot <= 1; is_new_boot++) {
+                struct breaker breaker;
+                enum breaker_state expected = (enum breaker_state)from;
+
+                breaker_init(&breaker);
+                if (from != BREAKER_CLOSED)
+                    (void)breaker_trip(&breaker, &policy, BREAKER_BY_ATTEMPTS, 0, 0);
+                if (from == BREAKER_HALF_OPEN)
+                    (void)breaker_tick(&breaker, breaker.until_ms);
+                if (is_probed == 1)
+                    breaker_on_start(&breaker);
+                if (from == BREAKER_FORCED_OPEN)
+                    (void)breaker_force_open(&breaker);
+                if (is_probed == 1)
+                    expected = BREAKER_OPEN;
+                if (is_new_boot == 1 && expected == BREAKER_OPEN)
+                    expected = BREAKER_HALF_OPEN;
+                assert_int_equal(
+                    breaker_on_restored(&breaker, &policy, is_new_boot == 1, HOUR_MS, 0),
+                    expected != (enum breaker_state)from);
+                assert_int_equal(breaker.state, expected);
+                assert_false(breaker.has_probe);
+                if (is_probed == 1)
+                    assert_int_equal(breaker.until_ms - HOUR_MS, 300 * SECOND_MS);
+            }
+        }
+    }
+}
+
 /* Every word is there once, and is read back as what it was written for. */
 static void every_word_is_read_back(void **state)
 {
@@ -581,6 +618,7 @@ int main(void)
         cmocka_unit_test(a_reset_forgets_every_count),
         cmocka_unit_test(remembered_failures_count_from_the_last_pardon),
         cmocka_unit_test(a_reboot_makes_open_half_open),
+        cmocka_unit_test(what_comes_out_of_the_store_goes_on),
         cmocka_unit_test(every_word_is_read_back),
     };
 
