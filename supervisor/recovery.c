@@ -48,16 +48,22 @@ static void recovery_forgive(struct recovery *recovery)
     recovery->delay_ms = 0;
 }
 
+void recovery_on_person(struct recovery *recovery)
+{
+    assert(recovery_allows(recovery, RECOVERY_PERSON));
+    recovery_forgive(recovery);
+    recovery->is_reduced = false;
+    recovery->has_failed_for_good = false;
+    recovery->is_waiting = false;
+}
+
 void recovery_on_start(struct recovery *recovery, enum recovery_asker asker)
 {
     assert(recovery_allows(recovery, asker));
-    if (asker == RECOVERY_PERSON) {
-        recovery_forgive(recovery);
-        recovery->is_reduced = false;
-        recovery->has_failed_for_good = false;
-    } else if (recovery->owes_restart) {
+    if (asker == RECOVERY_PERSON)
+        recovery_on_person(recovery);
+    else if (recovery->owes_restart)
         restart_count(&recovery->restart);
-    }
     recovery->owes_restart = false;
     recovery->is_waiting = false;
     recovery->ready_ms = NEVER_MS;
@@ -139,6 +145,13 @@ void recovery_on_lapse(struct recovery *recovery)
     recovery->is_waiting = false;
 }
 
+void recovery_on_restored(struct recovery *recovery, const struct recovery_policy *policy,
+                          bool is_new_boot, int64_t now_ms, uint32_t random)
+{
+    recovery->ready_ms = NEVER_MS;
+    (void)breaker_on_restored(&recovery->breaker, &policy->breaker, is_new_boot, now_ms, random);
+}
+
 /* ---- time ---- */
 
 static int64_t recovery_earlier(int64_t a_ms, int64_t b_ms)
@@ -216,6 +229,7 @@ void recovery_reset(struct recovery *recovery, int64_t now_ms)
 
 void recovery_on_model_changed(struct recovery *recovery)
 {
+    recovery_forgive(recovery);
     recovery->has_failed_for_good = false;
     recovery->is_reduced = false;
 }

@@ -63,11 +63,15 @@ enum recovery_rest recovery_rest(const struct recovery *recovery);
 /* Whether ASKER may start it now. Says nothing of guards and devices. */
 bool recovery_allows(const struct recovery *recovery, enum recovery_asker asker);
 
+/* A person wants a start, and it is allowed: a new incident begins, and what has failed has not any
+ * more. Done when it is asked for, because the start itself may have to wait for its device. */
+void recovery_on_person(struct recovery *recovery);
 /* A process is about to be made for ASKER. */
 void recovery_on_start(struct recovery *recovery, enum recovery_asker asker);
 /* Its model is loaded and one token has been computed: stability counts from here. */
 void recovery_on_ready(struct recovery *recovery, int64_t now_ms);
-/* Its process ended by FAULT, which is not NONE. LOAD_MS is what its load took, or has taken. */
+/* Its process ended by FAULT, which is not NONE. LOAD_MS is what its load took, or has taken. News
+ * of an end may overtake a timer: who was ready until now ticks first. */
 void recovery_on_fault(struct recovery *recovery, const struct recovery_policy *policy,
                        enum fault_class fault, int64_t load_ms, int64_t now_ms, uint32_t random);
 /* Its process ended as asked. For a probe that is no verdict. */
@@ -75,6 +79,10 @@ void recovery_on_end(struct recovery *recovery, const struct recovery_policy *po
                      int64_t now_ms, uint32_t random);
 /* A restart that nobody wants any more, or a person's stop: the wait is over without one. */
 void recovery_on_lapse(struct recovery *recovery);
+
+/* It has come out of the store; its process is gone. A restart that was due still is. */
+void recovery_on_restored(struct recovery *recovery, const struct recovery_policy *policy,
+                          bool is_new_boot, int64_t now_ms, uint32_t random);
 
 /* The next moment at which recovery_tick() has something to do; INT64_MAX: none. */
 int64_t recovery_next_ms(const struct recovery *recovery, const struct recovery_policy *policy);
@@ -87,7 +95,8 @@ void recovery_release(struct recovery *recovery);
 void recovery_force_open(struct recovery *recovery);
 /* A person's reset: closed, counts 0, and a fault for good is forgiven as well. */
 void recovery_reset(struct recovery *recovery, int64_t now_ms);
-/* The model's file is another one: what was wrong with it, or too much of it, is gone. */
+/* The model's file is another one: what was wrong with it, or too much of it, is gone, and its next
+ * failure begins a new incident. */
 void recovery_on_model_changed(struct recovery *recovery);
 
 #endif

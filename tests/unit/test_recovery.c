@@ -352,6 +352,49 @@ static void a_configuration_fault_is_never_retried(void **state)
     assert_int_equal(scene.recovery.breaker.state, BREAKER_CLOSED);
 }
 
+/* What a person's start forgives is forgiven when it is asked for, though the device may let it
+ * wait for long: it has not failed any more, and no restart is due beside it. */
+static void a_persons_start_forgives_before_it_is_made(void **state)
+{
+    static const enum fault_class FAULTS[] = {FAULT_CONFIG, FAULT_CRASH, FAULT_OOM_HOST};
+
+    for (size_t i = 0; i < ARRAY_COUNT(FAULTS); i++) {
+        struct scene scene = scene_new();
+
+        scene_start(&scene, RECOVERY_REQUEST);
+        scene_fails(&scene, FAULTS[i], 0, 0);
+        recovery_on_person(&scene.recovery);
+        assert_int_equal(recovery_rest(&scene.recovery), RECOVERY_DOWN);
+        assert_false(scene.recovery.is_reduced);
+        assert_int_equal(recovery_next_ms(&scene.recovery, &scene.policy), INT64_MAX);
+        scene_start(&scene, RECOVERY_OURSELVES);
+        assert_int_equal(scene.recovery.restart.attempt, 0);
+        assert_int_equal(scene.recovery.restart.total, 0);
+    }
+}
+
+/* A changed file begins a new incident, as a person's start does: the restarts that the old one has
+ * used up are not missing. */
+static void a_changed_file_begins_a_new_incident(void **state)
+{
+    struct scene scene = scene_without_jitter();
+
+    scene_start(&scene, RECOVERY_REQUEST);
+    for (int i = 0; i < 3; i++) {
+        scene_fails(&scene, FAULT_CRASH, 0, 0);
+        scene.now_ms = scene.recovery.due_ms;
+        scene_start(&scene, RECOVERY_OURSELVES);
+    }
+    scene_fails(&scene, FAULT_CONFIG, 0, HOUR_MS);
+    recovery_on_model_changed(&scene.recovery);
+    scene_start(&scene, RECOVERY_REQUEST);
+    assert_int_equal(scene.recovery.restart.attempt, 0);
+    assert_int_equal(scene.recovery.restart.total, 3);
+    scene_fails(&scene, FAULT_CRASH, 0, 0);
+    assert_int_equal(recovery_rest(&scene.recovery), RECOVERY_WAITING);
+    assert_int_equal(scene.recovery.delay_ms, SECOND_MS);
+}
+
 /* Out of memory is retried once with less, over other faults in between; the second time it has
  * failed. What helps a failed worker also gives it its whole context back. */
 static void out_of_memory_is_retried_once_with_less(void **state)
@@ -483,6 +526,53 @@ static void a_probe_without_verdict_leaves_nothing_stuck(void **state)
                 assert_true(recovery_allows(&scene.recovery, RECOVERY_REQUEST));
             }
         }
+    }
+}
+
+/* ---- a supervisor that was killed ---- */
+
+/* It forgives no crash loop and forgets no due restart: a worker that was found waiting still waits
+ * for the same moment, and its next start is the restart that it owes. A process that is gone
+ * without a written exit is no failure. */
+static void a_new_supervisor_goes_on_where_the_old_one_was(void **state)
+{
+    for (int was_running = 0; was_running <= 1; was_running++) {
+        struct scene scene = scene_without_jitter();
+        int64_t due_ms = 0;
+
+        scene_start(&scene, RECOVERY_REQUEST);
+        scene_fails(&scene, FAULT_CRASH, 0, 0);
+        due_ms = scene.recovery.due_ms;
+        if (was_running == 1) {
+            scene_start(&scene, RECOVERY_OURSELVES);
+            recovery_on_ready(&scene.recovery, scene.now_ms);
+        }
+        recovery_on_restored(&scene.recovery, &scene.policy, false, scene.now_ms, 0);
+        assert_int_equal(recovery_rest(&scene.recovery),
+                         was_running == 1 ? RECOVERY_DOWN : RECOVERY_WAITING);
+        assert_int_equal(recovery_next_ms(&scene.recovery, &scene.policy),
+                         was_running == 1 ? INT64_MAX : due_ms);
+        scene_start(&scene, RECOVERY_OURSELVES);
+        assert_int_equal(scene.recovery.restart.attempt, 1);
+        assert_int_equal(scene.recovery.breaker.failure_count, 1);
+    }
+}
+
+/* Whatever a probe had come to, a new supervisor finds none of it: open again, not for longer.
+ * After a reboot the next probe may be made at once. */
+static void a_probe_ends_with_its_supervisor(void **state)
+{
+    for (int is_new_boot = 0; is_new_boot <= 1; is_new_boot++) {
+        struct scene scene = scene_half_open();
+
+        scene_start(&scene, RECOVERY_OURSELVES);
+        recovery_on_ready(&scene.recovery, scene.now_ms);
+        recovery_on_restored(&scene.recovery, &scene.policy, is_new_boot == 1, scene.now_ms, 0);
+        assert_int_equal(recovery_rest(&scene.recovery), RECOVERY_OPEN);
+        assert_int_equal(recovery_allows(&scene.recovery, RECOVERY_OURSELVES), is_new_boot);
+        assert_int_equal(scene.recovery.breaker.until_ms - scene.now_ms, 300 * SECOND_MS);
+        recovery_tick(&scene.recovery, &scene.policy, scene.now_ms + 300 * SECOND_MS);
+        assert_true(recovery_allows(&scene.recovery, RECOVERY_OURSELVES));
     }
 }
 
@@ -621,11 +711,15 @@ int main(void)
         cmocka_unit_test(a_request_waits_for_the_restart),
         cmocka_unit_test(ends_that_were_asked_for_open_nothing),
         cmocka_unit_test(a_configuration_fault_is_never_retried),
+        cmocka_unit_test(a_persons_start_forgives_before_it_is_made),
+        cmocka_unit_test(a_changed_file_begins_a_new_incident),
         cmocka_unit_test(out_of_memory_is_retried_once_with_less),
         cmocka_unit_test(a_failed_probe_opens_for_twice_as_long),
         cmocka_unit_test(a_stable_probe_closes),
         cmocka_unit_test(stability_takes_the_open_time_back),
         cmocka_unit_test(a_probe_without_verdict_leaves_nothing_stuck),
+        cmocka_unit_test(a_new_supervisor_goes_on_where_the_old_one_was),
+        cmocka_unit_test(a_probe_ends_with_its_supervisor),
         cmocka_unit_test(a_hold_covers_every_way_to_rest),
         cmocka_unit_test(a_fault_while_held_makes_no_restart_due),
         cmocka_unit_test(forced_open_lets_the_running_one_run),
