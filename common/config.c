@@ -349,10 +349,35 @@ const char *config_origin_name(enum config_origin origin)
     return NAMES[origin];
 }
 
-bool config_name_is_valid(const char *name)
+static bool config_name_is_well_formed(const char *name)
 {
     size_t len = strlen(name);
 
     return len >= 1 && len <= CONFIG_NAME_MAX_BYTES && name[0] != '.' && name[0] != '_' &&
            name[0] != '-' && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == len;
+}
+
+static bool config_name_is_taken(const char *name)
+{
+    return strcmp(name, "rbeed") == 0;
+}
+
+bool config_name_is_valid(const char *name)
+{
+    return config_name_is_well_formed(name) && !config_name_is_taken(name);
+}
+
+int config_name_check(const char *name, enum err_kind kind, struct err *err)
+{
+    if (!config_name_is_well_formed(name))
+        return err_set(
+            err, kind,
+            "\"%.80s\" cannot be a name: 1 to %d of a-z 0-9 . _ -, the first a letter or "
+            "digit",
+            name, CONFIG_NAME_MAX_BYTES);
+    if (config_name_is_taken(name))
+        return err_set(err, kind,
+                       "\"%s\" cannot be a name: the supervisor is called so; choose another one",
+                       name);
+    return 0;
 }

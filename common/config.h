@@ -95,8 +95,11 @@ char *config_worker_value_text(const struct config *config, size_t index,
                                enum config_worker_key key);
 const char *config_origin_name(enum config_origin origin);
 
-/* Names of workers and models: 1 to 64 of [a-z0-9._-], the first a letter or digit. */
+/* Names of workers and models: 1 to 64 of [a-z0-9._-], the first a letter or digit; not the name of
+ * the supervisor, whose log lies beside theirs as NAME.log. */
 enum { CONFIG_NAME_MAX_BYTES = 64 };
 bool config_name_is_valid(const char *name);
+/* The same, with the reason in err, which gets KIND. */
+int config_name_check(const char *name, enum err_kind kind, struct err *err);
 
 #endif

@@ -61,12 +61,10 @@ static struct config_worker *config_reader_worker(cfg_t *section)
     struct config *config = config_reading->config;
     const char *name = cfg_title(section);
     struct config_worker *worker = NULL;
+    struct err err = ERR_INIT;
 
-    if (!config_name_is_valid(name)) {
-        (void)config_refuse(section->line,
-                            "\"%.80s\" is no name of a worker: 1 to %d of a-z 0-9 . _ -, the first "
-                            "a letter or digit",
-                            name, CONFIG_NAME_MAX_BYTES);
+    if (config_name_check(name, ERR_CONFIG, &err) < 0) {
+        (void)config_refuse(section->line, "worker: %s", err.message);
         return NULL;
     }
     worker = config_find_worker(config, name);

@@ -153,9 +153,8 @@ static int model_add_read(struct api_call *call, struct model_add *add, const js
         return -1;
     if (path == NULL || path[0] != '/')
         return err_set(err, ERR_INVALID_FIELD, "path must be an absolute path");
-    if (name != NULL && !config_name_is_valid(name))
-        return err_set(err, ERR_INVALID_FIELD, "name must be 1 to %d of a-z 0-9 . _ -, not %s",
-                       CONFIG_NAME_MAX_BYTES, name);
+    if (name != NULL && config_name_check(name, ERR_INVALID_FIELD, err) != 0)
+        return err_wrap(err, "name");
     if (name == NULL && model_name_of(path, add->name, err) != 0)
         return -1;
     if (name != NULL)

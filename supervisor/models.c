@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/json.h"
+#include "common/log.h"
 #include "common/mem.h"
 #include "common/records.h"
 #include "db/models.h"
@@ -86,8 +87,10 @@ int model_name_of(const char *path, char out[CONFIG_NAME_MAX_BYTES + 1], struct 
         name[i] = isascii(c) && (isalnum(c) || strchr("._-", c) != NULL) ? (char)tolower(c) : '-';
     }
     name[len] = '\0';
-    if (!config_name_is_valid(name))
-        return err_set(err, ERR_INVALID, "%s makes no name for a model: give one", base);
+    if (config_name_check(name, ERR_INVALID, err) != 0)
+        return err_wrap(
+            err, "%s makes no name for a model, \"rbee model add FILE --name NAME\" gives it one",
+            base);
     memcpy(out, name, len + 1);
     return 0;
 }
@@ -188,8 +191,10 @@ int models_load(struct supervisor *supervisor, struct err *err)
         const struct model_row *row = &rows.rows[i];
         struct model *model = NULL;
 
-        if (!config_name_is_valid(row->name))
-            continue; /* written by nobody of us */
+        if (!config_name_is_valid(row->name)) {
+            log_event(LOG_WARN, "model_row_ignored", "name=%s", row->name);
+            continue;
+        }
         model = model_insert(supervisor, row->name);
         model->path = xstrdup(row->path);
         model->stamp = (struct model_stamp){row->size_bytes, row->file_modified_ns};

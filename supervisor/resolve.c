@@ -328,10 +328,8 @@ struct worker *resolve_worker(struct supervisor *supervisor, const char *name, c
     struct worker *worker = worker_find(supervisor, name);
     bool is_path = model != NULL && model[0] == '/';
 
-    if (!config_name_is_valid(name))
-        return err_set_null(err, ERR_INVALID_FIELD,
-                            "a worker's name is 1 to %d of a-z 0-9 . _ -, not %s",
-                            CONFIG_NAME_MAX_BYTES, name);
+    if (config_name_check(name, ERR_INVALID_FIELD, err) != 0)
+        return err_wrap_null(err, "worker");
     if (model != NULL && resolve_check_model(supervisor, model, err) != 0)
         return NULL;
     if (worker != NULL)

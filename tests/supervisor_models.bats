@@ -99,6 +99,25 @@ END
     assert_line --partial '"model":"small"'
 }
 
+@test "nothing is called as the supervisor is, whose log it would write" {
+    script rbeed <<<'reply one'
+    run api POST /v1/models -d "{\"path\":\"$T/m/rbeed.gguf\"}"
+    assert_output --partial '"code":"INVALID_REQUEST"'
+    assert_output --partial 'rbeed.gguf makes no name for a model, \"rbee model add FILE --name NAME\" gives it one: \"rbeed\" cannot be a name'
+    run ask "$T/m/rbeed.gguf"
+    assert_output --partial 'rbee model add FILE --name NAME'
+    run api POST /v1/models -d "{\"path\":\"$T/m/rbeed.gguf\",\"name\":\"rbeed\"}"
+    assert_output --partial '"code":"INVALID_FIELD"'
+    assert_output --partial 'the supervisor is called so; choose another one'
+    run api POST /v1/workers/rbeed/start -d "{\"model\":\"$T/m/rbeed.gguf\"}"
+    assert_output --partial '"code":"INVALID_FIELD"'
+    assert_output --partial 'the supervisor is called so; choose another one'
+    assert_equal "$(api GET /v1/workers | jq '.workers | length')" 0
+    run rbee model add "$T/m/rbeed.gguf" --name mine
+    assert_output mine
+    assert_equal "$(ls "$STATE/logs")" ""
+}
+
 @test "a file that is gone or another is seen" {
     model ant <<<'reply one'
     assert_equal "$(model_state ant)" ok
