@@ -277,23 +277,3 @@ int api_send(struct api *api, const struct api_request *request, json_t **out_re
     sse_parser_release(&transfer.events);
     return rc;
 }
-
-char *api_target(const char *prefix, const char *name, const char *suffix)
-{
-    static const char UNRESERVED[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-    struct buf target;
-
-    buf_init(&target, HTTP_TARGET_MAX_BYTES);
-    /* A name too long for the target is cut: no worker is called that, and the answer says so. */
-    (void)buf_add_string(&target, prefix);
-    for (const unsigned char *at = (const unsigned char *)name;
-         *at != '\0' && target.len + strlen(suffix) + sizeof("%00") < HTTP_TARGET_MAX_BYTES; at++) {
-        if (strchr(UNRESERVED, *at) != NULL)
-            (void)buf_add_byte(&target, (char)*at);
-        else
-            (void)buf_printf(&target, "%%%02X", *at);
-    }
-    (void)buf_add_string(&target, suffix);
-    return buf_take(&target);
-}

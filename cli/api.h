@@ -49,7 +49,4 @@ struct http_client *api_client(struct api *api);
 int api_send(struct api *api, const struct api_request *request, json_t **out_reply,
              json_t **out_failure, struct err *err);
 
-/* PREFIX, NAME percent-encoded, SUFFIX: a target that NAME cannot leave. The caller frees it. */
-char *api_target(const char *prefix, const char *name, const char *suffix);
-
 #endif

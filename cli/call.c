@@ -2,6 +2,7 @@
 #include "cli/call.h"
 
 #include "cli/output.h"
+#include "common/config.h"
 #include "common/json.h"
 #include "common/mem.h"
 
@@ -25,6 +26,20 @@ int call_get(struct cli *cli, const char *target, json_t **out_reply, struct err
     if (*out_reply == NULL)
         return err_set(err, ERR_PROTOCOL, "the supervisor's answer is empty");
     return 0;
+}
+
+char *call_worker_target(const char *name, const char *suffix, struct err *err)
+{
+    if (config_name_check(name, ERR_WORKER_NOT_FOUND, err) < 0)
+        return err_wrap_null(err, "there is no such worker");
+    return xasprintf("/v1/workers/%s%s", name, suffix);
+}
+
+char *call_model_target(const char *name, struct err *err)
+{
+    if (config_name_check(name, ERR_MODEL_NOT_FOUND, err) < 0)
+        return err_wrap_null(err, "there is no such model");
+    return xasprintf("/v1/models/%s", name);
 }
 
 static int print_buf(struct cli *cli, struct buf *text, struct err *err)
@@ -60,9 +75,11 @@ int call_wait(struct cli *cli, const char *name, const char *state, uint64_t tim
               json_t **out_record, struct err *err)
 {
     AUTO_FREE char *suffix = xasprintf("/wait?for=%s", state);
-    AUTO_FREE char *target = api_target("/v1/workers/", name, suffix);
+    AUTO_FREE char *target = call_worker_target(name, suffix, err);
     struct api_request request = {.method = HTTP_GET, .target = target, .timeout_ms = timeout_ms};
 
+    if (target == NULL || (cli->api == NULL && cli_connect(cli, err) < 0))
+        return -1;
     if (call_send(cli, &request, out_record, err) == 0)
         return 0;
     if (err->kind == ERR_TIMED_OUT && cli->failure == NULL)

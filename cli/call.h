@@ -15,6 +15,12 @@ int call_send(struct cli *cli, const struct api_request *request, json_t **out_r
 /* GET of TARGET, connecting first. */
 int call_get(struct cli *cli, const char *target, json_t **out_reply, struct err *err);
 
+/* The targets of worker NAME (with SUFFIX behind it) and of model NAME; the caller frees them. NULL
+ * for a text that cannot be a name: then there is none, and no supervisor need be asked. A name has
+ * no byte that an address would have to escape. */
+char *call_worker_target(const char *name, const char *suffix, struct err *err);
+char *call_model_target(const char *name, struct err *err);
+
 /* The reply as JSON, or as "name: value" lines. Returns the exit code, or -1. */
 int call_print_record(struct cli *cli, enum record_kind kind, const json_t *record,
                       struct err *err);
@@ -22,7 +28,8 @@ int call_print_record(struct cli *cli, enum record_kind kind, const json_t *reco
 int call_print_list(struct cli *cli, enum record_kind kind, const json_t *reply, const char *field,
                     struct err *err);
 
-/* Holds until worker NAME is in STATE ("ready", "stopped"); TIMEOUT_MS 0: for ever. */
+/* Holds until worker NAME is in STATE ("ready", "stopped"), connecting first where nobody has;
+ * TIMEOUT_MS 0: for ever. */
 int call_wait(struct cli *cli, const char *name, const char *state, uint64_t timeout_ms,
               json_t **out_record, struct err *err);
 

@@ -56,10 +56,10 @@ int command_model_ls(struct cli *cli, struct err *err)
 
 int command_model_show(struct cli *cli, struct err *err)
 {
-    AUTO_FREE char *target = api_target("/v1/models/", cli->args->operands[0], "");
+    AUTO_FREE char *target = call_model_target(cli->args->operands[0], err);
     AUTO_JSON json_t *record = NULL;
 
-    if (call_get(cli, target, &record, err) < 0)
+    if (target == NULL || call_get(cli, target, &record, err) < 0)
         return -1;
     return call_print_record(cli, RECORD_MODEL, record, err);
 }
@@ -67,13 +67,14 @@ int command_model_show(struct cli *cli, struct err *err)
 int command_model_rm(struct cli *cli, struct err *err)
 {
     const char *name = cli->args->operands[0];
-    AUTO_FREE char *target = api_target("/v1/models/", name, "");
+    AUTO_FREE char *target = call_model_target(name, err);
     struct api_request request = {
         .method = HTTP_DELETE, .target = target, .timeout_ms = API_ANSWER_MS};
-    AUTO_JSON json_t *removed = json_pack("{s:s,s:s}", "name", name, "state", "removed");
+    AUTO_JSON json_t *removed = NULL;
 
-    if (cli_connect(cli, err) < 0 || call_send(cli, &request, NULL, err) < 0)
+    if (target == NULL || cli_connect(cli, err) < 0 || call_send(cli, &request, NULL, err) < 0)
         return -1;
+    removed = json_pack("{s:s,s:s}", "name", name, "state", "removed");
     if (cli->wants_json && output_print_json(cli, removed, err) < 0)
         return -1;
     return EXIT_DONE;

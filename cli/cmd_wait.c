@@ -9,8 +9,6 @@ int command_wait(struct cli *cli, struct err *err)
         args_has(cli->args, OPTION_TIMEOUT) ? args_duration_ms(cli->args, OPTION_TIMEOUT) : 0;
     AUTO_JSON json_t *record = NULL;
 
-    if (cli_connect(cli, err) < 0)
-        return -1;
     if (call_wait(cli, cli->args->operands[0], state != NULL ? state : "ready", timeout_ms, &record,
                   err) < 0)
         return -1;

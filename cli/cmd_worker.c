@@ -10,12 +10,12 @@ static int act(struct cli *cli, enum worker_action action, const json_t *body, s
 {
     const char *name = cli->args->operands[0];
     bool is_start = action == WORKER_ACTION_START;
-    AUTO_FREE char *target = api_target("/v1/workers/", name, is_start ? "/start" : "/stop");
+    AUTO_FREE char *target = call_worker_target(name, is_start ? "/start" : "/stop", err);
     struct api_request request = {
         .method = HTTP_POST, .target = target, .body = body, .timeout_ms = API_ANSWER_MS};
     AUTO_JSON json_t *record = NULL;
 
-    if (cli_connect(cli, err) < 0 || call_send(cli, &request, &record, err) < 0)
+    if (target == NULL || cli_connect(cli, err) < 0 || call_send(cli, &request, &record, err) < 0)
         return -1;
     if (args_has(cli->args, OPTION_WAIT)) {
         json_decref(take_ptr(record));
@@ -58,10 +58,10 @@ int command_worker_stop(struct cli *cli, struct err *err)
 
 int command_worker_show(struct cli *cli, struct err *err)
 {
-    AUTO_FREE char *target = api_target("/v1/workers/", cli->args->operands[0], "");
+    AUTO_FREE char *target = call_worker_target(cli->args->operands[0], "", err);
     AUTO_JSON json_t *record = NULL;
 
-    if (call_get(cli, target, &record, err) < 0)
+    if (target == NULL || call_get(cli, target, &record, err) < 0)
         return -1;
     return call_print_record(cli, RECORD_WORKER, record, err);
 }

@@ -425,10 +425,26 @@ END
     assert_equal "$(requests POST /v1/workers | tail -n 1 | jq -r .body)" "{}"
 }
 
-@test "a name cannot leave its place in the address" {
+@test "what cannot be a name is 67 with one line, and nobody is asked" {
+    local command name
     run -0 rbee up
-    run --separate-stderr rbee worker show '../../v1/models?x=1#y z'
-    requests GET /v1/workers/ | grep -qF '/v1/workers/..%2F..%2Fv1%2Fmodels%3Fx%3D1%23y%20z'
+    : >"$FAKE_SCRIPT.log"
+    for command in 'worker show' 'worker start' 'worker stop' 'model show' 'model rm' wait; do
+        for name in a/b .. . A '../../v1/models?x=1#y z' "$(printf 'a%.0s' {1..65})" rbeed; do
+            # shellcheck disable=SC2086 # a command of two words
+            run -67 --separate-stderr rbee $command "$name"
+            assert_output ""
+            [[ $stderr == "rbee: there is no such "*": \"$name\" cannot be a name: "* ]] || fail "$stderr"
+            assert_equal "$(wc -l <<<"$stderr")" 1
+        done
+        # shellcheck disable=SC2086
+        run -67 --separate-stderr rbee $command a/b --json
+        assert_json_error "$([[ $command == model* ]] && echo MODEL_NOT_FOUND || echo WORKER_NOT_FOUND)"
+    done
+    assert_equal "$(cat "$FAKE_SCRIPT.log")" ""
+    rbee down
+    run -67 --separate-stderr rbee wait a/b
+    assert_no_process
 }
 
 @test "model add makes the path absolute and prints the name" {
