@@ -9,23 +9,13 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool ends_in_gguf(const char *text)
-{
-    static const char SUFFIX[] = ".gguf";
-    size_t len = strlen(text);
-
-    return len >= strlen(SUFFIX) && strcasecmp(text + len - strlen(SUFFIX), SUFFIX) == 0;
-}
-
 char *model_name_resolve(const char *text, struct err *err)
 {
-    bool looks_like_path = strchr(text, '/') != NULL || ends_in_gguf(text);
-
     if (text[0] == '\0')
         return err_set_null(err, ERR_USAGE, "the name of a model must not be empty");
     if (!utf8_is_valid(text, strlen(text)))
         return err_set_null(err, ERR_INVALID_UTF8, "the name of a model must be UTF-8");
-    if (looks_like_path || (!config_name_is_valid(text) && access(text, F_OK) == 0))
+    if (config_model_is_path(text) || (!config_name_is_valid(text) && access(text, F_OK) == 0))
         return paths_absolute(text, err);
     return xstrdup(text);
 }

@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 
 static const struct config_key_info KEYS[CONFIG_KEY_COUNT] = {
 #define KEY(section, key, type, def, min, max, summary)                                            \
@@ -105,8 +106,14 @@ static int config_check_path(const char *path, struct err *err)
     if (config_check_text(path, err) < 0)
         return -1;
     if (path[0] != '\0' && path[0] != '/')
-        return err_set(err, ERR_USAGE, "\"%.200s\" is not an absolute path", path);
+        return err_set(err, ERR_USAGE, "the path \"%.200s\" must be absolute", path);
     return 0;
+}
+
+static int config_check_model(const char *model, struct err *err)
+{
+    return config_model_is_path(model) ? config_check_path(model, err)
+                                       : config_check_text(model, err);
 }
 
 /* Puts what is a number into *OUT, and leaves it alone for text. */
@@ -134,6 +141,8 @@ static int config_check(const struct config_key_info *info, const char *text, in
         return config_check_text(text, err);
     case CONFIG_PATH:
         return config_check_path(text, err);
+    case CONFIG_MODEL:
+        return config_check_model(text, err);
     }
     return 0;
 }
@@ -380,4 +389,13 @@ int config_name_check(const char *name, enum err_kind kind, struct err *err)
                        "\"%s\" cannot be a name: the supervisor is called so; choose another one",
                        name);
     return 0;
+}
+
+bool config_model_is_path(const char *text)
+{
+    static const char SUFFIX[] = ".gguf";
+    size_t len = strlen(text);
+
+    return strchr(text, '/') != NULL ||
+           (len >= strlen(SUFFIX) && strcasecmp(text + len - strlen(SUFFIX), SUFFIX) == 0);
 }

@@ -29,10 +29,11 @@ enum config_worker_key {
 };
 
 /* A PATH is text, absolute or empty: the programs run in other folders than the one it was meant
- * in. */
+ * in. A MODEL is a name, an absolute path, or empty. */
 enum config_type {
     CONFIG_TEXT,
     CONFIG_PATH,
+    CONFIG_MODEL,
     CONFIG_INTEGER,
     CONFIG_BOOL,
     CONFIG_DURATION,
@@ -41,7 +42,7 @@ enum config_type {
 
 static inline bool config_type_is_text(enum config_type type)
 {
-    return type == CONFIG_TEXT || type == CONFIG_PATH;
+    return type == CONFIG_TEXT || type == CONFIG_PATH || type == CONFIG_MODEL;
 }
 
 enum config_origin { CONFIG_FROM_DEFAULT, CONFIG_FROM_SYSTEM, CONFIG_FROM_USER, CONFIG_FROM_FLAG };
@@ -76,7 +77,7 @@ const struct config_key_info *config_worker_key_info(enum config_worker_key key)
 
 /* The number of a DURATION (ms), SIZE (bytes), INTEGER or BOOL (0, 1) key. */
 int64_t config_number(const struct config *config, enum config_key key);
-/* The text of a TEXT or PATH key, "" when empty; borrowed. */
+/* The text of a TEXT, PATH or MODEL key, "" when empty; borrowed. */
 const char *config_text(const struct config *config, enum config_key key);
 enum config_origin config_origin(const struct config *config, enum config_key key);
 /* Checks and sets one value as if a flag had given it. */
@@ -101,5 +102,9 @@ enum { CONFIG_NAME_MAX_BYTES = 64 };
 bool config_name_is_valid(const char *name);
 /* The same, with the reason in err, which gets KIND. */
 int config_name_check(const char *name, enum err_kind kind, struct err *err);
+/* Whether TEXT, where a model is to be given, means a file and not a name: it has a slash or ends
+ * in
+ * ".gguf". */
+bool config_model_is_path(const char *text);
 
 #endif

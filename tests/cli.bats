@@ -184,6 +184,17 @@ print(p.returncode, p.stderr)'
     assert_json_error INVALID_CONFIG
 }
 
+@test "a relative path of a model is refused, by config check and by rbeed" {
+    local message="$XDG_CONFIG_HOME/rbee/rbee.conf:2: worker helper.model: the path \"./m.gguf\" must be absolute"
+    printf 'worker helper {\n    model = "./m.gguf"\n}\n' | write_config
+    run -78 --separate-stderr rbee config check
+    assert_equal "$stderr" "rbee: $message"
+    rm "$T/bin/rbeed" # the scripted one
+    use_program "$RBEE_BUILD/bin/rbeed"
+    run -78 --separate-stderr rbeed
+    assert_equal "$stderr" "rbeed: $message"
+}
+
 @test "config show says where each value comes from" {
     printf 'limits {\n    queue = 5\n}\nworker wanted {\n    model = "m"\n}\n' | write_config
     run rbee config show --json

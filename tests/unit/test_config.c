@@ -140,8 +140,8 @@ static void a_fault_is_named_with_its_line(void **state)
         {"limits { limits { } }", 1, "unknown key limits in limits"},
         {"limits = 3", 1, "missing opening brace"},
         {"limits { queue = }", 1, "unexpected token '}'"},
-        {"supervisor { socket = s }", 1, "supervisor.socket: \"s\" is not an absolute path"},
-        {"supervisor { worker_program = ./w }", 1, "supervisor.worker_program: \"./w\" is not"},
+        {"supervisor { socket = s }", 1, "supervisor.socket: the path \"s\" must be absolute"},
+        {"supervisor { worker_program = ./w }", 1, "supervisor.worker_program: the path \"./w\""},
         {"a\x01", 1, "control character 0x01"},
         {"worker a { model = \"\x1b[31m\" }", 1, "control character in a text"},
         {"worker a { model = \"\xe2\x80\xae\" }", 1, "worker a.model: text with control"},
@@ -390,6 +390,33 @@ static void names_are_plain(void **state)
     assert_false(config_name_is_valid(text));
 }
 
+/* A relative path would be taken for a name that nothing has, or be looked for in another folder
+ * than it was written for. */
+static void a_model_is_a_name_or_an_absolute_path(void **state)
+{
+    static const char *const GOOD[] = {"", "m", "Qwen 2", "/m.gguf", "/m", "/a/../m.gguf", "m.ggu"};
+    static const char *const BAD[] = {"./m.gguf", "m.gguf", "M.GGUF", "m/", "a/b", "../m", "~/m"};
+    struct err err = ERR_INIT;
+
+    for (size_t i = 0; i < ARRAY_COUNT(GOOD); i++) {
+        AUTO_FREE char *text = xasprintf("worker a { model = \"%s\" }", GOOD[i]);
+        AUTO_CONFIG struct config *config = load(text, &err);
+
+        assert_non_null(config);
+        assert_string_equal(config_worker_text(config, 0, CONFIG_WORKER_model), GOOD[i]);
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(BAD); i++) {
+        AUTO_FREE char *text = xasprintf("worker a {\n model = \"%s\" }", BAD[i]);
+        AUTO_FREE char *reason =
+            xasprintf(":2: worker a.model: the path \"%s\" must be absolute", BAD[i]);
+
+        assert_null(load(text, &err));
+        assert_int_equal(err.kind, ERR_CONFIG);
+        assert_non_null(strstr(err.message, reason));
+    }
+    assert_null(load("supervisor { default_model = m.gguf }", &err));
+}
+
 static void workers_have_a_limit(void **state)
 {
     AUTO_BUF struct buf file = BUF_INIT(1 << 16);
@@ -425,6 +452,7 @@ int main(void)
         IN_FOLDER(every_default_prints_and_reads_back),
         cmocka_unit_test(the_table_of_keys_is_sound),
         cmocka_unit_test(names_are_plain),
+        IN_FOLDER(a_model_is_a_name_or_an_absolute_path),
         IN_FOLDER(workers_have_a_limit),
     };
 
