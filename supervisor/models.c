@@ -9,6 +9,7 @@
 #include "db/models.h"
 #include "supervisor/supervisor.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
@@ -255,23 +256,25 @@ struct model *model_put(struct supervisor *supervisor, const char *name, const c
                         const struct model_stamp *stamp, json_t *details, struct store_done done,
                         struct err *err)
 {
+    AUTO_FREE char *new_path = xstrdup(path);
     struct model *model = model_find(supervisor, name);
+    struct model row = {.path = new_path,
+                        .stamp = *stamp,
+                        .details = details,
+                        .added_ms = model != NULL ? model->added_ms : clock_wall_ms()};
 
-    if (model_check_details(details, err) != 0)
+    assert(config_name_is_valid(name));
+    memcpy(row.name, name, strlen(name) + 1);
+    if (model_check_details(details, err) != 0 || model_store(supervisor, &row, done, err) != 0)
         return NULL;
-    if (model == NULL) {
+    if (model == NULL)
         model = model_insert(supervisor, name);
-        model->added_ms = clock_wall_ms();
-    }
     free(model->path);
-    model->path = xstrdup(path);
-    model->stamp = *stamp;
+    model->path = take_ptr(new_path);
+    model->stamp = row.stamp;
     json_decref(model->details);
     model->details = json_incref(details);
-    if (model_store(supervisor, model, done, err) != 0) {
-        model_free(supervisor, model);
-        return NULL;
-    }
+    model->added_ms = row.added_ms;
     model_tell_workers(supervisor, name);
     return model;
 }

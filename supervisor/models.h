@@ -52,8 +52,8 @@ bool model_stamp_equal(const struct model_stamp *a, const struct model_stamp *b)
  * become '-'. ERR_INVALID when nothing is left. */
 int model_name_of(const char *path, char out[CONFIG_NAME_MAX_BYTES + 1], struct err *err);
 /* Puts or replaces NAME, described as DETAILS (borrowed) at STAMP, and stores it; DONE is told when
- * it is on disk. NULL with err when the store takes nothing (then it is not in the registry) or
- * DETAILS is no record of a model (ERR_PROTOCOL; then nothing changes). */
+ * it is on disk. NULL with err, and nothing changes, when the store takes nothing or DETAILS is no
+ * record of a model (ERR_PROTOCOL). */
 struct model *model_put(struct supervisor *supervisor, const char *name, const char *path,
                         const struct model_stamp *stamp, json_t *details, struct store_done done,
                         struct err *err);

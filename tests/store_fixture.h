@@ -4,6 +4,7 @@
 
 #include "db/events.h"
 #include "db/store.h"
+#include "tests/full_disk.h"
 #include "tests/temp_folder.h"
 
 #include <poll.h>
@@ -127,17 +128,6 @@ static inline int append_event(struct fixture *fixture, const char *kind, struct
     return rc;
 }
 
-/* While it is small, no file of ours grows past SIZE: a full disk. */
-static inline void limit_files(rlim_t size)
-{
-    struct rlimit limit;
-
-    assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = size == RLIM_INFINITY ? limit.rlim_max : size;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
 /* A store with one event, whose disk is full from then on. */
 static inline void open_store_on_full_disk(struct fixture *fixture)
 {
@@ -145,7 +135,7 @@ static inline void open_store_on_full_disk(struct fixture *fixture)
     start_store(fixture);
     assert_int_equal(append_event(fixture, "before", told(fixture)), 0);
     dispatch_until(fixture, &fixture->done_count, 1);
-    limit_files(4096);
+    full_disk_limit(4096);
 }
 
 static inline size_t count_events(struct fixture *fixture)

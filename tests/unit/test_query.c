@@ -215,7 +215,7 @@ static void what_is_stored_can_be_read_while_the_disk_is_full(void **state)
     assert_int_equal(seen.row_count, 1);
     assert_true(seen.answer.is_behind);
     dispatch_until(fixture, &fixture->health_count, 1);
-    limit_files(RLIM_INFINITY);
+    full_disk_limit(RLIM_INFINITY);
     dispatch_until(fixture, &fixture->health_count, 2);
     assert_rows(ask(fixture, (struct store_filter){.after_seq = STORE_QUEUE_MAX_ROWS}), 1,
                 STORE_QUEUE_MAX_ROWS + 1, STORE_QUEUE_MAX_ROWS + 1, false);

@@ -111,7 +111,7 @@ static void a_full_disk_keeps_rows_waiting_and_says_so(void **state)
         queued++;
     assert_int_equal(queued + 1, STORE_QUEUE_MAX_ROWS);
     assert_int_equal(store_queued_count(fixture->store), STORE_QUEUE_MAX_ROWS);
-    limit_files(RLIM_INFINITY);
+    full_disk_limit(RLIM_INFINITY);
     dispatch_until(fixture, &fixture->health_count, 2);
     assert_int_equal(fixture->health.kind, ERR_NONE);
     close_store(fixture);
@@ -129,7 +129,7 @@ static void what_the_disk_refuses_to_the_end_is_reported_lost(void **state)
     for (int i = 0; i < 600; i++)
         assert_int_equal(append_event(fixture, "during", told(fixture)), 0);
     close_store(fixture);
-    limit_files(RLIM_INFINITY);
+    full_disk_limit(RLIM_INFINITY);
     assert_int_equal(fixture->lost_count, 600);
     assert_int_equal(fixture->done_count, 601);
     assert_int_equal(fixture->failed_count, 600);

@@ -1,0 +1,141 @@
+/* The registry of models as the rest of rbeed sees it, beside a real store. */
+#include "supervisor/models.h"
+
+#include "supervisor/supervisor.h"
+#include "tests/full_disk.h"
+#include "tests/temp_folder.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- a registry without a supervisor around it ---- */
+
+struct fixture {
+    struct supervisor supervisor;
+    char *folder;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = xcalloc(1, sizeof(*fixture));
+    struct store_listener nobody = {.on_health = NULL};
+    struct store_report report = {0};
+    struct err err = ERR_INIT;
+    AUTO_FREE char *path = NULL;
+
+    fixture->folder = temp_folder_make();
+    path = paths_join(fixture->folder, "rbee.db");
+    TAILQ_INIT(&fixture->supervisor.models);
+    TAILQ_INIT(&fixture->supervisor.workers);
+    fixture->supervisor.store = store_open(path, &report, &err);
+    assert_non_null(fixture->supervisor.store);
+    assert_int_equal(store_start(fixture->supervisor.store, &nobody, &err), 0);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+
+    models_release(&fixture->supervisor);
+    store_close(fixture->supervisor.store);
+    temp_folder_remove(fixture->folder);
+    free(fixture->folder);
+    free(fixture);
+    return 0;
+}
+
+/* Puts NAME with the file PATH of SIZE_BYTES, which its description repeats. */
+static struct model *put(struct fixture *fixture, const char *name, const char *path,
+                         int64_t size_bytes, struct err *err)
+{
+    struct model_stamp stamp = {.size_bytes = size_bytes};
+    json_t *details = json_pack("{s:I}", "parameters", (json_int_t)size_bytes);
+    struct model *model =
+        model_put(&fixture->supervisor, name, path, &stamp, details, STORE_NOBODY, err);
+
+    json_decref(details);
+    return model;
+}
+
+static void assert_model(struct fixture *fixture, const char *name, const char *path,
+                         int64_t size_bytes)
+{
+    const struct model *model = model_find(&fixture->supervisor, name);
+
+    assert_non_null(model);
+    assert_string_equal(model->path, path);
+    assert_int_equal(model->stamp.size_bytes, size_bytes);
+    assert_int_equal(json_integer_value(json_object_get(model->details, "parameters")), size_bytes);
+}
+
+/* ---- tests ---- */
+
+static void a_put_makes_and_replaces(void **state)
+{
+    struct fixture *fixture = *state;
+    struct err err = ERR_INIT;
+    struct model *model = put(fixture, "m", "/old", 1, &err);
+    int64_t added_ms = 0;
+
+    assert_non_null(model);
+    assert_model(fixture, "m", "/old", 1);
+    added_ms = model->added_ms;
+    assert_ptr_equal(put(fixture, "m", "/new", 2, &err), model);
+    assert_model(fixture, "m", "/new", 2);
+    assert_true(model->added_ms == added_ms);
+    assert_ptr_equal(model_find_path(&fixture->supervisor, "/new"), model);
+    assert_null(model_find_path(&fixture->supervisor, "/old"));
+}
+
+/* A full disk costs the news, not what was known before. */
+static void a_put_that_the_store_does_not_take_changes_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct err err = ERR_INIT;
+
+    assert_non_null(put(fixture, "kept", "/kept", 1, &err));
+    full_disk_limit(0);
+    while (put(fixture, "fill", "/fill", 1, &err) != NULL)
+        continue; /* the queue is bounded */
+    assert_int_equal(err.kind, ERR_BUSY);
+    assert_null(put(fixture, "kept", "/else", 2, &err));
+    assert_model(fixture, "kept", "/kept", 1);
+    assert_null(put(fixture, "new", "/new", 1, &err));
+    assert_null(model_find(&fixture->supervisor, "new"));
+    assert_model(fixture, "fill", "/fill", 1);
+    full_disk_limit(RLIM_INFINITY);
+}
+
+static void what_is_no_description_changes_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct model_stamp stamp = {.size_bytes = 2};
+    json_t *details = json_pack("{s:s}", "parameters", "many");
+    struct err err = ERR_INIT;
+
+    assert_non_null(put(fixture, "kept", "/kept", 1, &err));
+    assert_null(
+        model_put(&fixture->supervisor, "kept", "/else", &stamp, details, STORE_NOBODY, &err));
+    assert_int_equal(err.kind, ERR_PROTOCOL);
+    assert_model(fixture, "kept", "/kept", 1);
+    json_decref(details);
+}
+
+#define IN_A_REGISTRY(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_A_REGISTRY(a_put_makes_and_replaces),
+        IN_A_REGISTRY(a_put_that_the_store_does_not_take_changes_nothing),
+        IN_A_REGISTRY(what_is_no_description_changes_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
