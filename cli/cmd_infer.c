@@ -1,8 +1,9 @@
 /* rbee infer: one answer.
  *
- * Everything that can be wrong with the input is found before the supervisor is asked, or started.
- * From then on signals are watched: the first one closes the connection, which cancels the request
- * on the worker, removes an unfinished file of -o, and ends the process. */
+ * Everything that can be wrong with the input, and whether the file of -o can be written, is found
+ * before the supervisor is asked, or started. From then on signals are watched: the first one
+ * closes the connection, which cancels the request on the worker, removes an unfinished file of -o,
+ * and ends the process. Before that a signal ends it there and then, so -o is opened only now. */
 #include "cli/call.h"
 #include "cli/infer_answer.h"
 #include "cli/infer_body.h"
@@ -49,11 +50,13 @@ int command_infer(struct cli *cli, struct err *err)
 {
     AUTO_JSON json_t *body = infer_body_new(cli, err);
     AUTO_OUTPUT struct output output = OUTPUT_INIT;
+    const char *path = args_text(cli->args, OPTION_OUTPUT);
     struct infer_answer answer;
     int rc = 0;
 
-    if (body == NULL || cli_connect(cli, err) < 0 || interrupt_watch(&cli->interrupt, err) < 0 ||
-        output_open(&output, &cli->interrupt, args_text(cli->args, OPTION_OUTPUT), err) < 0)
+    if (body == NULL || output_check(path, err) < 0 || cli_connect(cli, err) < 0 ||
+        interrupt_watch(&cli->interrupt, err) < 0 ||
+        output_open(&output, &cli->interrupt, path, err) < 0)
         return -1;
     infer_answer_init(&answer, cli, &output);
     rc = ask(&answer, body, err);

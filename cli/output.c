@@ -16,6 +16,11 @@ enum {
     OUTPUT_FILE_MODE = 0666, /* less the umask, as any program's output */
 };
 
+int output_check(const char *path, struct err *err)
+{
+    return path != NULL ? io_atomic_check(path, OUTPUT_FILE_MODE, err) : 0;
+}
+
 int output_open(struct output *output, struct interrupt *interrupt, const char *path,
                 struct err *err)
 {

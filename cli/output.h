@@ -25,6 +25,8 @@ struct output {
     struct io_atomic file;
 };
 
+/* Whether PATH (may be NULL) can be opened; nothing of it stays. */
+int output_check(const char *path, struct err *err);
 /* PATH NULL: stdout. Storage of the caller, to be released after a failure too. */
 int output_open(struct output *output, struct interrupt *interrupt, const char *path,
                 struct err *err);

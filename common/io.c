@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/random.h>
@@ -14,6 +15,8 @@ enum {
     IO_CHUNK_BYTES = 64 * 1024,
     IO_PARENT_MODE = 0755,
     IO_NAME_TRIES = 16, /* random names that may be taken before we give up */
+    /* As the kernel has it (path_resolution(7)). */
+    IO_LINK_MAX_COUNT = 40,
 };
 
 void io_fill_closed_stdio(void)
@@ -141,21 +144,69 @@ static int io_open_temporary(struct io_atomic *file, unsigned mode, struct err *
             return 0;
         }
         if (errno != EEXIST)
-            return err_set(err, ERR_OUTPUT, "create %s: %m", name);
+            return err_set(err, ERR_OUTPUT, "create a file beside %s: %m", file->path);
     }
     return err_set(err, ERR_OUTPUT, "create a file beside %s: no free name", file->path);
 }
 
+/* PATH, which is not there, or the place that it is a link to, which is not there either. */
+static char *io_follow_dangling(const char *path, struct err *err)
+{
+    AUTO_FREE char *at = xstrdup(path);
+    char target[PATH_MAX];
+
+    for (int links = 0; links < IO_LINK_MAX_COUNT; links++) {
+        ssize_t len = readlink(at, target, sizeof(target));
+        const char *slash = strrchr(at, '/');
+        char *next = NULL;
+
+        if (len < 0)
+            return take_ptr(at);
+        /* A relative target is meant from the folder of its link. */
+        next = target[0] == '/' || slash == NULL
+                   ? xstrndup(target, (size_t)len)
+                   : xasprintf("%.*s/%.*s", (int)(slash - at), at, (int)len, target);
+        free(at);
+        at = next;
+    }
+    errno = ELOOP;
+    return err_set_null(err, ERR_OUTPUT, "open %s: %m", path);
+}
+
+/* Where a write to PATH ends up; *INFO is what is there, its mode 0 when nothing is. The caller
+ * frees it. */
+static char *io_find_target(const char *path, struct stat *info, struct err *err)
+{
+    char *target = NULL;
+
+    if (stat(path, info) < 0) {
+        *info = (struct stat){.st_mode = 0};
+        return errno == ENOENT && path[0] != '\0'
+                   ? io_follow_dangling(path, err)
+                   : err_set_null(err, ERR_OUTPUT, "open %s: %m", path);
+    }
+    if (!S_ISREG(info->st_mode))
+        return xstrdup(path); /* what /dev/stdout links to may have no name */
+    target = realpath(path, NULL);
+    if (target == NULL)
+        return err_set_null(err, ERR_OUTPUT, "open %s: %m", path);
+    return target;
+}
+
+static bool io_is_special(const struct stat *info)
+{
+    return info->st_mode != 0 && !S_ISREG(info->st_mode);
+}
+
 int io_atomic_begin(struct io_atomic *file, const char *path, unsigned mode, struct err *err)
 {
-    AUTO_FREE char *target = realpath(path, NULL); /* a link is written through */
     struct stat info;
-    bool is_there = false;
     int rc = 0;
 
-    *file = (struct io_atomic){.fd = -1, .path = target != NULL ? take_ptr(target) : xstrdup(path)};
-    is_there = stat(file->path, &info) == 0;
-    if (is_there && !S_ISREG(info.st_mode)) {
+    *file = (struct io_atomic){.fd = -1, .path = io_find_target(path, &info, err)};
+    if (file->path == NULL)
+        return -1;
+    if (io_is_special(&info)) {
         /* A terminal, a pipe or /dev/null is written to, never replaced. */
         file->fd = open(file->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
         if (file->fd < 0)
@@ -163,12 +214,26 @@ int io_atomic_begin(struct io_atomic *file, const char *path, unsigned mode, str
     } else {
         rc = io_open_temporary(file, mode, err);
         /* A private file stays private when it is replaced. */
-        if (rc == 0 && is_there && fchmod(file->fd, info.st_mode & ACCESSPERMS) < 0)
+        if (rc == 0 && info.st_mode != 0 && fchmod(file->fd, info.st_mode & ACCESSPERMS) < 0)
             rc = err_set(err, ERR_OUTPUT, "chmod a file beside %s: %m", path);
     }
     if (rc < 0)
         io_atomic_release(file);
     return rc;
+}
+
+int io_atomic_check(const char *path, unsigned mode, struct err *err)
+{
+    AUTO_IO_ATOMIC struct io_atomic file = IO_ATOMIC_INIT;
+    struct stat info;
+
+    if (stat(path, &info) < 0 || S_ISREG(info.st_mode))
+        return io_atomic_begin(&file, path, mode, err);
+    /* Opening and closing a pipe would be its end to who reads it. */
+    errno = EISDIR;
+    if (S_ISDIR(info.st_mode) || faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0)
+        return err_set(err, ERR_OUTPUT, "open %s: %m", path);
+    return 0;
 }
 
 static int io_sync_folder_of(const char *path, struct err *err)

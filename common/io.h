@@ -22,8 +22,9 @@ int io_write_all(int fd, const void *data, size_t len, struct err *err);
 int io_make_folders(const char *path, unsigned mode, struct err *err);
 
 /* A file written beside its place and renamed over it at the end, so that PATH holds the old
- * content or the whole new one. A link is followed. What is no regular file (a terminal, a pipe,
- * /dev/null) is written directly: it must not be replaced. */
+ * content or the whole new one. A link is followed, also one to a file that is not there yet. What
+ * is no regular file (a terminal, a pipe, /dev/null) is written directly: it must not be replaced.
+ */
 struct io_atomic {
     int fd; /* write here; -1 when there is none */
     char *path;
@@ -36,6 +37,8 @@ struct io_atomic {
 #define AUTO_IO_ATOMIC __attribute__((cleanup(io_atomic_release)))
 /* MODE is subject to the umask, as in open(2). */
 int io_atomic_begin(struct io_atomic *file, const char *path, unsigned mode, struct err *err);
+/* Whether it could begin, as far as can be seen without opening a pipe or a device. ERR_OUTPUT. */
+int io_atomic_check(const char *path, unsigned mode, struct err *err);
 /* fsync, rename, fsync of the folder. ERR_OUTPUT. */
 int io_atomic_commit(struct io_atomic *file, struct err *err);
 /* Removes what was not committed; accepts a committed or an empty one. */

@@ -197,6 +197,48 @@ assert_refused() { # CODE MESSAGE COMMAND
     assert [ -L "$T/link" ]
 }
 
+@test "-o through a link to a file that is not there yet makes that file" {
+    answer_paris
+    mkdir "$T/o" "$T/p"
+    ln -s ../p/real "$T/o/link"
+    ln -s "$T/o/link" "$T/outer"
+    run -0 --separate-stderr rbee infer hello --no-stdin -q -o "$T/outer"
+    assert_equal "$(cat "$T/p/real")" "Paris is"
+    assert [ -L "$T/outer" ]
+    assert [ -L "$T/o/link" ]
+    assert_equal "$(cd "$T" && find o p -mindepth 1 | sort | xargs)" "o/link p/real"
+}
+
+@test "-o may be a pipe, which is opened once, and /dev/stdout" {
+    answer_paris
+    rbee up -q
+    mkfifo "$T/pipe"
+    cat "$T/pipe" >"$T/out" 3>&- &
+    local reader=$!
+    run -0 --separate-stderr rbee infer hello --no-stdin -o "$T/pipe"
+    wait "$reader"
+    assert_equal "$(cat "$T/out")" "Paris is"
+    run -0 --separate-stderr rbee infer hello --no-stdin -o /dev/stdout
+    assert_output "Paris is"
+}
+
+@test "an output that cannot be written is 73 before anything is started" {
+    mkdir -p "$T/o/folder"
+    ln -s loop "$T/o/loop"
+    ln -s none/file "$T/o/link"
+    mkdir -m 500 "$T/locked"
+    assert_refused 73 "create a file beside $T/none/file: No such file or directory" \
+        "rbee infer hello --no-stdin -o $T/none/file"
+    assert_refused 73 "open $T/o/folder: Is a directory" "rbee infer hello --no-stdin -o $T/o/folder"
+    assert_refused 73 "open $T/o/loop: Too many levels of symbolic links" \
+        "rbee infer hello --no-stdin -o $T/o/loop"
+    assert_refused 73 "create a file beside $T/o/none/file: No such file or directory" \
+        "rbee infer hello --no-stdin -o $T/o/link"
+    assert_refused 73 "create a file beside $T/locked/file: Permission denied" \
+        "rbee infer hello --no-stdin -o $T/locked/file"
+    assert_equal "$(cd "$T/o" && find . -mindepth 1 | sort | xargs)" "./folder ./link ./loop"
+}
+
 # The old file stands, and nothing is beside it.
 assert_old_file_kept() {
     assert_equal "$(cat "$T/o/file")" old

@@ -151,6 +151,63 @@ static void a_link_is_written_through_and_a_device_is_never_replaced(void **stat
     assert_int_equal(err.kind, ERR_OUTPUT);
 }
 
+/* As open(2) would make it: whoever put the link there wants the file at its other end. */
+static void a_link_to_nothing_is_written_through(void **state)
+{
+    static const char *const TARGETS[] = {"real", "sub/../real", "", "link"};
+    AUTO_FREE char *real = paths_join(folder, "real");
+    AUTO_FREE char *sub = paths_join(folder, "sub");
+    struct err err = ERR_INIT;
+
+    assert_int_equal(mkdir(sub, 0700), 0);
+    for (size_t i = 0; i < ARRAY_COUNT(TARGETS); i++) {
+        const char *target = TARGETS[i][0] == '\0' ? real : TARGETS[i];
+        bool is_loop = strcmp(target, "link") == 0;
+        AUTO_FREE char *link = paths_join(folder, "link");
+        AUTO_IO_ATOMIC struct io_atomic file = IO_ATOMIC_INIT;
+        struct stat info;
+
+        assert_int_equal(symlink(target, link), 0);
+        assert_int_equal(io_atomic_check(link, 0600, &err), is_loop ? -1 : 0);
+        assert_int_equal(io_atomic_begin(&file, link, 0600, &err), is_loop ? -1 : 0);
+        if (!is_loop) {
+            assert_int_equal(stat(real, &info), -1); /* not before all is there */
+            assert_int_equal(io_write_all(file.fd, "new", 3, &err), 0);
+            assert_int_equal(io_atomic_commit(&file, &err), 0);
+            assert_holds(real, "new");
+            assert_int_equal(unlink(real), 0);
+        }
+        assert_int_equal(lstat(link, &info), 0);
+        assert_true(S_ISLNK(info.st_mode));
+        assert_int_equal(unlink(link), 0);
+        assert_int_equal(count_files(), 1);
+    }
+    assert_int_equal(err.kind, ERR_OUTPUT);
+}
+
+/* Of a pipe nothing is seen at its other end, of a file nothing beside it. */
+static void a_check_leaves_nothing(void **state)
+{
+    AUTO_FREE char *path = temp_folder_write(folder, "target", "old", 0400);
+    AUTO_FREE char *missing = paths_join(folder, "missing");
+    AUTO_FREE char *below = paths_join(missing, "file");
+    AUTO_FREE char *fifo = paths_join(folder, "fifo");
+    struct err err = ERR_INIT;
+
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(io_atomic_check(fifo, 0600, &err), 0); /* nobody reads: it must not wait */
+    assert_int_equal(io_atomic_check(path, 0600, &err), 0);
+    assert_int_equal(io_atomic_check(missing, 0600, &err), 0);
+    assert_int_equal(io_atomic_check("/dev/null", 0600, &err), 0);
+    assert_holds(path, "old");
+    assert_int_equal(count_files(), 2);
+    assert_int_equal(io_atomic_check(folder, 0600, &err), -1);
+    assert_int_equal(err.kind, ERR_OUTPUT);
+    assert_int_equal(io_atomic_check(below, 0600, &err), -1);
+    assert_int_equal(err.kind, ERR_OUTPUT);
+    assert_int_equal(io_atomic_check("", 0600, &err), -1);
+}
+
 static void a_full_disk_leaves_the_old_content(void **state)
 {
     static const char BYTES[2048];
@@ -185,6 +242,8 @@ int main(void)
         IN_FOLDER(folders_are_made_with_their_parents),
         IN_FOLDER(the_old_content_stays_until_the_new_is_whole),
         IN_FOLDER(a_link_is_written_through_and_a_device_is_never_replaced),
+        IN_FOLDER(a_link_to_nothing_is_written_through),
+        IN_FOLDER(a_check_leaves_nothing),
         IN_FOLDER(a_full_disk_leaves_the_old_content),
     };
 
