@@ -42,6 +42,7 @@ void err_fill(struct err *err, enum err_kind kind, const char *format, ...)
 
     assert(kind > ERR_NONE && kind < ERR_KIND_COUNT);
     err->kind = kind;
+    err->retry_after_ms = 0;
     va_start(args, format);
     errno = saved_errno;
     len = vsnprintf(err->message, sizeof(err->message), format, args);

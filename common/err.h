@@ -29,18 +29,21 @@ struct err {
     enum err_kind kind;
     /* Valid UTF-8, one line, cut with "..." when it would be longer. */
     char message[ERR_MESSAGE_MAX_BYTES];
+    /* When trying again makes sense, as far as that is known; 0: not said. Whoever fills the err
+     * sets it, after err_set() or err_fill(). */
+    uint64_t retry_after_ms;
 };
 
 #define ERR_INIT                                                                                   \
     {                                                                                              \
-        .kind = ERR_NONE, .message = ""                                                            \
+        .kind = ERR_NONE, .message = "", .retry_after_ms = 0                                       \
     }
 
 /* Expression of value -1, so that `return err_set(...)` tells the compiler that the path fails. */
 #define err_set(err, kind, ...) (err_fill(err, kind, __VA_ARGS__), -1)
 /* As err_set, for functions that return a pointer. */
 #define err_set_null(err, kind, ...) (err_fill(err, kind, __VA_ARGS__), NULL)
-/* Puts "what: " in front of the message; the kind stays. */
+/* Puts "what: " in front of the message; the rest stays. */
 #define err_wrap(err, ...) (err_prefix(err, __VA_ARGS__), -1)
 #define err_wrap_null(err, ...) (err_prefix(err, __VA_ARGS__), NULL)
 
@@ -52,6 +55,7 @@ static inline void err_clear(struct err *err)
 {
     err->kind = ERR_NONE;
     err->message[0] = '\0';
+    err->retry_after_ms = 0;
 }
 
 static inline bool err_is_set(const struct err *err)

@@ -22,6 +22,8 @@ enum {
     HTTP_INTERNAL_ERROR = 500,
 };
 
+#define JSON_RETRY_FIELD "retry_after_ms"
+
 struct json_size {
     size_t depth;  /* deepest nesting of arrays and objects */
     size_t values; /* no fewer than there are: each has a bracket or a comma before it */
@@ -251,6 +253,19 @@ static const char *json_error_type(int http_status)
     return "server_error";
 }
 
+static void json_error_set_message(json_t *error, const struct err *err)
+{
+    (void)json_object_set_new(error, "message",
+                              json_text_lossy(err->message, strlen(err->message)));
+}
+
+static void json_error_set_retry(json_t *error, const struct err *err)
+{
+    if (err->retry_after_ms > 0)
+        (void)json_object_set_new(error, JSON_RETRY_FIELD,
+                                  json_integer((json_int_t)err->retry_after_ms));
+}
+
 json_t *json_error_envelope(const struct err *err, const char *request_id, const json_t *details)
 {
     json_t *error = json_object();
@@ -259,10 +274,10 @@ json_t *json_error_envelope(const struct err *err, const char *request_id, const
     (void)json_object_set_new(error, "code", json_string(err_wire_code(err->kind)));
     (void)json_object_set_new(error, "type",
                               json_string(json_error_type(err_http_status(err->kind))));
-    (void)json_object_set_new(error, "message",
-                              json_text_lossy(err->message, strlen(err->message)));
+    json_error_set_message(error, err);
     (void)json_object_set_new(error, "details",
                               details != NULL ? json_deep_copy(details) : json_object());
+    json_error_set_retry(error, err);
     (void)json_object_set_new(error, "request_id",
                               request_id != NULL ? json_text_lossy(request_id, strlen(request_id))
                                                  : json_null());
@@ -270,9 +285,20 @@ json_t *json_error_envelope(const struct err *err, const char *request_id, const
     return envelope;
 }
 
+json_t *json_error_event(const struct err *err, const char *request_id)
+{
+    json_t *event = json_pack("{s:s, s:s}", "type", "error", "code", err_wire_code(err->kind));
+
+    json_error_set_message(event, err);
+    json_error_set_retry(event, err);
+    (void)json_object_set_new(event, "request_id", json_string(request_id));
+    return event;
+}
+
 void json_error_from_envelope(const json_t *envelope, struct err *out_err)
 {
     const json_t *error = json_object_get(envelope, "error");
+    json_int_t retry_after_ms = json_integer_value(json_object_get(error, JSON_RETRY_FIELD));
     const char *code = json_string_value(json_object_get(error, "code"));
     const char *message = json_string_value(json_object_get(error, "message"));
     enum err_kind kind = code != NULL ? err_kind_of_wire(code) : ERR_NONE;
@@ -283,4 +309,6 @@ void json_error_from_envelope(const json_t *envelope, struct err *out_err)
         err_fill(out_err, ERR_PROTOCOL, "unknown error code %.64s: %s", code, message);
     else
         err_fill(out_err, kind, "%s", message);
+    if (retry_after_ms > 0) /* the integer of anything else is 0 */
+        out_err->retry_after_ms = (uint64_t)retry_after_ms;
 }

@@ -50,11 +50,14 @@ int json_read_number(const json_t *object, const char *field, double min, double
  * because of one bad byte, and json_parse at the other end refuses NUL). */
 json_t *json_text_lossy(const char *text, size_t len);
 
-/* {"error":{"code","type","message","details":{},"request_id"}}, where type is what OpenAI clients
- * look at; the envelope of every failed reply and of
- * --json on stdout. REQUEST_ID may be NULL; DETAILS may be NULL (borrowed). */
+/* {"error":{"code","type","message","details":{},"retry_after_ms","request_id"}}, where type is
+ * what OpenAI clients look at, and retry_after_ms is there when ERR says one; the envelope of every
+ * failed reply and of --json on stdout. REQUEST_ID may be NULL; DETAILS may be NULL (borrowed). */
 json_t *json_error_envelope(const struct err *err, const char *request_id, const json_t *details);
-/* Reads such an envelope back; ERR_PROTOCOL when it is none. */
+/* {"type":"error","code","message","retry_after_ms","request_id"}: the same as the last event of a
+ * stream. */
+json_t *json_error_event(const struct err *err, const char *request_id);
+/* Reads an envelope back; ERR_PROTOCOL when it is none. */
 void json_error_from_envelope(const json_t *envelope, struct err *out_err);
 
 #endif

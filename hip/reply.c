@@ -158,9 +158,7 @@ static void reply_fail(struct reply *reply, const struct err *error, const json_
         http_reply_error(reply->x, error, details);
         return;
     }
-    reply_write_event(reply, json_pack("{s:s, s:s, s:s, s:s}", "type", "error", "code",
-                                       err_wire_code(error->kind), "message", error->message,
-                                       "request_id", http_exchange_request_id(reply->x)));
+    reply_write_event(reply, json_error_event(error, http_exchange_request_id(reply->x)));
     reply_end_stream(reply);
 }
 
@@ -203,7 +201,8 @@ static void reply_tell_whole(struct reply *reply, const struct engine_outcome *o
 static void reply_keep_text(struct reply *reply, const struct engine_event *event)
 {
     static const struct err too_large = {
-        ERR_NO_MEMORY, "the answer is larger than a reply in one piece may be; ask for a stream"};
+        .kind = ERR_NO_MEMORY,
+        .message = "the answer is larger than a reply in one piece may be; ask for a stream"};
 
     if (http_exchange_has_begun(reply->x) ||
         buf_add(&reply->text, event->text, event->text_len) == 0)

@@ -206,9 +206,7 @@ static void request_say_failure(struct request *request, const struct err *cause
         request->exchange = NULL;
         return;
     }
-    event = json_pack("{s:s, s:s, s:o, s:s}", "type", "error", "code", err_wire_code(cause->kind),
-                      "message", json_text_lossy(cause->message, strlen(cause->message)),
-                      "request_id", request->label);
+    event = json_error_event(cause, request->label);
     request_send_event(request, event);
     request_send_done(request);
 }

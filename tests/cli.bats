@@ -402,6 +402,16 @@ POST /v1/inference $reply"
     assert_equal "$stderr" "rbee: too many bodies"
 }
 
+@test "when to try again is said as the supervisor says it, in the reply before its header" {
+    run -0 rbee up
+    answers <<<'GET /v1/workers json 503 "{\"error\":{\"code\":\"SERVER_BUSY\",\"message\":\"m\",\"retry_after_ms\":2500}}"'
+    run -75 --separate-stderr rbee ps --json
+    assert_equal "$(jq -c .error.retry_after_ms <<<"$output")" 2500
+    answers <<<'POST /v1/inference sse; queued 1; event "{\"type\":\"error\",\"code\":\"SERVER_BUSY\",\"message\":\"m\",\"retry_after_ms\":2500}"; done'
+    run -75 --separate-stderr rbee infer hello --no-stdin --stream=ndjson
+    assert_equal "$(tail -n 1 <<<"$output" | jq -c '[.type, .retry_after_ms]')" '["error",2500]'
+}
+
 # ---- workers and models ----
 
 @test "wait asks for the state, and gives up after its time with 124" {

@@ -15,6 +15,9 @@ enum {
     EXCHANGE_KEPT_BYTES = 4096,
     EXCHANGE_NO_LENGTH = -1,
     STATUS_CLASS = 100,
+    MS_PER_S = 1000,
+    /* For errors to retry that say no time: queues and bodies are gone within a second. */
+    RETRY_AFTER_DEFAULT_MS = 1000,
 };
 
 /* ---- request ids ---- */
@@ -194,13 +197,26 @@ static bool exchange_has_reply_header(const struct http_exchange *x, const char 
     return strcasestr(x->reply_headers.data, name_and_colon) != NULL;
 }
 
+/* In whole seconds, the next one up: whoever comes back must not be too early. */
+static void exchange_add_retry_after(struct http_exchange *x, const struct err *error)
+{
+    uint64_t ms = error->retry_after_ms;
+    AUTO_FREE char *seconds = NULL;
+
+    if (ms == 0 && err_is_retryable(error->kind))
+        ms = RETRY_AFTER_DEFAULT_MS;
+    if (ms == 0 || exchange_has_reply_header(x, "Retry-After:"))
+        return;
+    seconds = xasprintf("%" PRIu64, ms / MS_PER_S + (ms % MS_PER_S != 0));
+    http_reply_header(x, "Retry-After", seconds);
+}
+
 void http_reply_error(struct http_exchange *x, const struct err *error, const json_t *details)
 {
     int status = err_http_status(error->kind);
     AUTO_JSON json_t *envelope = json_error_envelope(error, http_exchange_request_id(x), details);
 
-    if (err_is_retryable(error->kind) && !exchange_has_reply_header(x, "Retry-After:"))
-        http_reply_header(x, "Retry-After", "1");
+    exchange_add_retry_after(x, error);
     if (status == 401 && !exchange_has_reply_header(x, "WWW-Authenticate:"))
         http_reply_header(x, "WWW-Authenticate", "Bearer");
     http_reply_json(x, status, envelope);

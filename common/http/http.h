@@ -151,9 +151,9 @@ void http_reply_header(struct http_exchange *x, const char *name, const char *va
 void http_reply(struct http_exchange *x, int status, const char *content_type, const void *body,
                 size_t len);
 void http_reply_json(struct http_exchange *x, int status, const json_t *body);
-/* The envelope of json.h with err's status; DETAILS may be NULL. Adds Retry-After: 1 where the kind
- * is one to retry and no such header was added, WWW-Authenticate: Bearer on 401, Allow is the
- * caller's. */
+/* The envelope of json.h with err's status; DETAILS may be NULL. Adds Retry-After with err's time
+ * in seconds, rounded up (1 where it says none and the kind is one to retry), and
+ * WWW-Authenticate: Bearer on 401, unless such a header was added; Allow is the caller's. */
 void http_reply_error(struct http_exchange *x, const struct err *error, const json_t *details);
 
 /* Streams (SSE): begin, any number of writes, end. Bytes written in one loop turn leave in one

@@ -72,7 +72,8 @@ static void engine_fail(struct engine *engine, const struct err *error)
 /* What no request survives; NULL when all is well. */
 static const struct err *engine_find_end(const struct engine *engine, struct mailbox_orders orders)
 {
-    static const struct err DRAINING = {ERR_WORKER_DRAINING, "the worker is stopping"};
+    static const struct err DRAINING = {.kind = ERR_WORKER_DRAINING,
+                                        .message = "the worker is stopping"};
 
     if (atomic_load(&engine->phase) == ENGINE_FAILED)
         return &engine->failure;

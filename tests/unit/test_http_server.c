@@ -90,8 +90,10 @@ struct world {
     unsigned closed_count;
     unsigned completed_count;
     unsigned drained_count;
+    uint64_t retry_after_ms; /* that GET /busy says */
     /* the client's side */
     int status;
+    char retry_after[sizeof("99999999")]; /* of the reply; "" when it has none */
     struct buf body;
     unsigned ended_count;
     unsigned failed_count;
@@ -104,8 +106,11 @@ static int service_on_head(struct http_exchange *x, void *owner, struct err *err
     struct world *world = owner;
 
     assert_null(http_exchange_user(x));
-    if (strcmp(http_exchange_head(x)->path, "/busy") == 0)
-        return err_set(err, ERR_BUSY, "not now");
+    if (strcmp(http_exchange_head(x)->path, "/busy") == 0) {
+        err_fill(err, ERR_BUSY, "not now");
+        err->retry_after_ms = world->retry_after_ms;
+        return -1;
+    }
     http_exchange_set_user(x, world);
     world->head_count++;
     return 0;
@@ -154,12 +159,20 @@ static const struct http_service SERVICE = {
 
 static void world_send(struct world *world, enum http_method method, const char *path);
 
+static void note_header(const struct http_head *head, const char *name, char *out, size_t size)
+{
+    const char *value = http_head_find(head, name);
+
+    (void)snprintf(out, size, "%s", value != NULL ? value : ""); /* a longer one is another one */
+}
+
 static int call_on_head(struct http_call *call, void *owner, const struct http_head *head,
                         struct err *err)
 {
     struct world *world = owner;
 
     world->status = head->status;
+    note_header(head, "Retry-After", world->retry_after, sizeof(world->retry_after));
     return 0;
 }
 
@@ -333,7 +346,32 @@ static void a_refusal_is_an_envelope(void **state)
     json_error_from_envelope(envelope, &err);
     assert_int_equal(err.kind, ERR_BUSY);
     assert_string_equal(err.message, "not now");
+    assert_int_equal(err.retry_after_ms, 0);
+    assert_string_equal(world->retry_after, "1");
     assert_int_equal(world->closed_count, 0);
+}
+
+/* A header of whole seconds, never too early; the envelope has the milliseconds. */
+static void a_refusal_says_when_to_come_back(void **state)
+{
+    static const struct {
+        uint64_t ms;
+        const char *header;
+    } TIMES[] = {{1, "1"}, {1000, "1"}, {1001, "2"}, {299999, "300"}, {3600000, "3600"}};
+    struct world *world = *state;
+
+    for (size_t i = 0; i < ARRAY_COUNT(TIMES); i++) {
+        struct err err = ERR_INIT;
+        AUTO_JSON json_t *envelope = NULL;
+
+        world->retry_after_ms = TIMES[i].ms;
+        world_send(world, HTTP_GET, "/busy");
+        (void)event_base_dispatch(world->base); /* until on_end */
+        assert_string_equal(world->retry_after, TIMES[i].header);
+        envelope = json_parse(world->body.data, world->body.len, REPLY_MAX_BYTES, &err);
+        json_error_from_envelope(envelope, &err);
+        assert_int_equal(err.retry_after_ms, TIMES[i].ms);
+    }
 }
 
 /* The orderly end of a program: who rests goes, who is in an exchange gets its reply. */
@@ -473,6 +511,7 @@ int main(void)
         IN_A_WORLD(one_turn_is_one_system_call),
         IN_A_WORLD(a_paused_client_stops_the_source),
         IN_A_WORLD(a_refusal_is_an_envelope),
+        IN_A_WORLD(a_refusal_says_when_to_come_back),
         IN_A_WORLD(stopping_lets_exchanges_end),
         IN_A_WORLD(freeing_cuts_exchanges),
         IN_A_WORLD(calls_go_over_tcp),

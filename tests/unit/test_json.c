@@ -213,6 +213,7 @@ static void an_error_crosses_the_wire_and_is_the_same(void **state)
         const json_t *error = NULL;
 
         err_fill(&err, (enum err_kind)kind, "what \"happened\" \xc3\xa9");
+        err.retry_after_ms = kind % 2 == 0 ? 0 : 1500;
         envelope = json_error_envelope(&err, "label", NULL);
         error = json_object_get(envelope, "error");
         assert_string_equal(json_string_value(json_object_get(error, "request_id")), "label");
@@ -221,6 +222,49 @@ static void an_error_crosses_the_wire_and_is_the_same(void **state)
         json_error_from_envelope(envelope, &again);
         assert_int_equal(again.kind, kind);
         assert_string_equal(again.message, err.message);
+        assert_int_equal(again.retry_after_ms, err.retry_after_ms);
+        assert_int_equal(json_object_get(error, "retry_after_ms") != NULL, err.retry_after_ms > 0);
+    }
+}
+
+/* The last event of a stream says the same; what is not known is not there. */
+static void an_error_may_end_a_stream(void **state)
+{
+    struct err err = ERR_INIT;
+
+    for (int retry_after_ms = 0; retry_after_ms < 2; retry_after_ms++) {
+        AUTO_JSON json_t *event = NULL;
+        AUTO_FREE char *text = NULL;
+
+        err_fill(&err, ERR_QUEUE_FULL, "m");
+        assert_int_equal(err.retry_after_ms, 0); /* not of the failure before */
+        err.retry_after_ms = (uint64_t)retry_after_ms;
+        event = json_error_event(&err, "label");
+        text = json_to_text(event);
+        assert_string_equal(text, retry_after_ms == 0
+                                      ? "{\"type\":\"error\",\"code\":\"QUEUE_FULL\",\"message\":"
+                                        "\"m\",\"request_id\":\"label\"}"
+                                      : "{\"type\":\"error\",\"code\":\"QUEUE_FULL\",\"message\":"
+                                        "\"m\",\"retry_after_ms\":1,\"request_id\":\"label\"}");
+    }
+}
+
+/* A time that is none is not one. */
+static void a_strange_time_to_retry_is_ignored(void **state)
+{
+    static const char *const TIMES[] = {"-1", "0", "\"soon\"", "1.5", "null", "{}"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(TIMES); i++) {
+        AUTO_FREE char *text =
+            xasprintf("{\"error\":{\"code\":\"INTERNAL\",\"message\":\"m\",\"retry_after_ms\":%s}}",
+                      TIMES[i]);
+        enum err_kind kind = ERR_NONE;
+        AUTO_JSON json_t *envelope = parse(text, &kind);
+        struct err err = ERR_INIT;
+
+        json_error_from_envelope(envelope, &err);
+        assert_int_equal(err.kind, ERR_INTERNAL);
+        assert_int_equal(err.retry_after_ms, 0);
     }
 }
 
@@ -257,6 +301,8 @@ int main(void)
         cmocka_unit_test(text_and_numbers_without_a_json_form_are_refused),
         cmocka_unit_test(a_label_survives_bad_bytes),
         cmocka_unit_test(an_error_crosses_the_wire_and_is_the_same),
+        cmocka_unit_test(an_error_may_end_a_stream),
+        cmocka_unit_test(a_strange_time_to_retry_is_ignored),
         cmocka_unit_test(what_is_no_envelope_is_a_protocol_error),
     };
 
