@@ -41,18 +41,45 @@ int64_t clock_wall_ms(void)
     return (int64_t)now.tv_sec * MS_PER_S + now.tv_nsec / NS_PER_MS;
 }
 
-void clock_format_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_BYTES])
+/* The nearest time of which the year has four digits, as both formats have it. */
+static int64_t clock_clamp_ms(int64_t wall_ms)
 {
-    /* 9999-12-31T23:59:59.999Z: RFC 3339 has four digits for the year. */
+    /* 9999-12-31T23:59:59.999Z */
     static const int64_t LAST_MS = 253402300799999;
-    int64_t ms = wall_ms < 0 ? 0 : wall_ms > LAST_MS ? LAST_MS : wall_ms;
-    time_t seconds = (time_t)(ms / MS_PER_S);
+
+    return wall_ms < 0 ? 0 : wall_ms > LAST_MS ? LAST_MS : wall_ms;
+}
+
+static struct tm clock_utc(int64_t wall_ms)
+{
+    time_t seconds = (time_t)(wall_ms / MS_PER_S);
     struct tm utc;
-    size_t len = 0;
 
     memset(&utc, 0, sizeof(utc));
     (void)gmtime_r(&seconds, &utc); /* fails only for years it cannot count */
-    len = strftime(out, CLOCK_RFC3339_BYTES, "%Y-%m-%dT%H:%M:%S", &utc);
+    return utc;
+}
+
+const char *clock_http_date_at(struct clock_http_date *date, int64_t wall_ms)
+{
+    int64_t ms = clock_clamp_ms(wall_ms);
+    struct tm utc;
+
+    if (date->text[0] != '\0' && date->wall_s == ms / MS_PER_S)
+        return date->text;
+    utc = clock_utc(ms);
+    /* The names are English: no program of ours leaves the C locale. */
+    (void)strftime(date->text, sizeof(date->text), "%a, %d %b %Y %H:%M:%S GMT", &utc); /* fits */
+    date->wall_s = ms / MS_PER_S;
+    return date->text;
+}
+
+void clock_format_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_BYTES])
+{
+    int64_t ms = clock_clamp_ms(wall_ms);
+    struct tm utc = clock_utc(ms);
+    size_t len = strftime(out, CLOCK_RFC3339_BYTES, "%Y-%m-%dT%H:%M:%S", &utc);
+
     (void)snprintf(out + len, CLOCK_RFC3339_BYTES - len, ".%03dZ", (int)(ms % MS_PER_S));
 }
 

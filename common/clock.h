@@ -19,6 +19,16 @@ void clock_format_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_BYTES]);
 /* Reads what clock_format_rfc3339 writes, nothing else. */
 bool clock_parse_rfc3339(const char *text, int64_t *out_wall_ms);
 
+/* A time as HTTP has it, and the second it stands for. */
+enum { CLOCK_HTTP_DATE_BYTES = 32 };
+struct clock_http_date {
+    int64_t wall_s;
+    char text[CLOCK_HTTP_DATE_BYTES]; /* "" at first */
+};
+/* "Sat, 21 Nov 2026 22:51:07 GMT" (RFC 9110, 5.6.7), made anew only when DATE is of another second.
+ * Borrowed from DATE. */
+const char *clock_http_date_at(struct clock_http_date *date, int64_t wall_ms);
+
 enum { CLOCK_BOOT_ID_BYTES = 40 };
 /* The kernel's boot id; "unknown" where /proc has none. */
 void clock_boot_id(char out[CLOCK_BOOT_ID_BYTES]);

@@ -161,7 +161,8 @@ static void exchange_begin(struct http_exchange *x, int status, const char *cont
     x->has_begun = true;
     if (status == 400) /* its sender and we may not agree on where the next request begins */
         x->closes = true;
-    failed |= buf_printf(out, "HTTP/1.1 %d %s\r\n", status, exchange_reason(status));
+    failed |= buf_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, exchange_reason(status),
+                         server_date(x->server));
     if (content_type != NULL)
         failed |= buf_printf(out, "Content-Type: %s\r\n", content_type);
     if (x->is_chunked)

@@ -147,7 +147,8 @@ const char *http_exchange_request_id(const struct http_exchange *x);
 /* Adds a header to the reply; before the reply is begun. A value with a line end is a bug, and ends
  * the process: text of strangers belongs into bodies. */
 void http_reply_header(struct http_exchange *x, const char *name, const char *value);
-/* Whole replies. BODY is copied; a HEAD request gets the head alone. */
+/* Whole replies, with Date and X-Request-Id as all have. BODY is copied; a HEAD request gets the
+ * head alone. */
 void http_reply(struct http_exchange *x, int status, const char *content_type, const void *body,
                 size_t len);
 void http_reply_json(struct http_exchange *x, int status, const json_t *body);

@@ -42,6 +42,7 @@ struct http_server {
     unsigned client_count;
     unsigned surplus_count;
     size_t bodies_bytes; /* of all exchanges together */
+    struct clock_http_date date;
 };
 
 static struct link *link_of(struct conn *conn)
@@ -52,6 +53,11 @@ static struct link *link_of(struct conn *conn)
 static uint64_t server_in_ms(uint64_t delay_ms)
 {
     return clock_monotonic_ms() + delay_ms;
+}
+
+const char *server_date(struct http_server *server)
+{
+    return clock_http_date_at(&server->date, clock_wall_ms());
 }
 
 /* ---- the end of exchanges and links ---- */

@@ -56,6 +56,9 @@ struct link {
     size_t discarded_bytes;
 };
 
+/* The wall time, for a reply's head. Borrowed until the next call. */
+const char *server_date(struct http_server *server);
+
 /* Nothing of a request is known, nothing of a reply begun. */
 void exchange_reset(struct http_exchange *x);
 /* The caller's label from HEAD, if it is one, else an id of ours. HEAD may be NULL. */

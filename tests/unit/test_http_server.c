@@ -2,6 +2,7 @@
  * from outside is tested by tests/http.bats. */
 #include "common/attr.h"
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/http/http.h"
 #include "common/json.h"
 #include "common/token.h"
@@ -93,7 +94,8 @@ struct world {
     uint64_t retry_after_ms; /* that GET /busy says */
     /* the client's side */
     int status;
-    char retry_after[sizeof("99999999")]; /* of the reply; "" when it has none */
+    char date[CLOCK_HTTP_DATE_BYTES];     /* of the reply; "" when it has none */
+    char retry_after[sizeof("99999999")]; /* likewise */
     struct buf body;
     unsigned ended_count;
     unsigned failed_count;
@@ -172,6 +174,7 @@ static int call_on_head(struct http_call *call, void *owner, const struct http_h
     struct world *world = owner;
 
     world->status = head->status;
+    note_header(head, "Date", world->date, sizeof(world->date));
     note_header(head, "Retry-After", world->retry_after, sizeof(world->retry_after));
     return 0;
 }
@@ -374,6 +377,31 @@ static void a_refusal_says_when_to_come_back(void **state)
     }
 }
 
+/* The time at which the reply was made, for replies in one piece, streams and refusals alike. */
+static void every_reply_has_a_date(void **state)
+{
+    static const char *const PATHS[] = {"/r", "/busy", "/hold"};
+    struct world *world = *state;
+
+    for (size_t i = 0; i < ARRAY_COUNT(PATHS); i++) {
+        struct clock_http_date before = {.wall_s = 0};
+        struct clock_http_date after = {.wall_s = 0};
+        int64_t from_ms = clock_wall_ms();
+        bool is_found = false;
+
+        world_send(world, HTTP_GET, PATHS[i]);
+        world_settle(world);
+        if (world->held != NULL)
+            http_stream_begin(world->held, 200, "text/event-stream");
+        world_settle(world);
+        (void)clock_http_date_at(&before, from_ms);
+        (void)clock_http_date_at(&after, clock_wall_ms());
+        for (int64_t s = before.wall_s; s <= after.wall_s; s++)
+            is_found |= strcmp(clock_http_date_at(&before, s * 1000), world->date) == 0;
+        assert_true(is_found);
+    }
+}
+
 /* The orderly end of a program: who rests goes, who is in an exchange gets its reply. */
 static void stopping_lets_exchanges_end(void **state)
 {
@@ -512,6 +540,7 @@ int main(void)
         IN_A_WORLD(a_paused_client_stops_the_source),
         IN_A_WORLD(a_refusal_is_an_envelope),
         IN_A_WORLD(a_refusal_says_when_to_come_back),
+        IN_A_WORLD(every_reply_has_a_date),
         IN_A_WORLD(stopping_lets_exchanges_end),
         IN_A_WORLD(freeing_cuts_exchanges),
         IN_A_WORLD(calls_go_over_tcp),

@@ -182,6 +182,32 @@ static void times_come_back_from_their_text(void **state)
     }
 }
 
+/* The example of RFC 9110, each day and month, and that a second is made once. */
+static void http_dates_are_made_once_a_second(void **state)
+{
+    static const int64_t RFC_MS = 784111777000;
+    static const int64_t DAY_MS = 86400000;
+    static const char *const DAYS[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    struct clock_http_date date = {.wall_s = 0};
+    char months[12 * sizeof(", Jan")] = "";
+
+    assert_string_equal(clock_http_date_at(&date, 0), "Thu, 01 Jan 1970 00:00:00 GMT");
+    assert_string_equal(clock_http_date_at(&date, RFC_MS), "Sun, 06 Nov 1994 08:49:37 GMT");
+    date.text[0] = '?'; /* whoever makes it anew would mend this */
+    assert_string_equal(clock_http_date_at(&date, RFC_MS + 999), "?un, 06 Nov 1994 08:49:37 GMT");
+    assert_string_equal(clock_http_date_at(&date, RFC_MS + 1000), "Sun, 06 Nov 1994 08:49:38 GMT");
+    assert_string_equal(clock_http_date_at(&date, RFC_MS), "Sun, 06 Nov 1994 08:49:37 GMT");
+    for (size_t i = 0; i < ARRAY_COUNT(DAYS); i++)
+        assert_memory_equal(clock_http_date_at(&date, RFC_MS + (int64_t)i * DAY_MS), DAYS[i], 3);
+    for (int month = 0; month < 12; month++) /* 30.5 days on is the next month */
+        (void)snprintf(months + strlen(months), sizeof(months) - strlen(months), "%.4s",
+                       clock_http_date_at(&date, RFC_MS + month * (DAY_MS * 61 / 2)) +
+                           strlen("Sun, 06"));
+    assert_string_equal(months, " Nov Dec Jan Feb Mar Apr May Jun Jul Aug Sep Oct");
+    assert_string_equal(clock_http_date_at(&date, INT64_MAX), "Fri, 31 Dec 9999 23:59:59 GMT");
+    assert_string_equal(clock_http_date_at(&date, -1), "Thu, 01 Jan 1970 00:00:00 GMT");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +217,7 @@ int main(void)
         cmocka_unit_test(numbers_are_finite),
         cmocka_unit_test(people_read_short_numbers),
         cmocka_unit_test(times_come_back_from_their_text),
+        cmocka_unit_test(http_dates_are_made_once_a_second),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
