@@ -212,7 +212,7 @@ static int describe_spawn(struct describe_child *child, struct err *err)
 {
     const char *program = child->supervisor->worker_program;
     const char *const argv[] = {program, "--describe", child->path, NULL};
-    AUTO_FREE const char **envp = environment_for_worker(environ);
+    AUTO_FREE const char **envp = environment_for_worker(environ, NULL);
     AUTO_CLOSE int out_fd = -1;
     AUTO_CLOSE int errors_fd = -1;
     pid_t pid = 0;

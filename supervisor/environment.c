@@ -3,9 +3,11 @@
 
 #include "common/attr.h"
 #include "common/mem.h"
+#include "common/process.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Whole names end in '='; the others are beginnings: tuning of ROCm and locale. A token is in none
@@ -38,15 +40,24 @@ static bool environment_is_passed_on(const char *entry)
     return false;
 }
 
-const char **environment_for_worker(char *const *envp)
+const char **environment_for_worker(char *const *envp, const char *instance)
 {
+    static const char NAME[] = PROCESS_INSTANCE_VARIABLE "=";
     size_t count = 0;
     size_t kept = 0;
+    size_t text_bytes = instance == NULL ? 0 : sizeof(NAME) + strlen(instance);
     const char **out = NULL;
 
     while (envp[count] != NULL)
         count++;
-    out = xcalloc(count + 1, sizeof(*out));
+    /* The entries with their end, and behind them the one text that is ours. */
+    out = xcalloc(1, (count + 2) * sizeof(*out) + text_bytes);
+    if (instance != NULL) {
+        char *text = (char *)(out + count + 2);
+
+        (void)snprintf(text, text_bytes, "%s%s", NAME, instance);
+        out[kept++] = text;
+    }
     for (size_t i = 0; i < count; i++) {
         if (environment_is_passed_on(envp[i]))
             out[kept++] = envp[i];

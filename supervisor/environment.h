@@ -3,7 +3,9 @@
 #define RBEE_SUPERVISOR_ENVIRONMENT_H
 
 /* The entries of ENVP (our own) that go on to a worker, NULL-terminated and allocated in one piece;
- * the entries themselves are borrowed. The caller frees the array. */
-const char **environment_for_worker(char *const *envp);
+ * the entries themselves are borrowed. With INSTANCE they begin with RBEE_INSTANCE=INSTANCE, by
+ * which the worker's children are known as well; NULL: for a child that is no worker. The caller
+ * frees the array. */
+const char **environment_for_worker(char *const *envp, const char *instance);
 
 #endif

@@ -39,6 +39,7 @@
 #include <sys/types.h>
 
 struct supervisor;
+struct worker_rows;
 struct http_client;
 struct http_call;
 struct event;
@@ -270,10 +271,9 @@ void worker_signal(struct worker *worker, int signal);
 /* Sets its timer anew, from absolute times: see worker_time.c. */
 void worker_arm_deadline(struct worker *worker);
 void worker_deadline_init(struct worker *worker);
-/* Ends what an earlier supervisor left: see worker_orphan.c. */
-void worker_orphan_end(const char *name, pid_t pid, uint64_t start_ticks, const char *instance);
-/* Field 22 of /proc/PID/stat; 0 when there is no such process. */
-uint64_t worker_orphan_start_ticks(pid_t pid);
+/* Ends what an earlier supervisor of this boot left of the processes in ROWS: see worker_orphan.c.
+ */
+void worker_orphan_end(const struct worker_rows *rows, const char *boot_id);
 /* worker_record.c */
 void worker_count_token(struct worker *worker, uint64_t now_ms);
 

@@ -11,9 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What a supervisor that was killed left: its workers die with it, but one that hangs in the kernel
- * may still be there, and nobody else removes its socket. */
-static void worker_clear_remains(struct supervisor *supervisor, const struct worker_row *row)
+/* Of a supervisor that was killed: nobody else removes it. */
+static void worker_remove_socket(struct supervisor *supervisor, const struct worker_row *row)
 {
     AUTO_FREE char *name = xasprintf("%s.sock", row->instance);
     AUTO_FREE char *path = paths_join(supervisor->runtime_dir, name);
@@ -21,9 +20,6 @@ static void worker_clear_remains(struct supervisor *supervisor, const struct wor
     if (row->instance[0] == '\0' || strchr(row->instance, '/') != NULL)
         return;
     (void)unlink(path); /* most were removed in good order */
-    if (strcmp(row->boot_id, supervisor->boot_id) == 0)
-        worker_orphan_end(row->name, (pid_t)row->pid, (uint64_t)row->start_time_ticks,
-                          row->instance);
 }
 
 static void worker_take_options(struct worker *worker, const struct worker_row *row)
@@ -39,7 +35,7 @@ static void worker_restore_row(struct supervisor *supervisor, const struct worke
 {
     struct worker *worker = NULL;
 
-    worker_clear_remains(supervisor, row);
+    worker_remove_socket(supervisor, row);
     if (!config_name_is_valid(row->name)) {
         log_event(LOG_WARN, "worker_row_ignored", "name=%s", row->name);
         return;
@@ -86,6 +82,7 @@ int worker_load_all(struct supervisor *supervisor, struct err *err)
 
     if (workers_load_all(supervisor->store, &rows, err) != 0)
         return err_wrap(err, "read the workers");
+    worker_orphan_end(&rows, supervisor->boot_id);
     for (size_t i = 0; i < rows.count; i++)
         worker_restore_row(supervisor, &rows.rows[i]);
     worker_rows_release(&rows);

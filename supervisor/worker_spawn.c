@@ -4,6 +4,7 @@
 #include "common/http/http.h"
 #include "common/mem.h"
 #include "common/paths.h"
+#include "common/process.h"
 #include "common/spawn.h"
 #include "supervisor/environment.h"
 #include "supervisor/journal.h"
@@ -132,7 +133,7 @@ static int worker_exec(struct worker *worker, const char *path, struct err *err)
 {
     struct worker_arguments arguments = {.count = 0};
     struct http_address address;
-    AUTO_FREE const char **envp = environment_for_worker(environ);
+    AUTO_FREE const char **envp = environment_for_worker(environ, worker->process.instance);
     AUTO_CLOSE int listen_fd = -1;
     AUTO_CLOSE int token_fd = -1;
     AUTO_CLOSE int output_fd = -1;
@@ -155,6 +156,7 @@ static int worker_exec(struct worker *worker, const char *path, struct err *err)
                                       .no_core = true},
                       &worker->process.pid, &worker->process.pidfd, err) != 0)
         return -1;
+    worker->process.start_ticks = process_start_ticks(worker->process.pid);
     worker->process.client = worker_new_client(worker);
     return 0;
 }
@@ -190,7 +192,6 @@ int worker_spawn(struct worker *worker, struct err *err)
         return -1;
     }
     worker->process.spawned_ms = clock_monotonic_ms();
-    worker->process.start_ticks = worker_orphan_start_ticks(worker->process.pid);
     return 0;
 }
 

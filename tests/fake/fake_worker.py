@@ -37,7 +37,8 @@ DIRECTIVES = {
     # starting
     "stderr": "TEXT: a line on stderr at the start",
     "stdout": "TEXT: a line on stdout at the start",
-    "child": "starts a grandchild that sleeps for ever, its pid in MODEL.child",
+    "child": "[shell] [session] [bare]: starts a grandchild that sleeps for ever, its pid in "
+    "MODEL.child; below a shell (then both pids), in a session of its own, without environment",
     "exit": "CODE CLASS REASON: ends before it listens, with last words",
     "exit_silent": "CODE: the same without a word",
     "kill": "SIGNAL: dies of that signal (SEGV, KILL...) before it listens",
@@ -503,6 +504,19 @@ def read_options(argv):
     return options
 
 
+def start_child(path, kinds):
+    """Appends its pids to MODEL.child, one a line."""
+    shell = ["/bin/sh", "-c", 'sleep infinity & echo $! >>"$0"; wait', path + ".child"]
+    child = subprocess.Popen(
+        shell if "shell" in kinds else ["/bin/sleep", "infinity"],
+        stdin=subprocess.DEVNULL,
+        start_new_session="session" in kinds,
+        env={} if "bare" in kinds else None,
+    )
+    with open(path + ".child", "a", encoding="ascii") as file:
+        file.write(f"{child.pid}\n")
+
+
 def start(options):
     path = options["model"]
     try:
@@ -513,9 +527,8 @@ def start(options):
         for words in script.values.get(name, []):
             os.write(fd, (" ".join(words) + "\n").encode())
     if script.has("child"):
-        child = subprocess.Popen(["sleep", "infinity"], stdin=subprocess.DEVNULL)
-        with open(path + ".child", "w", encoding="ascii") as file:
-            file.write(str(child.pid))
+        for kinds in script.values["child"]:
+            start_child(path, kinds)
     with os.fdopen(options["token_fd"], encoding="ascii") as file:
         token = file.read().strip()
     worker = Worker(options, script, token)
