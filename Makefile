@@ -1,6 +1,6 @@
 # rbee: `make help` lists the targets.
 #
-# Three programs from one tree. A file belongs to the program of its folder; what is in common/ and
+# Four programs from one tree. A file belongs to the program of its folder; what is in common/ and
 # db/ goes through archives, so that each program links only what it uses. SANITIZE= and CC= build
 # into folders of their own.
 
@@ -48,6 +48,7 @@ DB_SOURCES := $(wildcard db/*.c)
 SUPERVISOR_SOURCES := $(wildcard supervisor/*.c)
 MIGRATIONS := $(sort $(wildcard db/migrations/*.sql))
 WORKER_SOURCES := $(wildcard hip/*.c hip/*/*.c)
+WATCH_SOURCES := $(wildcard watch/*.c)
 CLI_SOURCES := $(wildcard cli/*.c tui/*.c)
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -56,6 +57,7 @@ DB_LIB := $(BUILD)/libdb.a
 # Everything of a program but its main(), for unit tests and fuzzers to link.
 SUPERVISOR_LIB := $(BUILD)/libsupervisor.a
 WORKER_LIB := $(BUILD)/libworker.a
+WATCH_LIB := $(BUILD)/libwatch.a
 CLI_LIB := $(BUILD)/libcli.a
 
 COMMON_LIBS := -levent_core -ljansson -lsodium -lconfuse $(LLHTTP_LIBS)
@@ -63,7 +65,7 @@ WORKER_LIBS := -lpcre2-8 -lm -lpthread
 SUPERVISOR_LIBS := -lsqlite3 -lpthread
 
 .PHONY: all
-all: $(BIN)/rbee $(BIN)/rbeed $(BIN)/rbee-worker ## Build the three programs
+all: $(BIN)/rbee $(BIN)/rbeed $(BIN)/rbee-worker $(BIN)/rbee-watch ## Build the four programs
 
 $(BIN)/rbee: $(call objects,cli/main.c) $(CLI_LIB) $(COMMON_LIB)
 	@mkdir -p $(@D)
@@ -77,10 +79,16 @@ $(BIN)/rbee-worker: $(call objects,hip/worker.c) $(WORKER_LIB) $(COMMON_LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(COMMON_LIBS) $(WORKER_LIBS)
 
+# No library but libc: it stays in memory as long as rbeed does, and does very little.
+$(BIN)/rbee-watch: $(call objects,watch/main.c) $(WATCH_LIB) $(COMMON_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+
 $(COMMON_LIB): $(call objects,$(COMMON_SOURCES)) $(LLHTTP_OBJECTS)
 $(DB_LIB): $(call objects,$(DB_SOURCES)) $(if $(MIGRATIONS),$(BUILD)/obj/db/migrations_data.o)
 $(SUPERVISOR_LIB): $(call objects,$(filter-out supervisor/main.c,$(SUPERVISOR_SOURCES)))
 $(WORKER_LIB): $(call objects,$(filter-out hip/worker.c,$(WORKER_SOURCES)))
+$(WATCH_LIB): $(call objects,$(filter-out watch/main.c,$(WATCH_SOURCES)))
 $(CLI_LIB): $(call objects,$(filter-out cli/main.c,$(CLI_SOURCES)))
 $(BUILD)/%.a:
 	@mkdir -p $(@D)
@@ -115,7 +123,7 @@ TEST_TOOLS := $(call test_programs,tests/tools,,*)
 BENCHES := $(call test_programs,tests/bench,,bench_*)
 FUZZ_REPLAYS := $(call test_programs,tests/fuzz,replay_,fuzz_*)
 FUZZERS := $(call test_programs,tests/fuzz,,fuzz_*)
-ARCHIVES := $(SUPERVISOR_LIB) $(WORKER_LIB) $(CLI_LIB) $(DB_LIB) $(COMMON_LIB)
+ARCHIVES := $(SUPERVISOR_LIB) $(WORKER_LIB) $(WATCH_LIB) $(CLI_LIB) $(DB_LIB) $(COMMON_LIB)
 ARCHIVE_USE = -Wl,--start-group
 ARCHIVE_USE_END = -Wl,--end-group
 $(BUILD)/tests/every_name: ARCHIVE_USE = -Wl,--whole-archive

@@ -278,6 +278,7 @@ static int supervisor_begin(struct supervisor *supervisor, struct err *err)
         lock_acquire(&supervisor->lock, supervisor->state_dir, supervisor->listener.path, err) != 0)
         return -1;
     supervisor_open_log(supervisor);
+    watcher_start(&supervisor->watcher, supervisor->base);
     if (supervisor_open_store(supervisor, err) != 0 || models_load(supervisor, err) != 0 ||
         worker_load_all(supervisor, err) != 0 || supervisor_start_store(supervisor, err) != 0 ||
         supervisor_listen(supervisor, err) != 0)
@@ -300,6 +301,7 @@ struct supervisor *supervisor_new(struct config *config, struct err *err)
     clock_boot_id(supervisor->boot_id);
     policy_read(config, &supervisor->policy);
     TAILQ_INIT(&supervisor->devices);
+    watcher_init(&supervisor->watcher);
     TAILQ_INIT(&supervisor->models);
     TAILQ_INIT(&supervisor->workers);
     TAILQ_INIT(&supervisor->requests);
@@ -345,6 +347,7 @@ void supervisor_free(struct supervisor *supervisor)
     while (!TAILQ_EMPTY(&supervisor->workers))
         worker_free(TAILQ_FIRST(&supervisor->workers));
     devices_release(supervisor);
+    watcher_release(&supervisor->watcher);
     models_release(supervisor);
     supervisor_free_event(supervisor->store_event);
     store_close(supervisor->store);
@@ -380,6 +383,8 @@ static json_t *supervisor_reasons(struct supervisor *supervisor)
         supervisor_add_reason(reasons, supervisor->store_health.message);
     if (supervisor->is_journal_refused)
         supervisor_add_reason(reasons, "the database takes no more rows");
+    if (err_is_set(&supervisor->watcher.failure))
+        supervisor_add_reason(reasons, supervisor->watcher.failure.message);
     if (supervisor->listener.has_failed)
         supervisor_add_reason(reasons, "the socket is gone and cannot be made again");
     TAILQ_FOREACH(worker, &supervisor->workers, link)

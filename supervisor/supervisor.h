@@ -23,6 +23,7 @@
 #include "supervisor/request.h"
 #include "supervisor/resolve.h"
 #include "supervisor/waiter.h"
+#include "supervisor/watcher.h"
 #include "supervisor/worker.h"
 
 #include <stdbool.h>
@@ -54,6 +55,7 @@ struct supervisor {
     uint64_t postponed_count; /* starts that had to wait for their device, ever */
     struct model_list models;
     struct worker_list workers;
+    struct watcher watcher; /* of the workers' processes, should we die */
     struct request_list requests;
     struct waiter_list waiters;
     struct describe_list describes;

@@ -157,6 +157,8 @@ static int worker_exec(struct worker *worker, const char *path, struct err *err)
                       &worker->process.pid, &worker->process.pidfd, err) != 0)
         return -1;
     worker->process.start_ticks = process_start_ticks(worker->process.pid);
+    watcher_add(&worker->supervisor->watcher, worker->process.pid, worker->process.start_ticks,
+                worker->process.instance);
     worker->process.client = worker_new_client(worker);
     return 0;
 }
@@ -200,6 +202,7 @@ void worker_process_release(struct worker *worker)
     struct worker_process *process = &worker->process;
 
     assert(TAILQ_EMPTY(&worker->in_flight)); /* their calls are the client's, and go with it */
+    watcher_remove(&worker->supervisor->watcher, process->instance);
     worker_watch_load_end(worker);
     worker_output_close(&worker->output);
     if (process->client != NULL)

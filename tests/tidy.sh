@@ -39,9 +39,10 @@ INCLUDE_TABLE=(
     "db:         common db"
     "supervisor: common db supervisor"
     "hip:        common hip"
+    "watch:      common watch"
     "tui:        common tui"
     "cli:        common cli tui/tui.h"
-    "tests:      common db supervisor hip tui cli tests"
+    "tests:      common db supervisor hip watch tui cli tests"
 )
 
 # Extended regular expression @ where alone it may stand (a prefix of the path).
@@ -68,7 +69,7 @@ BANNED_TABLE=(
     "localtime:clock_format_rfc3339" "gmtime:gmtime_r" "strerror:%m"
 )
 
-TOP_FOLDERS="cli common completions db hip man packaging scripts supervisor tests tui"
+TOP_FOLDERS="cli common completions db hip man packaging scripts supervisor tests tui watch"
 FUNCTION_MAX_LINES=70
 FILE_MAX_LINES=800
 # Mutable variables outside functions, each with its reason.
