@@ -1,8 +1,8 @@
 # rbee: `make help` lists the targets.
 #
 # Four programs from one tree. A file belongs to the program of its folder; what is in common/ and
-# db/ goes through archives, so that each program links only what it uses. SANITIZE= and CC= build
-# into folders of their own.
+# db/ goes through archives, so that each program links only what it uses. SANITIZE=, CC= and
+# TEST_HOOKS=1 build into folders of their own.
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -10,8 +10,14 @@ MAKEFLAGS += --no-builtin-rules
 
 CC := gcc
 SANITIZE ?=
+# What only tests may do to a program: *_hook.c, behind RBEE_TEST_HOOKS. Never part of a release.
+TEST_HOOKS ?=
 comma := ,
-BUILD ?= build/$(if $(SANITIZE),$(subst $(comma),-,$(SANITIZE)),plain)$(if $(filter-out gcc,$(CC)),-$(notdir $(CC)))
+SANITIZE_NAME := $(subst $(comma),-,$(SANITIZE))
+COMPILER_NAME := $(if $(filter-out gcc,$(CC)),-$(notdir $(CC)))
+PLAIN_BUILD := build/$(or $(SANITIZE_NAME),plain)$(COMPILER_NAME)
+HOOKS_BUILD := build/hooks$(SANITIZE_NAME:%=-%)$(COMPILER_NAME)
+BUILD ?= $(if $(TEST_HOOKS),$(HOOKS_BUILD),$(PLAIN_BUILD))
 BIN := $(BUILD)/bin
 VERSION := 0.1.0
 
@@ -21,6 +27,7 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 OPTIMISE := -O2 -g -fno-strict-aliasing -fno-omit-frame-pointer
 CPPFLAGS += -I. -I$(BUILD)/generated -D_GNU_SOURCE -DRBEE_VERSION=\"$(VERSION)\"
+CPPFLAGS += $(if $(TEST_HOOKS),-DRBEE_TEST_HOOKS)
 CFLAGS += -std=gnu17 $(OPTIMISE) $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fPIE,$(HARDENING))
 LDFLAGS += -pie -Wl,--as-needed -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
@@ -43,9 +50,10 @@ CPPFLAGS += -isystem $(LLHTTP_INCLUDE_DIR)
 LLHTTP_OBJECTS := $(patsubst %,$(BUILD)/obj/llhttp/%.o,api http llhttp)
 endif
 
-COMMON_SOURCES := $(wildcard common/*.c common/http/*.c)
+without_hooks = $(filter-out $(if $(TEST_HOOKS),,%_hook.c),$(1))
+COMMON_SOURCES := $(call without_hooks,$(wildcard common/*.c common/http/*.c))
 DB_SOURCES := $(wildcard db/*.c)
-SUPERVISOR_SOURCES := $(wildcard supervisor/*.c)
+SUPERVISOR_SOURCES := $(call without_hooks,$(wildcard supervisor/*.c))
 MIGRATIONS := $(sort $(wildcard db/migrations/*.sql))
 WORKER_SOURCES := $(wildcard hip/*.c hip/*/*.c)
 WATCH_SOURCES := $(wildcard watch/*.c)
@@ -148,7 +156,12 @@ $(FUZZERS): $(BUILD)/tests/%: $(BUILD)/obj/tests/fuzz/%.o $(ARCHIVES)
 	$(LINK_TEST) -fsanitize=fuzzer
 
 .PHONY: test-programs
-test-programs: all $(UNIT_TESTS) $(TEST_TOOLS) $(FUZZ_REPLAYS)
+test-programs: all $(UNIT_TESTS) $(TEST_TOOLS) $(FUZZ_REPLAYS) hooks
+
+# The supervisor alone has any.
+.PHONY: hooks
+hooks:
+	@$(MAKE) --no-print-directory TEST_HOOKS=1 BUILD=$(HOOKS_BUILD) $(HOOKS_BUILD)/bin/rbeed
 
 JOBS ?= $(shell nproc)
 T ?=
@@ -169,12 +182,13 @@ test: ## Run every test, or the suites named: make test T="infer gguf"
 	@scripts/packages.sh $(APT_BUILD) $(APT_TEST)
 	@$(MAKE) --no-print-directory -s -j$(JOBS) test-programs
 	@RBEE_DEMO_MODEL="$$(scripts/demo_model.sh $(APT_MODEL) || true)" BUILD=$(BUILD) \
+		HOOKS_BUILD=$(HOOKS_BUILD) \
 		SUITE_SECONDS=$(if $(SANITIZE),2400,900) tests/run.sh $(T)
 
 .PHONY: check
 check: ## Everything a change must pass: format, house rules, analyzers, tests
 	@scripts/packages.sh $(APT_BUILD) $(APT_TEST) $(APT_CHECK)
-	@CHECK_FLAGS='$(CPPFLAGS)' tests/check.sh $(T)
+	@CHECK_FLAGS='$(CPPFLAGS) -DRBEE_TEST_HOOKS' tests/check.sh $(T)
 
 .PHONY: bench
 bench: ## Measure: start, chain, HTTP, engine, each beside its yardstick (T=NAME: one)

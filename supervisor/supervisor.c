@@ -268,6 +268,7 @@ static void supervisor_watch(struct supervisor *supervisor)
         event_new(supervisor->base, -1, EV_PERSIST, supervisor_on_upkeep, supervisor);
     (void)event_add(supervisor->upkeep, &upkeep);
     supervisor->farewell = evtimer_new(supervisor->base, supervisor_on_farewell, supervisor);
+    supervisor->clock_mover = clock_mover_new(supervisor->base);
 }
 
 /* The lock comes before everything that another supervisor could be using. */
@@ -355,6 +356,7 @@ void supervisor_free(struct supervisor *supervisor)
         supervisor_free_event(supervisor->signals[i]);
     supervisor_free_event(supervisor->upkeep);
     supervisor_free_event(supervisor->farewell);
+    clock_mover_free(supervisor->clock_mover);
     if (supervisor->base != NULL)
         event_base_free(supervisor->base);
     log_file_release(&supervisor->own_log);

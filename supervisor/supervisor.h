@@ -13,6 +13,7 @@
 #include "common/config.h"
 #include "common/err.h"
 #include "db/store.h"
+#include "supervisor/clock_mover_hook.h"
 #include "supervisor/describe.h"
 #include "supervisor/device.h"
 #include "supervisor/listener.h"
@@ -62,8 +63,9 @@ struct supervisor {
     unsigned describe_count;
 
     struct event *signals[SUPERVISOR_SIGNAL_COUNT];
-    struct event *upkeep;   /* now and then: socket still there, log not too long */
-    struct event *farewell; /* the last replies leave */
+    struct event *upkeep;            /* now and then: socket still there, log not too long */
+    struct event *farewell;          /* the last replies leave */
+    struct clock_mover *clock_mover; /* NULL but where a test moves the clock */
     uint64_t started_ms;
     bool is_stopping;
     uint64_t farewell_ends_ms; /* 0: workers are still there */

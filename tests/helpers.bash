@@ -16,6 +16,7 @@ bats_load_library bats-file
 TESTS_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TREE_DIR=$(dirname "$TESTS_DIR")
 RBEE_BUILD=${RBEE_BUILD:-$TREE_DIR/build/plain}
+RBEE_HOOKS_BUILD=${RBEE_HOOKS_BUILD:-$TREE_DIR/build/hooks}
 # How long an event may take before its test fails; generous, because sanitizers and other suites
 # share the machine, and nobody waits that long when all is well.
 WAIT_LIMIT_S=60
@@ -142,6 +143,38 @@ start_rbeed() { # [OPTION...]
 stop_rbeed() {
     kill -TERM "$RBEED_PID"
     wait "$RBEED_PID"
+}
+
+# ---- a clock to move ----
+
+# From here on rbeed is the one whose clock this test moves; before start_rbeed.
+use_test_hooks() {
+    [ -x "$RBEE_HOOKS_BUILD/bin/rbeed" ] ||
+        skip "no $RBEE_HOOKS_BUILD/bin/rbeed, whose clock can be moved: make test builds it"
+    rm -f "$T/bin/rbeed"
+    use_program "$RBEE_HOOKS_BUILD/bin/rbeed"
+    mkfifo "$T/clock" "$T/clock.answers"
+    # For reading and writing: opening waits for nobody, and a supervisor that ends ends neither.
+    exec {RBEE_TEST_CLOCK_FD}<>"$T/clock" {RBEE_TEST_CLOCK_REPLY_FD}<>"$T/clock.answers"
+    export RBEE_TEST_CLOCK_FD RBEE_TEST_CLOCK_REPLY_FD
+}
+
+# Monotonic time is MS later; what was due by then has happened, all of it at the new time: who wants
+# to see one thing after the other takes several steps. Workers keep their own time.
+clock_advance() { # MS
+    tell_clock "advance $1"
+}
+
+# Wall time jumps, back with a negative MS.
+clock_jump_wall() { # MS
+    tell_clock "wall $1"
+}
+
+tell_clock() {
+    local answer
+    echo "$1" >&"$RBEE_TEST_CLOCK_FD"
+    IFS= read -r -t "$WAIT_LIMIT_S" answer <&"$RBEE_TEST_CLOCK_REPLY_FD" || answer="nothing"
+    [[ $answer == "ok "* ]] || fail "the clock said '$answer' to '$1'"
 }
 
 # ---- requests without the command line ----

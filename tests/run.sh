@@ -15,6 +15,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 build=${BUILD:-build/plain}
+hooks=${HOOKS_BUILD:-build/hooks}
 jobs=$(nproc)
 suite_limit_s=${SUITE_SECONDS:-900} # a suite that hangs fails instead of the whole run
 ordinary_uid=$(id -u nobody 2>/dev/null || echo 65534)
@@ -29,9 +30,10 @@ trap 'rm -rf "$stage"' EXIT
 # ---- the stage ----
 
 prepare_stage() {
-    mkdir -p "$tree/$build" "$stage/tmp" "$stage/home" "$results" "$stage/sanitizer"
+    mkdir -p "$tree/$build" "$tree/$hooks" "$stage/tmp" "$stage/home" "$results" "$stage/sanitizer"
     tar -cf - --exclude=./.git --exclude=./build --exclude=./.cache . | tar -xf - -C "$tree" -o
     cp -r "$build/bin" "$build/tests" "$tree/$build/"
+    [ ! -d "$hooks/bin" ] || cp -r "$hooks/bin" "$tree/$hooks/"
     if [ -n "${RBEE_DEMO_MODEL:-}" ]; then
         mkdir -p "$tree/.cache/models" # where scripts/demo_model.sh looks
         cp --reflink=auto "$RBEE_DEMO_MODEL" "$tree/.cache/models/"
@@ -56,7 +58,8 @@ in_stage() {
     local report=log_path=$stage/sanitizer/$suite
     (cd "$tree" && exec env -i "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" \
         "HOME=$stage/home" "TMPDIR=$stage/tmp" LANG=C.UTF-8 \
-        "RBEE_BUILD=$tree/$build" "RBEE_DEMO_MODEL=${RBEE_DEMO_MODEL:-}" \
+        "RBEE_BUILD=$tree/$build" "RBEE_HOOKS_BUILD=$tree/$hooks" \
+        "RBEE_DEMO_MODEL=${RBEE_DEMO_MODEL:-}" \
         CMOCKA_MESSAGE_OUTPUT=TAP \
         "ASAN_OPTIONS=$report" "UBSAN_OPTIONS=print_stacktrace=1:$report" \
         "TSAN_OPTIONS=second_deadlock_stack=1:$report" \

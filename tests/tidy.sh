@@ -54,7 +54,7 @@ PLACE_TABLE=(
     '#include <pcre2\.h> @ hip/text/'
     '\b(dlopen|dlsym)\( @ hip/backend/gpu_runtime.c'
     '\b(fork|vfork|posix_spawnp?|clone3?)\( @ common/spawn.c'
-    '\b(clock_gettime|gettimeofday|time|ftime)\( @ common/clock.c'
+    '\b(clock_gettime|gettimeofday|time|ftime)\( @ common/clock'
 )
 
 # Call: what to use instead.
@@ -75,7 +75,8 @@ FILE_MAX_LINES=800
 # Mutable variables outside functions, each with its reason.
 #   log_level_shown   the log level
 #   buf_nothing       the empty text of every empty buf; nobody writes it
-GLOBALS="log_level_shown buf_nothing"
+#   clock_moved       how far a test has moved the process's clock
+GLOBALS="log_level_shown buf_nothing clock_moved"
 
 # ---- what the rules look at ----
 
