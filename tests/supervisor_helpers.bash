@@ -11,6 +11,7 @@ fake_setup() {
     rbee_setup
     rm -f "$T/bin/rbee-worker"
     cp "$TESTS_DIR/fake/fake_worker.py" "$T/bin/rbee-worker"
+    cp "$TESTS_DIR/fake/fake_script.py" "$T/bin/"
     mkdir "$T/m"
     fake_config </dev/null
 }
@@ -87,6 +88,11 @@ worker_has() { # NAME FIELD VALUE
 # How often the fake worker has done WHAT for MODEL.
 done_count() { # MODEL WHAT
     grep -cs "\"what\": \"$2\"" "$T/m/$1.log" || true
+}
+
+# How often the worker of MODEL has been started.
+start_count() { # MODEL
+    cat "$T/m/$1.gguf.starts" 2>/dev/null || echo 0
 }
 
 wait_for_deed() { # MODEL WHAT

@@ -10,17 +10,26 @@ small text file as a model and `supervisor.worker_program` pointing here:
     reply "Paris is a city."      the answer, one event a word [one two three four]
     tokens 100                    that many events, the reply's words over and over
     token_ms 20                   time between two events [0]
+    @1 kill SEGV                  at the first start alone
+    @2- %3 hang_after 1           from the second start on, the third request of each process
 
-`@N directive` holds for the Nth start of this model file only (the count is kept in MODEL.starts).
-DIRECTIVES below is the whole list. Paths in directives are relative to the model file's folder.
-Standard library only; run by a test, never part of the product.
+`@S` says for which starts of this model file a directive holds, `%R` for which requests of a process:
+N, N-M, or N- for all from there. The file is read at every start, and so is what it includes: a
+script that changes while the model file must not is included. Of a directive that is given twice,
+the last one counts. Paths are relative to the model file's folder.
+
+Beside the model file it keeps MODEL.starts, how often it was started, and MODEL.started, a line for
+each start: monotonic ms, instance, pid.
+
+`fake_worker.py --directives` lists them all. Each fault is a function under "faults", in the stage
+where it strikes; the rest is the table of fake_script.py, which lies beside this file. Standard
+library only; run by a test, never part of the product.
 """
 
 import fcntl
 import json
 import os
 import select
-import shlex
 import signal
 import socket
 import subprocess
@@ -28,118 +37,11 @@ import sys
 import threading
 import time
 
-DIRECTIVES = {
-    # describing
-    "describe_exit": "CODE REASON: --describe fails so",
-    "describe_text": "TEXT: --describe prints this instead of its record",
-    "describe_hang": "--describe never ends",
-    "describe": "KEY VALUE: a field of the record (numbers and true/false are read as JSON)",
-    # starting
-    "stderr": "TEXT: a line on stderr at the start",
-    "stdout": "TEXT: a line on stdout at the start",
-    "child": "[shell] [session] [bare]: starts a grandchild that sleeps for ever, its pid in "
-    "MODEL.child; below a shell (then both pids), in a session of its own, without environment",
-    "exit": "CODE CLASS REASON: ends before it listens, with last words",
-    "exit_silent": "CODE: the same without a word",
-    "kill": "SIGNAL: dies of that signal (SEGV, KILL...) before it listens",
-    "load_steps": "N MS: N reports of progress, MS apart, before ready",
-    "load_gate": "PATH: loads until that file exists",
-    "load_exit": "CODE CLASS REASON: ends after the load's steps",
-    "load_hang": "loads for ever without progress",
-    "never_answer": "takes connections and never answers",
-    "never_accept": "never takes a connection",
-    # answering
-    "reply": "TEXT",
-    "tokens": "N",
-    "token_ms": "MS",
-    "prefill_ms": "MS: before the first event",
-    "gate_after": "N PATH: after N tokens waits for that file (0: before the first, after started)",
-    "stop_reason": "stop|length|stop_string",
-    "warning": "TEXT: a warning in the started event",
-    "status": "CODE WIRE MESSAGE: every inference is answered with that error",
-    "ready_text": "TEXT: /ready answers 200 with this body",
-    # faults within a stream; N counts tokens sent before
-    "die_after": "N SIGNAL|CODE: dies of the signal, or exits with the code",
-    "last_words": "CLASS REASON: said before die_after",
-    "hang_after": "N: says nothing more and keeps the connection",
-    "close_after": "N: closes the connection without an end",
-    "error_after": "N WIRE MESSAGE: the error event, then [DONE]",
-    "garbage_after": "N: bytes that are no event, then the connection closes",
-    "bad_json_after": "N: an event that is no JSON",
-    "huge_after": "N BYTES: one event of that size",
-    "lines_after": "N: a token event in several data lines",
-    "no_done": "the stream ends without [DONE]",
-    "garbage_reply": "an answer that is no HTTP",
-    "split_bytes": "MS: the stream leaves byte by byte, MS apart (characters are cut)",
-    "ping": "a comment before each token",
-    # stopping
-    "ignore_term": "TERM does nothing",
-    "term_exit": "CODE: on TERM ends with this code",
-    "term_ms": "MS: TERM is obeyed that much later",
-    # looking
-    "journal": "PATH: appends one JSON line for each thing that happens",
-}
+from fake_script import (AT_START, AT_TOKEN, DIRECTIVES, IN_INFERENCE, IN_LOAD, IN_READY, WHEN_READY,
+                         Script, die, fault, leave, sleep_for_ever, spin, stop_oneself, strike)
 
 
-class Script:
-    """The directives that hold for this start: a dictionary of argument lists."""
-
-    def __init__(self, path, start):
-        self.folder = os.path.dirname(os.path.abspath(path))
-        self.values = {}
-        with open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                self.read_line(path, number, line, start)
-
-    def read_line(self, path, number, line, start):
-        words = shlex.split(line, comments=True)
-        if words and words[0].startswith("@"):
-            if int(words[0][1:]) != start:
-                return
-            words = words[1:]
-        if not words:
-            return
-        if words[0] not in DIRECTIVES:
-            leave(10, "config", f"{path}:{number}: unknown directive {words[0]}")
-        self.values.setdefault(words[0], []).append(words[1:])
-
-    def has(self, name):
-        return name in self.values
-
-    def args(self, name):
-        """The arguments of the last NAME, or nothing."""
-        return self.values.get(name, [[]])[-1]
-
-    def text(self, name, default=""):
-        return " ".join(self.args(name)) if self.has(name) else default
-
-    def number(self, name, default):
-        return float(self.args(name)[0]) if self.has(name) else default
-
-    def path(self, name, index=0):
-        return os.path.join(self.folder, self.args(name)[index])
-
-
-def leave(code, fault_class=None, reason=""):
-    if fault_class:
-        os.write(2, f"fatal class={fault_class} reason={reason}\n".encode())
-    os._exit(code)
-
-
-def sleep_for_ever():
-    while True:
-        time.sleep(3600)
-
-
-def die(how):
-    """A number is an exit code, anything else the name of a signal."""
-    if how.isdigit():
-        os._exit(int(how))
-    os.kill(os.getpid(), getattr(signal, "SIG" + how.upper()))
-    sleep_for_ever()
-
-
-def count_start(path):
+def count_start(path, instance):
     """How often this model has been started, this one included."""
     with open(path + ".starts", "a+", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -147,12 +49,14 @@ def count_start(path):
         count = int(file.read() or 0) + 1
         file.truncate(0)
         file.write(str(count))
+        with open(path + ".started", "a", encoding="ascii") as lines:
+            lines.write(f"{time.monotonic_ns() // 1000000} {instance} {os.getpid()}\n")
     return count
 
 
 def describe(path):
     try:
-        script = Script(path, 0)
+        script = Script.read(path, 0)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         leave(10, "config", f"open {path}: {error}")
     if script.has("describe_hang"):
@@ -174,7 +78,7 @@ def describe(path):
         "layers": 1,
         "template": "chatml",
     }
-    for key, value in script.values.get("describe", []):
+    for key, value in script.all("describe"):
         try:
             record[key] = json.loads(value)
         except ValueError:
@@ -187,11 +91,18 @@ class Gone(Exception):
 
 
 class Worker:
-    def __init__(self, options, script, token):
+    def __init__(self, options, script, token, listener):
         self.options = options
         self.script = script
         self.token = token
-        self.lock = threading.Lock()  # of all below
+        self.listener = listener
+        self.slots = int(script.number("slots", options.get("slots") or 1))
+        self.free_slots = threading.Semaphore(self.slots)
+        self.requests = 0
+        self.memory_bytes = 12345678
+        self.resting = set()  # connections on which nothing is being answered
+        self.is_refusing = False
+        self.lock = threading.Lock()  # of the two below
         self.tokens = 0
         self.prefill_tokens = 0
         self.done_bytes = 0
@@ -199,7 +110,6 @@ class Worker:
         self.is_ready = False
         self.is_draining = False
         self.cancelled = {}  # id -> Event
-        self.slot = threading.Lock()  # one request at a time, as in the real one
 
     def journal(self, what, **more):
         if not self.script.has("journal"):
@@ -211,32 +121,44 @@ class Worker:
     # -- loading
 
     def load(self):
-        if self.script.has("load_hang"):
-            return
         steps, step_ms = ([float(a) for a in self.script.args("load_steps")] + [0, 0])[:2]
         for step in range(int(steps)):
             time.sleep(step_ms / 1000)
             self.done_bytes = int(self.total_bytes * (step + 1) / steps)
+        if self.script.has("load_follow"):
+            self.follow(self.script.path("load_follow"))
         if self.script.has("load_gate"):
-            wait_for_file(self.script.path("load_gate"), lambda: None)
-        if self.script.has("load_exit"):
-            code, fault_class, *reason = self.script.args("load_exit")
-            self.journal("load_exit")
-            leave(int(code), fault_class, " ".join(reason))
+            wait_for_file(self.script.path("load_gate"))
+        if strike(IN_LOAD, self.script, self):
+            return
         self.is_ready = True
         self.journal("ready")
+        strike(WHEN_READY, self.script, self)
+
+    def follow(self, path):
+        percent = 0
+        while percent < 100:
+            try:
+                with open(path, encoding="ascii") as file:
+                    percent = int(file.read())
+            except (OSError, ValueError):
+                pass  # not there yet, or being written
+            self.done_bytes = self.total_bytes * percent // 100
+            time.sleep(0.002)
 
     # -- one connection
 
     def serve(self, conn):
         data = b""
         try:
-            while True:
+            while not self.is_refusing:
+                self.resting.add(conn)
                 while b"\r\n\r\n" not in data:
                     more = conn.recv(65536)
                     if not more:
                         return
                     data += more
+                self.resting.discard(conn)
                 head, data = data.split(b"\r\n\r\n", 1)
                 lines = head.decode("latin-1").split("\r\n")
                 method, target = lines[0].split(" ")[:2]
@@ -252,6 +174,7 @@ class Worker:
         except (Gone, OSError):
             pass
         finally:
+            self.resting.discard(conn)
             conn.close()
 
     def answer(self, conn, method, target, headers, body):
@@ -278,12 +201,14 @@ class Worker:
         if not self.is_ready:
             return send_json(conn, 503, {"phase": "load", "done_bytes": self.done_bytes,
                                          "total_bytes": self.total_bytes})
-        if self.script.has("ready_text"):
-            return send_body(conn, 200, self.script.text("ready_text").encode())
-        return send_json(conn, 200, {
+        reply = {
             "phase": "ready", "tokens": self.tokens, "prefill_tokens": self.prefill_tokens,
-            "context_tokens": self.options.get("context") or 2048, "slots": 1,
-            "device": self.options.get("device", "cpu"), "memory_bytes": 12345678})
+            "context_tokens": self.options.get("context") or 2048, "slots": self.slots,
+            "device": self.options.get("device", "cpu"),
+            "memory_bytes": int(self.script.number("memory", self.memory_bytes))}
+        if strike(IN_READY, self.script, self, conn, reply):
+            return None
+        return send_json(conn, 200, reply)
 
     def answer_inference(self, conn, headers, body):
         request_id = headers.get("x-inference-id", "r-made-by-the-worker")
@@ -293,33 +218,32 @@ class Worker:
             return send_error(conn, 503, "WORKER_DRAINING", "the worker is stopping")
         if not self.is_ready:
             return send_error(conn, 503, "WORKER_LOADING", "the model is still loading")
-        if self.script.has("status"):
-            code, wire, *message = self.script.args("status")
-            return send_error(conn, int(code), wire, " ".join(message))
-        if self.script.has("garbage_reply"):
-            conn.sendall(b"\x00\x01 this is not HTTP \xff\xfe\r\n\r\n")
-            raise Gone
+        self.requests += 1
+        script = self.script.for_request(self.requests)
+        if strike(IN_INFERENCE, script, self, conn):
+            return None
         cancelled = self.cancelled.setdefault(request_id, threading.Event())
         arrived = time.monotonic()
         try:
-            while not self.slot.acquire(timeout=0.005):
+            while not self.free_slots.acquire(timeout=0.005):
                 self.check(conn, cancelled)
             try:
-                Reply(self, conn, request_id, json.loads(body), cancelled, arrived).run()
+                Reply(self, script, conn, request_id, json.loads(body), cancelled, arrived).run()
             finally:
-                self.slot.release()
+                self.free_slots.release()
         except (Gone, OSError):
             self.journal("gone", id=request_id)
             raise Gone from None
         finally:
             self.cancelled.pop(request_id, None)
+        return None
 
     @staticmethod
     def check(conn, cancelled):
         """The client has hung up when there is something to read and it is nothing."""
         if select.select([conn], [], [], 0)[0] and conn.recv(1, socket.MSG_PEEK) == b"":
             raise Gone
-        return cancelled.is_set()
+        return cancelled is not None and cancelled.is_set()
 
     # -- stopping
 
@@ -335,25 +259,28 @@ class Worker:
 class Reply:
     """One answer, with the faults of the script at their places."""
 
-    def __init__(self, worker, conn, request_id, body, cancelled, arrived):
+    def __init__(self, worker, script, conn, request_id, body, cancelled, arrived):
         self.worker = worker
-        self.script = worker.script
+        self.script = script
         self.conn = conn
         self.id = request_id
         self.body = body
         self.cancelled = cancelled
         self.queue_ms = (time.monotonic() - arrived) * 1000
         self.is_stream = body.get("stream", True)
+        self.index_jump = 0
 
     def run(self):
         started = time.monotonic()
         self.pause(self.script.number("prefill_ms", 0))
-        self.worker.prefill_tokens += 5
+        with self.worker.lock:
+            self.worker.prefill_tokens += 5
         first_ms = (time.monotonic() - started) * 1000
         if self.is_stream:
             self.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
                       b"Transfer-Encoding: chunked\r\n\r\n")
-            self.event(self.started())
+            if not self.script.has("no_started"):
+                self.event(self.started())
         pieces, stop_reason = self.tokens()
         end = {"stop_reason": stop_reason,
                "usage": {"prompt_tokens": 5, "completion_tokens": len(pieces)},
@@ -365,6 +292,9 @@ class Reply:
             return send_json(self.conn, 200, {"id": self.id, "model": self.worker.options["name"],
                                               "text": "".join(pieces), **end})
         self.event({"type": "end", **end})
+        if self.script.has("end_twice"):
+            self.event({"type": "end", **end})
+            self.event({"type": "token", "t": "more", "i": len(pieces)})
         self.finish()
         return None
 
@@ -381,7 +311,7 @@ class Reply:
         count = wanted if limit is None or limit < 0 else min(wanted, limit)
         pieces = []
         for index in range(count):
-            self.fault(index)
+            strike_at(index, self)
             if self.pause(self.script.number("token_ms", 0)):
                 return pieces, "cancelled"
             piece = words[index % len(words)]
@@ -390,48 +320,12 @@ class Reply:
             if self.script.has("ping") and self.is_stream:
                 self.chunk(b": ping\n\n")
             if self.is_stream:
-                self.event({"type": "token", "t": piece, "i": index})
+                self.event({"type": "token", "t": piece, "i": index + self.index_jump})
             pieces.append(piece)
-            self.worker.tokens += 1
-        self.fault(count)
+            with self.worker.lock:
+                self.worker.tokens += 1
+        strike_at(count, self)
         return pieces, self.script.text("stop_reason", "stop" if count == wanted else "length")
-
-    def fault(self, index):
-        script = self.script
-
-        def due(name):
-            return script.has(name) and int(script.args(name)[0]) == index
-
-        if due("gate_after"):
-            self.worker.journal("gate", id=self.id)
-            wait_for_file(script.path("gate_after", 1), lambda: self.pause(0))
-        if due("die_after"):
-            if script.has("last_words"):
-                fault_class, *reason = script.args("last_words")
-                os.write(2, f"fatal class={fault_class} reason={' '.join(reason)}\n".encode())
-            die(script.args("die_after")[1])
-        if due("hang_after"):
-            self.worker.journal("hang", id=self.id)
-            while not self.pause(1000):
-                pass
-        if due("close_after"):
-            raise Gone
-        if due("error_after"):
-            _, wire, *message = script.args("error_after")
-            self.event({"type": "error", "code": wire, "message": " ".join(message),
-                        "request_id": self.id})
-            self.finish()
-            raise Gone
-        if due("garbage_after"):
-            self.send(b"\x00\xffzzz not a chunk\r\n")
-            raise Gone
-        if due("bad_json_after"):
-            self.chunk(b'data: {"type":"token","t":\n\n')
-        if due("lines_after"):
-            self.chunk(b'data: {"type":"token",\ndata:\ndata: "t":"two","i":0}\n\n')
-        if due("huge_after"):
-            size = int(script.args("huge_after")[1])
-            self.event({"type": "token", "t": "x" * size, "i": index})
 
     def pause(self, ms):
         """Waits, watching the client; true when the request was cancelled by DELETE."""
@@ -466,7 +360,256 @@ class Reply:
         self.conn.sendall(data)
 
 
-def wait_for_file(path, watch):
+# ---- faults: at the start, before it listens ----
+
+def start_helper(path, argv):
+    """A process of our group that outlives what started it; its pid is in the file."""
+    with open(path, "w", encoding="ascii") as file:
+        subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=file)
+
+
+def start_one_child(path, kinds):
+    """Appends its pids to PATH, one a line."""
+    shell = ["/bin/sh", "-c", 'sleep infinity & echo $! >>"$0"; wait', path]
+    child = subprocess.Popen(
+        shell if "shell" in kinds else ["/bin/sleep", "infinity"],
+        stdin=subprocess.DEVNULL,
+        start_new_session="session" in kinds,
+        env={} if "bare" in kinds else None,
+    )
+    with open(path, "a", encoding="ascii") as file:
+        file.write(f"{child.pid}\n")
+
+
+@fault(AT_START, "child",
+       "[shell] [session] [bare]: starts a grandchild that sleeps for ever, its pid in MODEL.child; "
+       "below a shell (then both pids), in a session of its own, without environment")
+def start_child(worker, *_):
+    for kinds in worker.script.values["child"]:
+        start_one_child(worker.options["model"] + ".child", kinds)
+
+
+@fault(AT_START, "grandchild", "a shell whose child sleeps for ever, its pid in MODEL.grandchild")
+def start_grandchild(worker):
+    start_helper(worker.options["model"] + ".grandchild",
+                 ["sh", "-c", "sleep infinity & echo $!; wait"])
+
+
+@fault(AT_START, "flood", "LINES BYTES: that many lines of that length on stderr, at once")
+def start_flood(worker, lines, size):
+    for number in range(int(lines)):
+        os.write(2, f"{number:<{int(size) - 1}}\n".encode())
+    worker.journal("flooded")
+
+
+@fault(AT_START, "allocate", "BYTES: takes that much memory, really, and says so in /ready")
+def start_allocate(worker, size):
+    worker.taken = b"\1" * int(size)
+    worker.memory_bytes = len(worker.taken)
+
+
+@fault(AT_START, "exit", "CODE CLASS REASON: ends before it listens, with last words")
+def start_exit(_worker, code, fault_class, *reason):
+    leave(int(code), fault_class, " ".join(reason))
+
+
+@fault(AT_START, "exit_silent", "CODE: the same without a word")
+def start_exit_silent(_worker, code):
+    os._exit(int(code))
+
+
+@fault(AT_START, "kill", "SIGNAL: dies of that signal (SEGV, KILL...) before it listens")
+def start_kill(worker, how):
+    die(worker.script, how)
+
+
+# ---- faults: when all of the load but the last step is done ----
+
+@fault(IN_LOAD, "load_exit", "CODE CLASS REASON: ends instead of being ready")
+def load_exit(worker, code, fault_class, *reason):
+    worker.journal("load_exit")
+    leave(int(code), fault_class, " ".join(reason))
+
+
+@fault(IN_LOAD, "load_die", "SIGNAL|CODE: dies instead of being ready")
+def load_die(worker, how):
+    worker.journal("load_die")
+    die(worker.script, how)
+
+
+@fault(IN_LOAD, "load_hang", "loads for ever without progress")
+def load_hang(_worker):
+    return True
+
+
+@fault(IN_LOAD, "load_stall", "PERCENT: loads so far, and no further")
+def load_stall(worker, percent):
+    worker.done_bytes = worker.total_bytes * int(percent) // 100
+    return True
+
+
+# ---- faults: while it is ready. WHEN is ms from then on, or a file that is waited for ----
+
+def later(worker, when, function):
+    def wait():
+        if when.isdigit():
+            time.sleep(int(when) / 1000)
+        else:
+            wait_for_file(worker.script.locate(when))
+        function()
+    threading.Thread(target=wait, daemon=True).start()
+
+
+@fault(WHEN_READY, "die_later", "WHEN SIGNAL|CODE: dies of the signal, or exits with the code")
+def die_later(worker, when, how):
+    later(worker, when, lambda: die(worker.script, how))
+
+
+@fault(WHEN_READY, "stop_later", "WHEN: STOPs itself, so that nothing of it answers")
+def stop_later(worker, when):
+    later(worker, when, stop_oneself)
+
+
+@fault(WHEN_READY, "spin_later", "WHEN: computes for ever, answers nothing and minds no TERM")
+def spin_later(worker, when):
+    later(worker, when, spin)
+
+
+@fault(WHEN_READY, "refuse_later", "WHEN: closes its listener and what rests, and goes on living")
+def refuse_later(worker, when):
+    def refuse():
+        worker.is_refusing = True
+        worker.listener.shutdown(socket.SHUT_RDWR)
+        for conn in list(worker.resting):
+            try:
+                conn.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it has left by itself
+        worker.journal("refuse")
+    later(worker, when, refuse)
+
+
+# ---- faults: in the answer to /ready ----
+
+@fault(IN_READY, "ready_text", "TEXT: /ready answers 200 with this body")
+def ready_text(_worker, conn, _reply, *words):
+    send_body(conn, 200, " ".join(words).encode())
+    return True
+
+
+@fault(IN_READY, "ready_without_counters", "/ready leaves its counters out")
+def ready_without_counters(_worker, _conn, reply):
+    del reply["tokens"], reply["prefill_tokens"]
+
+
+@fault(IN_READY, "counters_fall", "N: /ready begins at N tokens and says one fewer each time")
+def counters_fall(worker, _conn, reply, first):
+    worker.fallen = getattr(worker, "fallen", int(first) + 1) - 1
+    reply["tokens"] = max(worker.fallen, 0)
+
+
+# ---- faults: instead of an answer ----
+
+@fault(IN_INFERENCE, "never_infer", "takes requests and says nothing to them; the rest answers")
+def never_infer(worker, conn):
+    worker.journal("never_infer")
+    while not Worker.check(conn, None):
+        time.sleep(0.005)
+
+
+@fault(IN_INFERENCE, "status", "CODE WIRE MESSAGE: every inference is answered with that error")
+def answer_status(_worker, conn, code, wire, *message):
+    send_error(conn, int(code), wire, " ".join(message))
+    return True
+
+
+@fault(IN_INFERENCE, "garbage_reply", "an answer that is no HTTP")
+def answer_garbage(_worker, conn):
+    conn.sendall(b"\x00\x01 this is not HTTP \xff\xfe\r\n\r\n")
+    raise Gone
+
+
+# ---- faults: within a stream. The first argument, N, counts the tokens sent before ----
+
+def strike_at(index, reply):
+    for name, function in AT_TOKEN.items():
+        args = reply.script.args(name)
+        if args and int(args[0]) == index:
+            function(reply, *args[1:])
+
+
+@fault(AT_TOKEN, "gate_after", "N PATH: waits for that file (0: before the first, after started)")
+def gate_after(reply, path):
+    reply.worker.journal("gate", id=reply.id)
+    wait_for_file(reply.script.locate(path), lambda: reply.pause(0))
+
+
+@fault(AT_TOKEN, "die_after", "N SIGNAL|CODE: dies of the signal, or exits with the code")
+def die_after(reply, how):
+    die(reply.script, how)
+
+
+@fault(AT_TOKEN, "hang_after", "N: computes nothing more; all other routes answer as before")
+def hang_after(reply):
+    reply.worker.journal("hang", id=reply.id)
+    while not reply.pause(1000):
+        pass
+
+
+@fault(AT_TOKEN, "stop_after", "N: STOPs itself")
+def stop_after(reply):
+    reply.worker.journal("stop", id=reply.id)
+    stop_oneself()
+
+
+@fault(AT_TOKEN, "spin_after", "N: computes for ever, answers nothing and minds no TERM")
+def spin_after(reply):
+    reply.worker.journal("spin", id=reply.id)
+    spin()
+
+
+@fault(AT_TOKEN, "close_after", "N: closes the connection without an end")
+def close_after(_reply):
+    raise Gone
+
+
+@fault(AT_TOKEN, "error_after", "N WIRE MESSAGE: the error event, then [DONE]")
+def error_after(reply, wire, *message):
+    reply.event({"type": "error", "code": wire, "message": " ".join(message),
+                 "request_id": reply.id})
+    reply.finish()
+    raise Gone
+
+
+@fault(AT_TOKEN, "garbage_after", "N: bytes that are no event, then the connection closes")
+def garbage_after(reply):
+    reply.send(b"\x00\xffzzz not a chunk\r\n")
+    raise Gone
+
+
+@fault(AT_TOKEN, "bad_json_after", "N: an event that is no JSON")
+def bad_json_after(reply):
+    reply.chunk(b'data: {"type":"token","t":\n\n')
+
+
+@fault(AT_TOKEN, "lines_after", "N: a token event in several data lines")
+def lines_after(reply):
+    reply.chunk(b'data: {"type":"token",\ndata:\ndata: "t":"two","i":0}\n\n')
+
+
+@fault(AT_TOKEN, "huge_after", "N BYTES: one event of that size")
+def huge_after(reply, size):
+    reply.event({"type": "token", "t": "x" * int(size), "i": int(reply.script.args("huge_after")[0])})
+
+
+@fault(AT_TOKEN, "index_after", "N: the indexes from there on are one too high")
+def index_after(reply):
+    reply.index_jump = 1
+
+
+# ---- what they share ----
+
+def wait_for_file(path, watch=lambda: None):
     while not os.path.exists(path):
         if watch():
             return
@@ -504,65 +647,52 @@ def read_options(argv):
     return options
 
 
-def start_child(path, kinds):
-    """Appends its pids to MODEL.child, one a line."""
-    shell = ["/bin/sh", "-c", 'sleep infinity & echo $! >>"$0"; wait', path + ".child"]
-    child = subprocess.Popen(
-        shell if "shell" in kinds else ["/bin/sleep", "infinity"],
-        stdin=subprocess.DEVNULL,
-        start_new_session="session" in kinds,
-        env={} if "bare" in kinds else None,
-    )
-    with open(path + ".child", "a", encoding="ascii") as file:
-        file.write(f"{child.pid}\n")
-
-
 def start(options):
     path = options["model"]
     try:
-        script = Script(path, count_start(path))
+        script = Script.read(path, count_start(path, options.get("instance", "-")))
     except (OSError, UnicodeDecodeError, ValueError) as error:
         leave(10, "config", f"open {path}: {error}")
     for name, fd in (("stderr", 2), ("stdout", 1)):
-        for words in script.values.get(name, []):
+        for words in script.all(name):
             os.write(fd, (" ".join(words) + "\n").encode())
-    if script.has("child"):
-        for kinds in script.values["child"]:
-            start_child(path, kinds)
     with os.fdopen(options["token_fd"], encoding="ascii") as file:
         token = file.read().strip()
-    worker = Worker(options, script, token)
+    worker = Worker(options, script, token, socket.socket(fileno=options["listen_fd"]))
     signal.signal(signal.SIGTERM, worker.on_term)
     worker.journal("start", argv=sys.argv[1:], environ=sorted(os.environ))
-    if script.has("exit"):
-        code, fault_class, *reason = script.args("exit")
-        leave(int(code), fault_class, " ".join(reason))
-    if script.has("exit_silent"):
-        os._exit(int(script.args("exit_silent")[0]))
-    if script.has("kill"):
-        die(script.args("kill")[0])
+    strike(AT_START, script, worker)
     return worker
 
 
+def accept(worker):
+    """Takes connections until the listener is closed."""
+    worker.listener.setblocking(False)
+    wanted = [] if worker.script.has("never_accept") else [worker.listener]
+    while not worker.is_refusing:
+        # A signal handler runs between two of these; the timeout costs nothing worth saving.
+        if not select.select(wanted, [], [], 1)[0]:
+            continue
+        try:
+            conn, _ = worker.listener.accept()
+        except OSError:
+            continue  # it has gone, or the listener has
+        conn.setblocking(True)
+        threading.Thread(target=worker.serve, args=(conn,), daemon=True).start()
+
+
 def main():
+    if sys.argv[1:] == ["--directives"]:
+        print("\n".join(f"{name:22} {text}" for name, text in DIRECTIVES.items()))
+        return
     options = read_options(sys.argv[1:])
     if "describe" in options:
         describe(options["describe"])
         return
     worker = start(options)
     threading.Thread(target=worker.load, daemon=True).start()
-    listener = socket.socket(fileno=options["listen_fd"])
-    listener.setblocking(False)
-    while True:
-        # A signal handler runs between two of these; the timeout costs nothing worth saving.
-        if not select.select([] if worker.script.has("never_accept") else [listener], [], [], 1)[0]:
-            continue
-        try:
-            conn, _ = listener.accept()
-        except BlockingIOError:
-            continue
-        conn.setblocking(True)
-        threading.Thread(target=worker.serve, args=(conn,), daemon=True).start()
+    accept(worker)
+    sleep_for_ever()
 
 
 if __name__ == "__main__":
