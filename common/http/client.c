@@ -374,14 +374,23 @@ static void call_hold_rest(struct http_call *call)
     }
 }
 
+/* Without a descriptor or memory of our own nothing is known of the other side. */
+static bool call_is_own_fault(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 static void call_fail_to_connect(struct http_call *call, int error)
 {
     const struct http_address *address = &call->client->address;
+    const char *name = address->is_unix ? address->path : call->client->host;
     struct err err = ERR_INIT;
 
     errno = error;
-    err_fill(&err, ERR_UNREACHABLE, "nobody answers at %s: %m",
-             address->is_unix ? address->path : call->client->host);
+    if (call_is_own_fault(error))
+        err_fill(&err, ERR_IO, "no connection to %s can be made: %m", name);
+    else
+        err_fill(&err, ERR_UNREACHABLE, "nobody answers at %s: %m", name);
     call_fail(call, &err);
 }
 

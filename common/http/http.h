@@ -185,7 +185,8 @@ struct http_call_events {
                    struct err *err);
     void (*on_body)(struct http_call *call, void *owner, const char *data, size_t len);
     /* Exactly once, unless the call was cancelled. FAILURE NULL: the reply is complete.
-     * ERR_UNREACHABLE: no connection, nothing was sent. ERR_STREAM_BROKEN: it broke off.
+     * ERR_UNREACHABLE: no connection, nothing was sent. ERR_IO: none can be made from here (no
+     * descriptors, no memory). ERR_STREAM_BROKEN: it broke off.
      * ERR_PROTOCOL: not HTTP, or refused by the door. The call is gone when this returns. */
     void (*on_end)(struct http_call *call, void *owner, const struct err *failure);
 };

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -482,6 +483,22 @@ static void nobody_there_is_unreachable(void **state)
     assert_int_equal(world->caller.failure.kind, ERR_UNREACHABLE);
 }
 
+/* That we have no descriptor left says nothing of who is called. */
+static void no_descriptor_of_our_own_is_no_fault_of_the_other_side(void **state)
+{
+    struct world *world = *state;
+    struct rlimit usual;
+    struct rlimit none;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = usual.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    world_send(world, HTTP_POST, "body", strlen("body"));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    (void)event_base_dispatch(world->base); /* until on_end */
+    assert_int_equal(world->caller.failure.kind, ERR_IO);
+}
+
 /* ---- connections ---- */
 
 #define EMPTY_REPLY OK_HEAD "Content-Length: 0\r\n\r\n"
@@ -728,6 +745,7 @@ int main(void)
         IN_A_WORLD(a_request_is_sent_as_given),
         IN_A_WORLD(a_long_body_arrives),
         IN_A_WORLD(nobody_there_is_unreachable),
+        IN_A_WORLD(no_descriptor_of_our_own_is_no_fault_of_the_other_side),
         IN_A_WORLD(a_connection_serves_many_calls),
         IN_A_WORLD(a_connection_that_may_not_be_kept_is_closed),
         IN_A_WORLD(a_resting_connection_that_ends_is_not_used),
