@@ -10,6 +10,7 @@
  *   worker_time.c    its one timer
  *   worker_spawn.c   socket, token, environment, the process
  *   worker_watch.c   the load's progress until ready; the exit
+ *   worker_probe.c   small questions to it, for the others
  *   worker_stop.c    drain, TERM, KILL
  *   worker_output.c  its log and its last words
  *   worker_record.c  what the API tells of it
@@ -31,6 +32,7 @@
 #include "supervisor/request.h"
 #include "supervisor/scheduler.h"
 #include "supervisor/worker_output.h"
+#include "supervisor/worker_probe.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -92,10 +94,8 @@ struct worker_postponed {
 };
 
 struct worker_load {
-    struct http_call *call;
+    struct worker_probe probe;
     struct event *poll_timer;
-    struct buf reply;
-    int reply_status;
     uint64_t poll_interval_ms;
     uint64_t progress_ms; /* when the last progress was seen */
     char phase[16];

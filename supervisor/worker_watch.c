@@ -1,7 +1,6 @@
 /* Owns the watch over a worker's process: progress of its load until it is ready, and its exit.
  * Tells worker_step() what happened; decides nothing about it. */
 #include "common/clock.h"
-#include "common/http/http.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -19,7 +18,6 @@ enum {
     /* A small model is ready after tens of milliseconds; a large one takes minutes. */
     POLL_FIRST_MS = 5,
     POLL_MAX_MS = 200,
-    READY_REPLY_MAX_BYTES = 16 << 10,
     WORKER_SLOTS_MAX_COUNT = 4096,
 };
 
@@ -63,74 +61,36 @@ static void worker_read_progress(struct worker *worker, const json_t *reply)
 }
 
 /* An answer that is none counts as no progress: load_stall ends it. */
-static void worker_judge_ready(struct worker *worker)
+static void worker_judge_ready(struct worker *worker, const struct worker_probe_answer *answer)
 {
-    struct worker_load *load = &worker->load;
-    struct err err = ERR_INIT;
-    AUTO_JSON json_t *reply =
-        json_parse(load->reply.data, load->reply.len, READY_REPLY_MAX_BYTES, &err);
-    const char *phase = json_string_value(json_object_get(reply, "phase"));
+    const char *phase = json_string_value(json_object_get(answer->body, "phase"));
 
-    if (load->reply_status == 200 && phase != NULL && strcmp(phase, "ready") == 0) {
-        worker_read_facts(worker, reply);
+    if (answer->status == 200 && phase != NULL && strcmp(phase, "ready") == 0) {
+        worker_read_facts(worker, answer->body);
         worker_step(worker, LIFE_ON_LOADED, NULL);
         return;
     }
-    if (load->reply_status == 503 && json_is_object(reply))
-        worker_read_progress(worker, reply);
+    if (answer->status == 503 && json_is_object(answer->body))
+        worker_read_progress(worker, answer->body);
     else
-        log_event(LOG_DEBUG, "worker_ready_unclear", "name=%s status=%d error=%s", worker->name,
-                  load->reply_status, err.message);
+        log_event(LOG_DEBUG, "worker_ready_unclear", "name=%s status=%d", worker->name,
+                  answer->status);
     worker_poll_later(worker);
 }
 
-static int worker_on_ready_head(struct http_call *call, void *owner, const struct http_head *head,
-                                struct err *err)
+static void worker_on_ready_answer(struct worker *worker, const struct worker_probe_answer *answer)
 {
-    struct worker *worker = owner;
-
-    worker->load.reply_status = head->status;
-    return 0;
-}
-
-static void worker_on_ready_body(struct http_call *call, void *owner, const char *data, size_t len)
-{
-    struct worker *worker = owner;
-
-    (void)buf_add(&worker->load.reply, data, len); /* a longer one is cut, and no JSON */
-}
-
-static void worker_on_ready_end(struct http_call *call, void *owner, const struct err *failure)
-{
-    struct worker *worker = owner;
-
-    worker->load.call = NULL;
-    if (failure == NULL)
-        worker_judge_ready(worker);
+    if (answer->failure == NULL)
+        worker_judge_ready(worker, answer);
     else
         worker_poll_later(worker); /* its exit, if that is what it is, comes by the pidfd */
 }
 
 static void worker_on_poll(evutil_socket_t fd, short what, void *arg)
 {
-    static const struct http_call_events EVENTS = {
-        .on_head = worker_on_ready_head,
-        .on_body = worker_on_ready_body,
-        .on_end = worker_on_ready_end,
-    };
     struct worker *worker = arg;
-    char bearer[sizeof("Bearer ") + TOKEN_TEXT_BYTES];
-    struct http_header header = {.name = "Authorization", .value = bearer};
 
-    (void)snprintf(bearer, sizeof(bearer), "Bearer %s", worker->process.token);
-    buf_clear(&worker->load.reply);
-    worker->load.reply_status = 0;
-    worker->load.call = http_client_send(
-        worker->process.client,
-        &(struct http_request){
-            .method = HTTP_GET, .target = "/ready", .headers = &header, .header_count = 1},
-        &EVENTS, worker);
-    token_wipe(bearer, sizeof(bearer));
+    worker_probe_ask_ready(&worker->load.probe);
 }
 
 void worker_watch_load_end(struct worker *worker)
@@ -139,10 +99,8 @@ void worker_watch_load_end(struct worker *worker)
 
     if (load->poll_timer == NULL)
         return;
-    if (load->call != NULL)
-        http_call_cancel(load->call);
+    worker_probe_release(&load->probe);
     event_free(load->poll_timer);
-    buf_release(&load->reply);
     *load = (struct worker_load){.done_bytes = load->done_bytes, .total_bytes = load->total_bytes};
 }
 
@@ -286,8 +244,8 @@ void worker_watch_begin(struct worker *worker)
         .poll_interval_ms = POLL_FIRST_MS,
         .progress_ms = clock_monotonic_ms(),
     };
-    buf_init(&worker->load.reply, READY_REPLY_MAX_BYTES);
     worker->process.oom_kills = worker_read_oom_kills();
+    worker_probe_init(&worker->load.probe, worker, worker_on_ready_answer);
     worker->process.exit_event =
         event_new(base, worker->process.pidfd, EV_READ | EV_PERSIST, worker_on_exit, worker);
     (void)event_add(worker->process.exit_event, NULL); /* fails only without memory */
