@@ -51,6 +51,7 @@ static int proxy_take_result(struct request *request, json_t *result, struct err
     request->prompt_tokens = json_integer_value(json_object_get(usage, "prompt_tokens"));
     request->token_count = json_integer_value(json_object_get(usage, "completion_tokens"));
     proxy_add_waits(request, timings);
+    worker_live_progress(request->worker);
     return 0;
 }
 
@@ -78,6 +79,7 @@ static int proxy_on_token(struct request *request, json_t *event, const char *te
                        request->worker->name);
     request->token_count++;
     worker_count_token(request->worker, clock_monotonic_ms());
+    worker_live_progress(request->worker);
     request_send_text(request, text, len);
     return 0;
 }
@@ -195,6 +197,7 @@ static void proxy_pause_if_slow(struct request *request)
         return;
     request->is_paused = true;
     http_call_pause(request->call);
+    worker_live_load_changed(request->worker);
 }
 
 void proxy_resume(struct request *request)
@@ -202,6 +205,7 @@ void proxy_resume(struct request *request)
     if (!request->is_paused)
         return;
     request->is_paused = false;
+    worker_live_load_changed(request->worker);
     http_call_resume(request->call);
 }
 
@@ -252,6 +256,8 @@ static void proxy_on_end(struct http_call *call, void *owner, const struct err *
 
     request->call = NULL;
     request->is_paused = false; /* there is nothing left to go on reading */
+    if (failure != NULL)
+        worker_live_call_failed(request->worker, failure);
     if (request->has_ended) {
         request_end(request, "completed");
         return;

@@ -228,6 +228,7 @@ static void request_dispatch(struct request *request)
     request->started_ms = clock_wall_ms();
     TAILQ_INSERT_TAIL(&worker->in_flight, request, in_worker);
     worker->in_flight_count++;
+    worker_live_load_changed(worker);
     proxy_send(request);
     worker_arm_deadline(worker); /* it is not idle */
 }

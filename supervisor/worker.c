@@ -216,6 +216,7 @@ static void worker_begin(struct worker *worker)
 
 static void worker_serve(struct worker *worker)
 {
+    worker_live_begin(worker);
     worker_watch_load_end(worker);
     worker->process.ready_ms = clock_monotonic_ms();
     worker->idle_since_ms = worker->process.ready_ms;
@@ -253,6 +254,7 @@ static void worker_settle(struct worker *worker, const struct err *cause)
 
 static void worker_end(struct worker *worker, int signal, const struct err *cause)
 {
+    worker_live_end(worker);
     /* After a fault that we have judged the decision about what waits comes with the exit. */
     if (!worker->starts_again && !worker->process.was_judged)
         request_fail_waiting(worker, cause);
@@ -371,5 +373,6 @@ void worker_requests_changed(struct worker *worker)
         return;
     }
     request_pump(worker);
+    worker_live_load_changed(worker);
     worker_arm_deadline(worker);
 }

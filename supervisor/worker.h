@@ -11,6 +11,7 @@
  *   worker_spawn.c   socket, token, environment, the process
  *   worker_watch.c   the load's progress until ready; the exit
  *   worker_probe.c   small questions to it, for the others
+ *   worker_live.c    whether it works from then on (liveness.c judges, worker_probe.c asks)
  *   worker_stop.c    drain, TERM, KILL
  *   worker_output.c  its log and its last words
  *   worker_record.c  what the API tells of it
@@ -31,6 +32,7 @@
 #include "supervisor/recovery.h"
 #include "supervisor/request.h"
 #include "supervisor/scheduler.h"
+#include "supervisor/worker_live.h"
 #include "supervisor/worker_output.h"
 #include "supervisor/worker_probe.h"
 
@@ -98,6 +100,7 @@ struct worker_load {
     struct event *poll_timer;
     uint64_t poll_interval_ms;
     uint64_t progress_ms; /* when the last progress was seen */
+    uint64_t warm_up_ms;  /* when it was first seen to compute a token; 0: not yet */
     char phase[16];
     int64_t done_bytes;
     int64_t total_bytes;
@@ -108,6 +111,7 @@ struct worker_facts {
     int64_t context_tokens;
     int64_t memory_bytes;
     int64_t slots;
+    struct liveness_counters counters; /* when it became ready */
     char device[WORKER_DEVICE_MAX_BYTES + 1];
 };
 
@@ -147,6 +151,7 @@ struct worker {
 
     struct worker_process process;
     struct worker_load load;
+    struct worker_live live;
     struct worker_facts facts;
     struct worker_output output;
     char *last_exit;  /* "" until there was one */

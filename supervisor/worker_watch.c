@@ -40,6 +40,10 @@ static void worker_read_facts(struct worker *worker, const json_t *reply)
 
     worker->facts.context_tokens = json_integer_value(json_object_get(reply, "context_tokens"));
     worker->facts.memory_bytes = json_integer_value(json_object_get(reply, "memory_bytes"));
+    worker->facts.counters = (struct liveness_counters){
+        .tokens = json_integer_value(json_object_get(reply, "tokens")),
+        .prefill_tokens = json_integer_value(json_object_get(reply, "prefill_tokens")),
+    };
     worker->facts.slots = slots < 1 || slots > WORKER_SLOTS_MAX_COUNT ? 1 : slots;
     if (device != NULL)
         (void)snprintf(worker->facts.device, sizeof(worker->facts.device), "%s", device);
@@ -56,6 +60,8 @@ static void worker_read_progress(struct worker *worker, const json_t *reply)
         return;
     if (strcmp(load->phase, phase) != 0 || done > load->done_bytes)
         load->progress_ms = clock_monotonic_ms();
+    if (load->warm_up_ms == 0 && strcmp(phase, "warm_up") == 0)
+        load->warm_up_ms = load->progress_ms;
     (void)snprintf(load->phase, sizeof(load->phase), "%s", phase);
     load->done_bytes = done;
 }

@@ -22,6 +22,8 @@ fake_config() { # more sections on stdin
         echo "    load_stall = ${LOAD_STALL:-20s}"
         echo '    drain = 20s'
         echo '    term_grace = 500ms'
+        echo "    progress_timeout = ${PROGRESS_TIMEOUT:-10m}"
+        echo "    canary = ${CANARY:-off}"
         echo '}'
         echo 'restart {'
         echo "    base = ${RESTART_BASE:-100ms}"

@@ -25,6 +25,8 @@ DIRECTIVES = {
     "tokens": "N",
     "token_ms": "MS: between two events",
     "prefill_ms": "MS: before the first event",
+    "prefill_steps": "N MS: the prompt is computed in N steps, MS apart, before the first event",
+    "until": "PATH: tokens go on until that file exists; max_tokens counts",
     "slots": "N: requests at a time [what --slots says, or 1]",
     "memory": "BYTES: what /ready says of it",
     "stop_reason": "stop|length|stop_string",

@@ -273,8 +273,7 @@ class Reply:
     def run(self):
         started = time.monotonic()
         self.pause(self.script.number("prefill_ms", 0))
-        with self.worker.lock:
-            self.worker.prefill_tokens += 5
+        self.prefill()
         first_ms = (time.monotonic() - started) * 1000
         if self.is_stream:
             self.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
@@ -298,6 +297,13 @@ class Reply:
         self.finish()
         return None
 
+    def prefill(self):
+        steps, step_ms = ([float(a) for a in self.script.args("prefill_steps")] + [1, 0])[:2]
+        for _ in range(int(steps)):
+            self.pause(step_ms)
+            with self.worker.lock:
+                self.worker.prefill_tokens += 5
+
     def started(self):
         event = {"type": "started", "id": self.id, "model": self.worker.options["name"]}
         if self.script.has("warning"):
@@ -308,9 +314,13 @@ class Reply:
         words = [w + " " for w in self.script.text("reply", "one two three four").split()]
         wanted = int(self.script.number("tokens", len(words)))
         limit = self.body.get("max_tokens", -1)
+        if self.script.has("until"):
+            wanted = sys.maxsize
         count = wanted if limit is None or limit < 0 else min(wanted, limit)
         pieces = []
         for index in range(count):
+            if self.script.has("until") and os.path.exists(self.script.path("until")):
+                return pieces, "stop"
             strike_at(index, self)
             if self.pause(self.script.number("token_ms", 0)):
                 return pieces, "cancelled"
@@ -475,18 +485,21 @@ def spin_later(worker, when):
     later(worker, when, spin)
 
 
+def refuse(worker):
+    """No connection is taken from here on; what is being answered goes on."""
+    worker.is_refusing = True
+    worker.listener.shutdown(socket.SHUT_RDWR)
+    for conn in list(worker.resting):
+        try:
+            conn.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it has left by itself
+    worker.journal("refuse")
+
+
 @fault(WHEN_READY, "refuse_later", "WHEN: closes its listener and what rests, and goes on living")
 def refuse_later(worker, when):
-    def refuse():
-        worker.is_refusing = True
-        worker.listener.shutdown(socket.SHUT_RDWR)
-        for conn in list(worker.resting):
-            try:
-                conn.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # it has left by itself
-        worker.journal("refuse")
-    later(worker, when, refuse)
+    later(worker, when, lambda: refuse(worker))
 
 
 # ---- faults: in the answer to /ready ----
@@ -566,6 +579,17 @@ def stop_after(reply):
 def spin_after(reply):
     reply.worker.journal("spin", id=reply.id)
     spin()
+
+
+@fault(AT_TOKEN, "refuse_after", "N: closes its listener and what rests, and goes on")
+def refuse_after(reply):
+    refuse(reply.worker)
+
+
+@fault(AT_TOKEN, "fall_after", "N: the counters fall to 0; goes on")
+def fall_after(reply):
+    with reply.worker.lock:
+        reply.worker.tokens = reply.worker.prefill_tokens = 0
 
 
 @fault(AT_TOKEN, "close_after", "N: closes the connection without an end")

@@ -184,6 +184,19 @@ static void signals_go_only_to_what_runs(void **state)
     walk(check_kill);
 }
 
+/* What hangs does not obey, and has nothing left to finish. */
+static void a_hang_is_killed_wherever_work_is_done(void **state)
+{
+    for (int from = 0; from < LIFE_STATE_COUNT; from++) {
+        const struct life_rule *rule = life_step((enum life_state)from, LIFE_ON_HUNG);
+
+        if (from == LIFE_READY || from == LIFE_DRAINING)
+            assert_int_equal(rule->action, LIFE_KILL);
+        else
+            assert_null(rule);
+    }
+}
+
 static void names_are_all_there_and_all_different(void **state)
 {
     for (int a = 0; a < LIFE_STATE_COUNT; a++) {
@@ -210,6 +223,7 @@ int main(void)
         cmocka_unit_test(a_request_starts_no_failed_worker),
         cmocka_unit_test(who_waits_for_a_start_that_does_not_come_is_told),
         cmocka_unit_test(signals_go_only_to_what_runs),
+        cmocka_unit_test(a_hang_is_killed_wherever_work_is_done),
         cmocka_unit_test(names_are_all_there_and_all_different),
     };
 
