@@ -190,6 +190,28 @@ END
     assert_equal "$(cat "$T/m/a.gguf.starts")" 1
 }
 
+is_past() { # SECONDS
+    [ "$SECONDS" -ge "$1" ]
+}
+
+@test "time in which the supervisor itself did not run is not held against a worker" {
+    live_setup 2s off
+    printf 'until done\ntoken_ms 20\n' | model a
+    ask_later a a
+    wait_until has_tokens "$T/out.a" 2
+    local pid
+    pid=$(worker_field a pid)
+    kill -STOP "$pid" "$RBEED_PID" # as when the machine is suspended
+    wait_until is_past $((SECONDS + 5))
+    kill -CONT "$RBEED_PID" "$pid"
+    wait_until has_tokens "$T/out.a" $(($(token_count "$T/out.a") + 3))
+    touch "$T/m/done"
+    wait "$ASKED"
+    run events <"$T/out.a"
+    assert_output --partial '"stop_reason":"stop"'
+    assert_equal "$(cat "$T/m/a.gguf.starts")" 1
+}
+
 # ---- idle ----
 
 # Script of a on stdin; it has worked once.

@@ -7,7 +7,7 @@ setup() { fake_setup; }
 teardown() { rbee_teardown; }
 
 @test "a storm of requests, stops, deaths and changes leaves a supervisor that works" {
-    printf 'life {\n idle_stop = 300ms\n drain = 300ms\n term_grace = 200ms\n}\nlimits { queue = 3 }\n' |
+    printf 'life {\n canary = 100ms\n progress_timeout = 5s\n idle_stop = 300ms\n drain = 300ms\n term_grace = 200ms\n}\nlimits { queue = 3 }\n' |
         write_config
     start_rbeed
     run "$TESTS_DIR/storm.py" "$SOCKET" "$T/m" "${RBEE_STORM_SECONDS:-15}" "${RBEE_STORM_SEED:-1}"
