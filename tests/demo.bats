@@ -2,7 +2,11 @@
 
 load helpers
 
-setup() { rbee_setup; }
+setup() {
+    rbee_setup
+    # The first token of real weights takes longer there than a load may make no progress.
+    ! is_sanitized || write_config <<<"life { load_stall = ${WAIT_LIMIT_S}s }"
+}
 teardown() { rbee_teardown; }
 
 demo() {

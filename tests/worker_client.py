@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 
-PATIENCE_S = 60
+PATIENCE_S = int(os.environ.get("WAIT_LIMIT_S", "60"))  # of tests/helpers.bash
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -298,7 +298,7 @@ def do_term(client, pid, when):
     rest = list(stream.events())
     check(rest[-1] == "[DONE]" and rest[-2]["type"] == "error", rest[-2:])
     print(rest[-2]["code"])
-    check(time.monotonic() - started < 10, "took too long")
+    check(time.monotonic() - started < PATIENCE_S / 6, "took too long")
 
 
 def do_term_in_body(client, pid):
