@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum {
     STORE_FILE_MODE = 0600,
@@ -188,6 +189,17 @@ static int store_check_and_migrate(sqlite3 *db, const char *path, struct store_r
     return 0;
 }
 
+/* Reading makes a log beside the file. One of a file that is not ours to touch goes again while the
+ * connection still keeps others out; what a newer program has left in its own stays. */
+static void store_remove_empty_log(const char *path)
+{
+    AUTO_FREE char *log = xasprintf("%s-wal", path);
+    struct stat info;
+
+    if (stat(log, &info) == 0 && info.st_size == 0)
+        (void)unlink(log); /* an empty one says nothing */
+}
+
 static enum store_verdict store_try_open(const char *path, struct store_report *report,
                                          sqlite3 **out_db, struct err *err)
 {
@@ -202,8 +214,11 @@ static enum store_verdict store_try_open(const char *path, struct store_report *
         err_fill(err, ERR_IO, "open %s: %s", path, sqlite3_errstr(rc));
         return STORE_FAILED;
     }
-    if (store_check_and_migrate(db, path, report, &is_bad, err) < 0)
+    if (store_check_and_migrate(db, path, report, &is_bad, err) < 0) {
+        if (err->kind == ERR_CONFIG)
+            store_remove_empty_log(path);
         return is_bad || store_is_corrupt(db) ? STORE_CORRUPT : STORE_FAILED;
+    }
     *out_db = take_ptr(db);
     return STORE_GOOD;
 }
@@ -250,6 +265,7 @@ sqlite3 *store_file_open(const char *path, struct store_report *out_report, stru
     enum store_verdict verdict = store_try_open(path, &report, &db, err);
 
     if (verdict == STORE_CORRUPT) {
+        report.corrupt_cause = *err;
         err_clear(err);
         if (store_set_aside(path, &report, err) < 0)
             return NULL;

@@ -45,7 +45,8 @@ struct store;
 struct store_report {
     bool was_corrupt;        /* a new file was begun; say it loudly */
     char corrupt_path[4096]; /* where the old one is now */
-    uint32_t migrated_from;  /* schema versions; equal when nothing was migrated */
+    struct err corrupt_cause;
+    uint32_t migrated_from; /* schema versions; equal when nothing was migrated */
     uint32_t migrated_to;
     int64_t interrupted_count; /* requests that had no end and got the outcome "interrupted" */
 };

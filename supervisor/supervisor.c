@@ -9,6 +9,7 @@
 #include "common/paths.h"
 #include "common/records.h"
 #include "supervisor/api.h"
+#include "supervisor/journal.h"
 
 #include <event2/event.h>
 #include <signal.h>
@@ -210,8 +211,13 @@ static int supervisor_open_store(struct supervisor *supervisor, struct err *err)
     supervisor->store = store_open(path, &report, err);
     if (supervisor->store == NULL)
         return -1;
-    if (report.was_corrupt)
-        log_event(LOG_ERROR, "store_corrupt", "set_aside=%s", report.corrupt_path);
+    if (report.was_corrupt) {
+        const char *name = strrchr(report.corrupt_path, '/');
+
+        supervisor->set_aside = xstrdup(name == NULL ? report.corrupt_path : name + 1);
+        log_event(LOG_ERROR, "store_corrupt", "set_aside=%s error=%s", report.corrupt_path,
+                  report.corrupt_cause.message);
+    }
     if (report.interrupted_count > 0)
         log_event(LOG_WARN, "requests_interrupted", "count=%lld",
                   (long long)report.interrupted_count);
@@ -233,6 +239,9 @@ static int supervisor_start_store(struct supervisor *supervisor, struct err *err
     supervisor->store_event = event_new(supervisor->base, store_fd(supervisor->store),
                                         EV_READ | EV_PERSIST, supervisor_on_store, supervisor);
     (void)event_add(supervisor->store_event, NULL); /* fails only without memory */
+    if (supervisor->set_aside != NULL)
+        journal_event(supervisor, "store_corrupt", "", "",
+                      json_pack("{s:s}", "set_aside", supervisor->set_aside));
     return 0;
 }
 
@@ -364,6 +373,7 @@ void supervisor_free(struct supervisor *supervisor)
     free(supervisor->state_dir);
     free(supervisor->runtime_dir);
     free(supervisor->worker_program);
+    free(supervisor->set_aside);
     free(supervisor);
 }
 
@@ -383,6 +393,13 @@ static json_t *supervisor_reasons(struct supervisor *supervisor)
 
     if (err_is_set(&supervisor->store_health))
         supervisor_add_reason(reasons, supervisor->store_health.message);
+    if (supervisor->set_aside != NULL) {
+        AUTO_FREE char *text = xasprintf("the database was corrupt: it is kept as %s, and a new "
+                                         "one was begun",
+                                         supervisor->set_aside);
+
+        supervisor_add_reason(reasons, text);
+    }
     if (supervisor->is_journal_refused)
         supervisor_add_reason(reasons, "the database takes no more rows");
     if (err_is_set(&supervisor->watcher.failure))

@@ -48,6 +48,7 @@ struct supervisor {
     struct store *store;
     struct event *store_event;
     struct err store_health; /* why the disk takes nothing; ERR_NONE: it does */
+    char *set_aside;         /* name of the file that was corrupt at our start; NULL: none was */
     bool is_journal_refused; /* a row could not even be queued; said once */
 
     struct policy policy;

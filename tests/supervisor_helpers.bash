@@ -105,11 +105,11 @@ is_gone() { # PID
     [ ! -e "/proc/$1" ] || grep -qs '^State:.*[ZX]' "/proc/$1/status"
 }
 
-# Rows of the database, read while nobody has it open.
+# Rows of the database, read (or written) while nobody has it open.
 db() { # SQL
     python3 - "$STATE/rbee.db" "$1" <<'END'
 import sqlite3, sys
-for row in sqlite3.connect(sys.argv[1]).execute(sys.argv[2]):
+for row in sqlite3.connect(sys.argv[1], isolation_level=None).execute(sys.argv[2]):
     print("|".join(str(value) for value in row))
 END
 }
