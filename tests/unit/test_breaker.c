@@ -271,6 +271,21 @@ static void a_failed_probe_doubles_the_open_time(void **state)
     }
 }
 
+/* Whatever chance says, jitter takes no open time above the maximum. */
+static void jitter_keeps_within_the_longest_open_time(void **state)
+{
+    struct breaker_policy policy = breaker_defaults();
+
+    policy.open_time_ms = 2 * HOUR_MS;
+    for (uint32_t random = 0; random < 2 * HOUR_MS; random += 9973) {
+        struct breaker breaker;
+
+        breaker_init(&breaker);
+        assert_true(breaker_trip(&breaker, &policy, BREAKER_BY_ATTEMPTS, 0, random));
+        assert_in_range(breaker.until_ms, HOUR_MS * 8 / 10, HOUR_MS);
+    }
+}
+
 /* A longer open time stays over a closing, until it has been stable for stable_after. */
 static void only_stability_takes_the_open_time_back(void **state)
 {
@@ -380,8 +395,9 @@ static void a_good_probe_forgives_the_window_but_not_the_day(void **state)
     int64_t now_ms = 0;
 
     breaker_init(&breaker);
+    /* So slow a loop that they would all still be in the window. */
     for (int64_t i = 0; i < 5; i++)
-        (void)crash(&breaker, &policy, i);
+        (void)record(&breaker, &policy, FAULT_CRASH, HOUR_MS, i);
     now_ms = open_and_probe(&breaker, &policy, 5) + policy.probe_stable_ms;
     assert_true(breaker_on_probe_stable(&breaker, now_ms));
     assert_int_equal(breaker_count(&breaker, &policy, now_ms), 0);
@@ -389,8 +405,9 @@ static void a_good_probe_forgives_the_window_but_not_the_day(void **state)
         assert_false(crash(&breaker, &policy, now_ms));
         assert_int_equal(breaker_count(&breaker, &policy, now_ms), i + 1);
     }
-    /* The fifth of the window is the tenth of the day as well; one hour later it is only that. */
-    assert_true(crash(&breaker, &policy, now_ms + HOUR_MS));
+    /* The fifth of the window would be the tenth of the day as well; a day's half later it is only
+     * that. */
+    assert_true(crash(&breaker, &policy, now_ms + 12 * HOUR_MS));
     assert_int_equal(breaker.opened_by, BREAKER_BY_FLAPPING);
 }
 
@@ -606,6 +623,7 @@ int main(void)
         cmocka_unit_test(a_failure_while_open_changes_nothing),
         cmocka_unit_test(it_is_half_open_when_its_time_is_over),
         cmocka_unit_test(a_failed_probe_doubles_the_open_time),
+        cmocka_unit_test(jitter_keeps_within_the_longest_open_time),
         cmocka_unit_test(only_stability_takes_the_open_time_back),
         cmocka_unit_test(half_open_allows_exactly_one_start),
         cmocka_unit_test(a_start_while_closed_is_no_probe),

@@ -169,6 +169,20 @@ static void slow_crash_loops_open_too(void **state)
     }
 }
 
+/* Long waits stretch the window as long loads do: a worker that dies at once and waits 100 s each
+ * time fails five times in 400 s, and opens. */
+static void long_waits_stretch_the_window(void **state)
+{
+    struct scene scene = scene_without_jitter();
+
+    scene.policy.restart.max_attempts = 0;
+    scene.policy.restart.base_ms = scene.policy.restart.max_ms = 100 * SECOND_MS;
+    scene_start(&scene, RECOVERY_PERSON);
+    scene_loops(&scene, FAULT_CRASH, 0, 0);
+    assert_int_equal(scene.start_count, 5);
+    assert_int_equal(scene.recovery.breaker.cause, BREAKER_BY_WINDOW);
+}
+
 /* A person's start begins a new incident, with all its attempts and the base delay, but the window
  * remembers: of five failures over two starts by a person, the fifth opens. */
 static void the_window_reaches_over_a_persons_start(void **state)
@@ -654,6 +668,18 @@ static void forced_open_lets_the_running_one_run(void **state)
     }
 }
 
+/* A restart that was due when it was forced open is not due after the reset. */
+static void forced_open_takes_the_restart_back(void **state)
+{
+    struct scene scene = scene_new();
+
+    scene_start(&scene, RECOVERY_REQUEST);
+    scene_fails(&scene, FAULT_CRASH, 0, 0);
+    recovery_force_open(&scene.recovery);
+    assert_int_equal(recovery_rest(&scene.recovery), RECOVERY_OPEN);
+    assert_int_equal(recovery_next_ms(&scene.recovery, &scene.policy), INT64_MAX);
+}
+
 /* A failed worker that is forced open is not even started by a person. */
 static void forced_open_comes_before_a_persons_start(void **state)
 {
@@ -702,6 +728,7 @@ int main(void)
         cmocka_unit_test(four_starts_and_then_open),
         cmocka_unit_test(jitter_moves_the_starts_a_little),
         cmocka_unit_test(slow_crash_loops_open_too),
+        cmocka_unit_test(long_waits_stretch_the_window),
         cmocka_unit_test(the_window_reaches_over_a_persons_start),
         cmocka_unit_test(ten_failures_in_a_day_open),
         cmocka_unit_test(stability_counts_from_ready),
@@ -723,6 +750,7 @@ int main(void)
         cmocka_unit_test(a_hold_covers_every_way_to_rest),
         cmocka_unit_test(a_fault_while_held_makes_no_restart_due),
         cmocka_unit_test(forced_open_lets_the_running_one_run),
+        cmocka_unit_test(forced_open_takes_the_restart_back),
         cmocka_unit_test(forced_open_comes_before_a_persons_start),
         cmocka_unit_test(a_reset_begins_anew),
     };

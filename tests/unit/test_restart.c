@@ -62,6 +62,7 @@ static void every_wait_keeps_within_the_maximum(void **state)
     for (int64_t n = 1; n <= FAR_RESTART; n++) {
         int64_t value_ms = restart_delay_ms(&plain, n, 0);
 
+        assert_int_equal(restart_delay_ms(&policy, n, 0), value_ms * 8 / 10);
         for (uint32_t random = 0; random <= 2 * MINUTE_MS; random += 997) {
             int64_t ms = restart_delay_ms(&policy, n, random);
 
