@@ -26,6 +26,10 @@ raw_http() {
     raw_http leaves_while_it_streams
 }
 
+@test "http: half closed counts as left" {
+    raw_http half_closed_counts_as_left
+}
+
 @test "http: leaves while it sends a body" {
     raw_http leaves_while_it_sends_a_body
 }

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -81,6 +82,16 @@ class Echo:
     def open_gate(self):
         self.process.stdin.write(b"\n")
         self.process.stdin.flush()
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """What is sent meanwhile is found all at once."""
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def cpu_s(self):
         fields = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()
@@ -248,6 +259,44 @@ def leaves_while_it_streams(transport):
             echo.expect("request GET /tick")
             leave(s)
             echo.expect("closed /tick completed=0 .*", AT_ONCE_S)
+
+
+@each_transport
+def half_closed_counts_as_left(transport):
+    """A client that ends its side of the connection has left, whatever it would still read: on TCP
+    that cannot be told from one that closed, or died, until something is written to it."""
+    def half_close(s):
+        s.shutdown(socket.SHUT_WR)
+    with Echo(transport) as echo:
+        for path in ("/wait", "/tick"):
+            with echo.connect() as s:
+                s.sendall(request(path))
+                echo.expect(f"request GET {path}")
+                half_close(s)
+                echo.expect(f"closed {path} completed=0 .*", AT_ONCE_S)
+                Wire(s).rest()
+        with echo.connect() as s:  # between requests
+            s.sendall(request("/hello"))
+            wire = Wire(s)
+            assert wire.reply().body == b"hello"
+            echo.expect("request GET /hello")
+            echo.expect("closed /hello completed=1 .*")
+            half_close(s)
+            assert wire.rest() == b""
+        with echo.connect() as s:  # the end comes together with the request: it is not executed
+            s.sendall(request("/hello"))
+            wire = Wire(s)
+            wire.reply()
+            echo.expect("request GET /hello")
+            echo.expect("closed /hello completed=1 .*")
+            with echo.stopped():
+                s.sendall(request("/echo", "POST", body=b"x"))
+                half_close(s)
+            with contextlib.suppress(ConnectionResetError):  # what it sent was not even read
+                wire.rest()
+            assert wire.data == b""
+        assert ask(echo, request("/path")).status == 200
+        echo.expect("request GET /path")
 
 
 @each_transport

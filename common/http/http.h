@@ -12,7 +12,7 @@
  *
  * A client that leaves is seen at once in every phase, also while its request waits and nothing is
  * written: the hang-up event stays armed when reading is paused. A half-closed connection counts as
- * left. What a client pipelines waits for the reply; more than HTTP_PIPELINED_MAX_BYTES behind a
+ * left (ARCHITECTURE.md says why). What a client pipelines waits for the reply; more than HTTP_PIPELINED_MAX_BYTES behind a
  * request that runs is dropped, and the connection then ends with the reply. Nothing here blocks,
  * and nothing is called back from inside a call the owner makes: what http_reply_* and
  * http_stream_* find out is reported from the loop. */
