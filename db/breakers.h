@@ -10,11 +10,15 @@ struct breaker_row {
     const char *key; /* "worker:NAME" or "gpu:ID" */
     const char *state;
     const char *cause;
+    const char *opened_by; /* what it opened for in the first place */
     int64_t opened_ms;     /* wall time */
     int64_t until_ms;      /* CLOCK_MONOTONIC of the boot in boot_id */
     int64_t until_wall_ms; /* the same moment by the wall clock as it was */
     int64_t open_time_ms;  /* how long it opens; a failed probe doubles it */
     int64_t trip_count;
+    int64_t
+        window_from_ms; /* wall time; failures before do not count in the short window; 0: all do */
+    int64_t flap_from_ms; /* the same for the day's count */
     bool probe_is_running;
     const char *last_words;
     const char *boot_id;

@@ -18,6 +18,7 @@ struct failure_row {
     const char *last_words;
     const char *instance;
     int64_t load_ms; /* how long the load before it took; 0: it had not begun or is not known */
+    int64_t wait_ms; /* the back-off before that load */
     bool is_drill;   /* made to order by a person */
 };
 

@@ -31,6 +31,7 @@ struct worker_row {
     int64_t restart_count;        /* restarts ever made by policy */
     int64_t attempt;              /* those made in this incident */
     int64_t incident_ms;          /* wall time of the incident's first failure; 0: there is none */
+    bool owes_restart;            /* it has failed and has not been started since */
     int64_t next_restart_at_ms;   /* CLOCK_MONOTONIC of the boot in boot_id; 0: none is due */
     int64_t next_restart_wall_ms; /* the same moment by the wall clock as it was */
     bool is_degraded;             /* it runs with the two below instead of what was asked */

@@ -46,6 +46,8 @@ void breaker_explain(const struct breaker *breaker, const char *subject, const c
     else
         err_fill(out, ERR_CIRCUIT_OPEN, "the circuit of %s is open (%s), next try in %s%s%s",
                  subject, why, after, colon, last_words);
+    if (after_ms > 0)
+        out->retry_after_ms = (uint64_t)after_ms;
 }
 
 static json_t *breaker_time(int64_t mono_ms)

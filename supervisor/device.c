@@ -185,6 +185,15 @@ void device_on_found(struct device *device)
     device_breaker_changed(device, &before);
 }
 
+void device_remember(struct supervisor *supervisor, const char *name,
+                     const struct breaker_failure *failure)
+{
+    struct device *device = device_get(supervisor, name);
+
+    if (device->is_gpu)
+        breaker_remember(&device->breaker, failure);
+}
+
 /* ---- people ---- */
 
 void device_force_open(struct device *device)

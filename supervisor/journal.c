@@ -4,9 +4,11 @@
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "common/mem.h"
 #include "db/events.h"
 #include "db/requests.h"
 #include "db/workers.h"
+#include "supervisor/stored.h"
 #include "supervisor/supervisor.h"
 
 static void journal_judge(struct supervisor *supervisor, int result, const struct err *err)
@@ -37,10 +39,17 @@ int journal_worker_awaited(const struct worker *worker, struct store_done done)
         .boot_id = worker->supervisor->boot_id,
         .last_exit = worker->last_exit,
         .last_stderr = worker->last_words,
+        .held_reason = worker->held_reason,
+        .held_ms = worker->held_ms,
+        .degraded_context = worker->reduced.context_tokens,
+        .degraded_slots = worker->reduced.slots,
+        .pin = worker->is_pinned,
         .updated_ms = clock_wall_ms(),
     };
-    int result = workers_put(worker->supervisor->store, &row, done, &err);
+    int result = 0;
 
+    stored_recovery(&worker->recovery, &row);
+    result = workers_put(worker->supervisor->store, &row, done, &err);
     journal_judge(worker->supervisor, result, &err);
     return result;
 }
@@ -50,8 +59,18 @@ void journal_worker(const struct worker *worker)
     (void)journal_worker_awaited(worker, STORE_NOBODY); /* journal_judge() has said it */
 }
 
-static void journal_breaker(struct supervisor *supervisor, const char *worker, const char *device,
-                            const struct breaker *before, const struct breaker *now)
+static void journal_breaker(struct supervisor *supervisor, const struct breaker *now,
+                            const char *key, const char *last_words)
+{
+    struct err err = ERR_INIT;
+    struct breaker_row row = stored_breaker(now, key, last_words, supervisor->boot_id);
+
+    journal_judge(supervisor, breakers_put(supervisor->store, &row, STORE_NOBODY, &err), &err);
+}
+
+static void journal_transition(struct supervisor *supervisor, const char *worker,
+                               const char *device, const struct breaker *before,
+                               const struct breaker *now)
 {
     if (now->state == before->state)
         return;
@@ -69,19 +88,26 @@ static void journal_breaker(struct supervisor *supervisor, const char *worker, c
 
 void journal_worker_breaker(const struct worker *worker, const struct breaker *before)
 {
-    journal_breaker(worker->supervisor, worker->name, "", before, &worker->recovery.breaker);
+    AUTO_FREE char *key = xasprintf("worker:%s", worker->name);
+    const struct breaker *now = &worker->recovery.breaker;
+
+    journal_breaker(worker->supervisor, now, key, worker->last_words);
+    journal_transition(worker->supervisor, worker->name, "", before, now);
 }
 
 void journal_device_breaker(const struct device *device, const struct breaker *before)
 {
-    journal_breaker(device->supervisor, "", device->name, before, &device->breaker);
+    journal_breaker(device->supervisor, &device->breaker, device->name, "");
+    journal_transition(device->supervisor, "", device->name, before, &device->breaker);
 }
 
 void journal_worker_removed(struct supervisor *supervisor, const char *name)
 {
+    AUTO_FREE char *key = xasprintf("worker:%s", name);
     struct err err = ERR_INIT;
 
     journal_judge(supervisor, workers_remove(supervisor->store, name, STORE_NOBODY, &err), &err);
+    journal_judge(supervisor, breakers_remove(supervisor->store, key, STORE_NOBODY, &err), &err);
 }
 
 void journal_request(const struct request *request, const char *outcome)
@@ -127,8 +153,22 @@ void journal_event(struct supervisor *supervisor, const char *kind, const char *
 void journal_failure(const struct worker *worker, enum fault_class fault, int64_t load_ms,
                      int64_t now_ms)
 {
-    journal_event(worker->supervisor, "worker_failure", worker->name, "",
-                  json_pack("{s:s, s:s, s:I, s:I}", "fault", fault_name(fault), "device",
-                            worker->device->name, "load_ms", (json_int_t)load_ms, "attempt",
-                            (json_int_t)worker->recovery.restart.attempt));
+    struct err err = ERR_INIT;
+    struct failure_row row = {
+        .at_ms = clock_wall_ms(),
+        .at_mono_ms = now_ms,
+        .boot_id = worker->supervisor->boot_id,
+        .worker = worker->name,
+        .device = worker->device->name,
+        .class = fault_name(fault),
+        .exit = worker->last_exit,
+        .last_words = worker->last_words,
+        .instance = worker->process.instance,
+        .load_ms = load_ms,
+        .wait_ms = worker->failed_wait_ms,
+        .is_drill = worker->process.is_drill,
+    };
+
+    journal_judge(worker->supervisor,
+                  failures_append(worker->supervisor->store, &row, STORE_NOBODY, NULL, &err), &err);
 }

@@ -10,6 +10,7 @@
 #include "common/records.h"
 #include "supervisor/api.h"
 #include "supervisor/journal.h"
+#include "supervisor/stored.h"
 
 #include <event2/event.h>
 #include <signal.h>
@@ -288,11 +289,11 @@ static int supervisor_begin(struct supervisor *supervisor, struct err *err)
         lock_acquire(&supervisor->lock, supervisor->state_dir, supervisor->listener.path, err) != 0)
         return -1;
     supervisor_open_log(supervisor);
-    watcher_start(&supervisor->watcher, supervisor->base);
     if (supervisor_open_store(supervisor, err) != 0 || models_load(supervisor, err) != 0 ||
-        worker_load_all(supervisor, err) != 0 || supervisor_start_store(supervisor, err) != 0 ||
-        supervisor_listen(supervisor, err) != 0)
+        worker_load_all(supervisor, err) != 0 || stored_load(supervisor, err) != 0 ||
+        supervisor_start_store(supervisor, err) != 0 || supervisor_listen(supervisor, err) != 0)
         return -1;
+    watcher_start(&supervisor->watcher, supervisor->base);
     supervisor_watch(supervisor);
     log_event(LOG_INFO, "started", "version=%s pid=%d socket=%s", RBEE_VERSION, (int)getpid(),
               supervisor->listener.path);

@@ -191,12 +191,25 @@ static void worker_on_recorded(void *owner, const struct err *err)
     worker_spawn_now(worker);
 }
 
+/* It ran out of memory with more. */
+static void worker_options_reduce(struct worker *worker)
+{
+    struct worker_options *running = &worker->running;
+
+    if (running->context_tokens == 0 || running->context_tokens > worker->reduced.context_tokens)
+        running->context_tokens = worker->reduced.context_tokens;
+    if (running->slots == 0 || running->slots > worker->reduced.slots)
+        running->slots = worker->reduced.slots;
+}
+
 static void worker_begin(struct worker *worker)
 {
     struct err err = ERR_INIT;
     struct worker_ticket *ticket = NULL;
 
     worker->running = worker->next_running;
+    if (worker->recovery.is_reduced)
+        worker_options_reduce(worker);
     worker->stop_cause = WORKER_STOP_ASKED;
     worker->starts_again = false;
     worker->has_failed = false;

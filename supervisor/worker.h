@@ -84,6 +84,7 @@ struct worker_process {
     bool is_killed;    /* KILL has been sent by us */
     bool was_judged;   /* we end it for `fault`, and last_exit says so */
     enum fault_class fault;
+    bool is_drill;     /* a person made it fail, to see what happens */
     int64_t oom_kills; /* the kernel's count when it began; -1: not known */
 };
 
@@ -138,7 +139,9 @@ struct worker {
     struct recovery recovery;
     struct device *device; /* of the last start, or the next one; NULL: none yet */
     struct worker_postponed postponed;
-    struct worker_ticket *ticket; /* a spawn that waits until it is written down; NULL: none */
+    struct worker_ticket *ticket;  /* a spawn that waits until it is written down; NULL: none */
+    struct worker_options reduced; /* context and slots since it ran out of memory */
+    int64_t failed_wait_ms;        /* the back-off before the process that failed last */
     char *held_reason;
     int64_t held_ms; /* wall time; 0: not held */
     bool is_pinned;

@@ -188,14 +188,30 @@ void worker_output_fatal_class(const struct worker_output *output, char *out, si
     out[len] = '\0';
 }
 
+/* A line of our own log that says how well all is: nobody dies of that. */
+static bool worker_output_is_idle_talk(const char *line)
+{
+    const char *level = strchr(line, ' ');
+
+    return worker_output_has_time(line) && level != NULL &&
+           (strncmp(level, " info ", strlen(" info ")) == 0 ||
+            strncmp(level, " debug ", strlen(" debug ")) == 0);
+}
+
 const char *worker_output_last_words(const struct worker_output *output)
 {
     const char *line = worker_output_fatal_line(output);
 
     if (line != NULL)
         return worker_output_fatal_reason(line);
-    line = worker_output_kept(output, 0);
-    return line == NULL ? "" : line;
+    for (size_t age = 0; age < WORKER_OUTPUT_KEEP_COUNT; age++) {
+        line = worker_output_kept(output, age);
+        if (line == NULL)
+            break;
+        if (!worker_output_is_idle_talk(line))
+            return line;
+    }
+    return "";
 }
 
 /* An event with all of them must fit into a row of the store, whatever they are made of: a byte may

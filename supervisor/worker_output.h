@@ -36,8 +36,8 @@ int worker_output_open(struct worker_output *output, struct event_base *base, in
                        struct err *err);
 /* The process is gone: reads what it left and closes. */
 void worker_output_close(struct worker_output *output);
-/* The reason of its `fatal` line, or the last line; "" when it said nothing. Borrowed until the
- * next line comes. */
+/* The reason of its `fatal` line, or the last line that is no news of all being well; "" when there
+ * is none. Borrowed until the next line comes. */
 const char *worker_output_last_words(const struct worker_output *output);
 /* The kept lines, the oldest first; a new reference. */
 json_t *worker_output_lines(const struct worker_output *output);

@@ -12,6 +12,11 @@
 #include <assert.h>
 #include <string.h>
 
+enum {
+    CONTEXT_DEFAULT_TOKENS = 8192, /* the worker's, when nothing is said */
+    CONTEXT_MIN_TOKENS = 256,      /* fewer are of no use to anybody */
+};
+
 static int64_t recovery_now_ms(void)
 {
     return (int64_t)clock_monotonic_ms();
@@ -55,12 +60,32 @@ static enum life_event worker_exit_event(const struct worker *worker)
     return EVENTS[recovery_rest(&worker->recovery)];
 }
 
+/* Half of what it had; what it ran with is known once it was ready, else what it was to be. */
+static void worker_reduce(struct worker *worker, enum fault_class fault)
+{
+    int64_t context_tokens = worker->facts.context_tokens;
+    int64_t slots = worker->facts.slots > 0 ? worker->facts.slots : worker->running.slots;
+
+    if (fault_then(fault) != FAULT_THEN_REDUCE || !worker->recovery.is_reduced)
+        return;
+    if (context_tokens == 0)
+        context_tokens = worker->running.context_tokens;
+    if (context_tokens == 0)
+        context_tokens = CONTEXT_DEFAULT_TOKENS;
+    worker->reduced.context_tokens =
+        context_tokens / 2 > CONTEXT_MIN_TOKENS ? context_tokens / 2 : CONTEXT_MIN_TOKENS;
+    worker->reduced.slots = slots / 2 > 1 ? slots / 2 : 1;
+}
+
 void worker_ended(struct worker *worker, enum fault_class fault, const struct err *cause)
 {
     struct breaker before = worker->recovery.breaker;
     int64_t now_ms = recovery_now_ms();
     int64_t load_ms = worker_load_ms(worker, now_ms);
 
+    worker->failed_wait_ms = worker->recovery.delay_ms;
+    /* News of an end may overtake the timer. */
+    recovery_tick(&worker->recovery, worker_policy(worker), now_ms);
     if (worker->state == LIFE_LOST)
         device_on_found(worker->device);
     if (fault == FAULT_NONE) {
@@ -70,6 +95,7 @@ void worker_ended(struct worker *worker, enum fault_class fault, const struct er
                           token_random());
         journal_failure(worker, fault, load_ms, now_ms);
         worker->has_failed = true;
+        worker_reduce(worker, fault);
         /* A stop is under way that it only came before: nobody wants it back. */
         if (worker->state == LIFE_DRAINING && worker->recovery.is_waiting)
             recovery_on_lapse(&worker->recovery);
@@ -154,8 +180,11 @@ static void worker_refuse_waiting(struct worker *worker)
 void worker_try_start(struct worker *worker, enum recovery_asker asker)
 {
     if (!worker->supervisor->is_stopping && !life_has_process(worker->state) &&
-        recovery_allows(&worker->recovery, asker))
+        recovery_allows(&worker->recovery, asker)) {
+        if (asker == RECOVERY_PERSON)
+            recovery_on_person(&worker->recovery);
         worker_try_device(worker, asker);
+    }
     worker_refuse_waiting(worker);
 }
 
@@ -182,6 +211,12 @@ bool worker_may_come(const struct worker *worker)
 
 /* ---- rest ---- */
 
+/* What the store has forgotten starts for a person or a request alone, until it has proved good. */
+static bool worker_probes_by_itself(const struct worker *worker)
+{
+    return worker->wanted_up && worker->recovery.breaker.opened_by != BREAKER_BY_STORE;
+}
+
 /* From state down to the way it rests in, and on if it is wanted up. */
 static void worker_come_to_rest(struct worker *worker, const struct err *cause)
 {
@@ -195,7 +230,7 @@ static void worker_come_to_rest(struct worker *worker, const struct err *cause)
 
     if (rest != RECOVERY_DOWN)
         worker_step(worker, EVENTS[rest], cause);
-    if (worker->wanted_up && rest != RECOVERY_WAITING) {
+    if (worker_probes_by_itself(worker) && rest != RECOVERY_WAITING) {
         worker->next_running = worker->options;
         worker_try_start(worker, RECOVERY_OURSELVES);
     }
@@ -229,7 +264,7 @@ static int64_t worker_open_due_ms(const struct worker *worker)
 
     if (breaker->state == BREAKER_OPEN)
         return breaker->until_ms;
-    if (breaker->state == BREAKER_HALF_OPEN && worker->wanted_up)
+    if (breaker->state == BREAKER_HALF_OPEN && worker_probes_by_itself(worker))
         return worker->postponed.answer == DEVICE_GO ? recovery_now_ms()
                                                      : worker->postponed.until_ms;
     return INT64_MAX;
@@ -299,7 +334,7 @@ void worker_recovery_on_due(struct worker *worker)
         worker_ready_for_a_while(worker, now_ms);
     else if (is_due && worker->state == LIFE_WAITING)
         worker_restart_due(worker);
-    else if (worker->state == LIFE_OPEN && worker->wanted_up)
+    else if (worker->state == LIFE_OPEN && worker_probes_by_itself(worker))
         worker_try_start(worker, RECOVERY_OURSELVES);
 }
 

@@ -5,6 +5,7 @@
 #include "common/paths.h"
 #include "db/workers.h"
 #include "supervisor/journal.h"
+#include "supervisor/stored.h"
 #include "supervisor/supervisor.h"
 
 #include <stdio.h>
@@ -48,7 +49,12 @@ static void worker_restore_row(struct supervisor *supervisor, const struct worke
     free(worker->last_words);
     worker->last_exit = xstrdup(row->last_exit);
     worker->last_words = xstrdup(row->last_stderr);
-    worker->recovery.has_failed_for_good = strcmp(row->state, life_state_name(LIFE_FAILED)) == 0;
+    worker->reduced.context_tokens = row->degraded_context;
+    worker->reduced.slots = row->degraded_slots;
+    worker->held_ms = row->held_ms;
+    free(worker->held_reason);
+    worker->held_reason = xstrdup(row->held_reason);
+    stored_restore_recovery(row, supervisor->boot_id, &worker->recovery);
 }
 
 static void worker_configure(struct supervisor *supervisor, size_t index)

@@ -189,10 +189,11 @@ open(sys.argv[2], "w").close(); s.accept(); s.accept()' "$SOCKET" "$T/listens" 3
 }
 
 @test "a stop while it loads, and a start while it stops" {
+    TERM_GRACE=20s fake_config </dev/null
     start_rbeed
     model tough <<'END'
 load_gate go
-term_ms 200
+term_ms 3000
 END
     api POST /v1/workers/tough/start >/dev/null
     wait_for_deed tough start

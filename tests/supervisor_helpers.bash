@@ -21,7 +21,7 @@ fake_config() { # more sections on stdin
         echo 'life {'
         echo "    load_stall = ${LOAD_STALL:-20s}"
         echo '    drain = 20s'
-        echo '    term_grace = 500ms'
+        echo "    term_grace = ${TERM_GRACE:-500ms}"
         echo "    progress_timeout = ${PROGRESS_TIMEOUT:-10m}"
         echo "    canary = ${CANARY:-off}"
         echo '}'

@@ -11,6 +11,9 @@ ALTER TABLE workers ADD COLUMN held_ms              INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE workers ADD COLUMN restart_count        INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE workers ADD COLUMN attempt              INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE workers ADD COLUMN incident_ms          INTEGER NOT NULL DEFAULT 0;
+-- It has failed and has not been started since: its next start is a restart.
+ALTER TABLE workers ADD COLUMN owes_restart         INTEGER NOT NULL DEFAULT 0
+    CHECK (owes_restart IN (0, 1));
 -- Monotonic; 0 when no restart is due.
 ALTER TABLE workers ADD COLUMN next_restart_at_ms   INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE workers ADD COLUMN next_restart_wall_ms INTEGER NOT NULL DEFAULT 0;
@@ -30,6 +33,8 @@ CREATE TABLE breakers (
     key              TEXT PRIMARY KEY,
     state            TEXT NOT NULL,
     cause            TEXT NOT NULL,
+    -- What it opened for in the first place; 'none' while it is closed.
+    opened_by        TEXT NOT NULL,
     opened_ms        INTEGER NOT NULL,
     -- Monotonic.
     until_ms         INTEGER NOT NULL,
@@ -37,6 +42,9 @@ CREATE TABLE breakers (
     -- How long it opens; a failed probe doubles it.
     open_time_ms     INTEGER NOT NULL,
     trip_count       INTEGER NOT NULL,
+    -- Failures before these moments do not count any more; 0: all do.
+    window_from_ms   INTEGER NOT NULL,
+    flap_from_ms     INTEGER NOT NULL,
     probe_is_running INTEGER NOT NULL CHECK (probe_is_running IN (0, 1)),
     last_words       TEXT NOT NULL,
     boot_id          TEXT NOT NULL,
@@ -55,8 +63,9 @@ CREATE TABLE failures (
     exit       TEXT NOT NULL,
     last_words TEXT NOT NULL,
     instance   TEXT NOT NULL,
-    -- How long the load before it took.
+    -- How long the load before it took, and the wait before that.
     load_ms    INTEGER NOT NULL,
+    wait_ms    INTEGER NOT NULL,
     is_drill   INTEGER NOT NULL CHECK (is_drill IN (0, 1))
 ) STRICT;
 

@@ -1,0 +1,196 @@
+/* Owns the translation between rows and what restarts and breakers remember. Decides nothing. */
+#include "supervisor/stored.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/token.h"
+#include "supervisor/device.h"
+#include "supervisor/life.h"
+#include "supervisor/supervisor.h"
+
+#include <string.h>
+
+enum { STORED_FAILURES_MAX_COUNT = 4096 };
+
+static const char WORKER_PREFIX[] = "worker:";
+
+/* ---- time ---- */
+
+int64_t stored_wall_ms(int64_t mono_ms)
+{
+    if (mono_ms == INT64_MIN)
+        return 0;
+    return clock_wall_ms() + mono_ms - (int64_t)clock_monotonic_ms();
+}
+
+/* The wall clock is believed only where there is nothing better: over a reboot. */
+static int64_t stored_mono_ms(int64_t mono_ms, int64_t wall_ms, bool is_same_boot)
+{
+    if (is_same_boot)
+        return mono_ms;
+    return (int64_t)clock_monotonic_ms() + wall_ms - clock_wall_ms();
+}
+
+static int64_t stored_from_ms(int64_t wall_ms)
+{
+    return wall_ms == 0 ? INT64_MIN : stored_mono_ms(0, wall_ms, false);
+}
+
+/* ---- breakers ---- */
+
+struct breaker_row stored_breaker(const struct breaker *breaker, const char *key,
+                                  const char *last_words, const char *boot_id)
+{
+    bool is_open = breaker->state == BREAKER_OPEN;
+
+    return (struct breaker_row){
+        .key = key,
+        .state = breaker_state_name(breaker->state),
+        .cause = breaker_cause_name(breaker->cause),
+        .opened_by = breaker_cause_name(breaker->opened_by),
+        .opened_ms = breaker->state == BREAKER_CLOSED ? 0 : clock_wall_ms(),
+        .until_ms = is_open ? breaker->until_ms : 0,
+        .until_wall_ms = is_open ? stored_wall_ms(breaker->until_ms) : 0,
+        .open_time_ms = breaker->open_time_ms,
+        .trip_count = breaker->trip_count,
+        .window_from_ms = stored_wall_ms(breaker->window_from_ms),
+        .flap_from_ms = stored_wall_ms(breaker->flap_from_ms),
+        .probe_is_running = breaker->has_probe,
+        .last_words = last_words,
+        .boot_id = boot_id,
+        .updated_ms = clock_wall_ms(),
+    };
+}
+
+void stored_restore_breaker(const struct breaker_row *row, const struct breaker_policy *policy,
+                            const char *boot_id, struct breaker *out)
+{
+    bool is_same_boot = strcmp(row->boot_id, boot_id) == 0;
+    int64_t now_ms = (int64_t)clock_monotonic_ms();
+    struct breaker breaker = *out; /* its failures may be there already */
+
+    if (!breaker_state_of_name(row->state, &breaker.state)) {
+        log_event(LOG_ERROR, "breaker_unreadable", "key=%s state=%s", row->key, row->state);
+        (void)breaker_trip(out, policy, BREAKER_BY_STORE, now_ms, token_random());
+        return;
+    }
+    breaker.cause = breaker_cause_of_name(row->cause);
+    breaker.opened_by = breaker_cause_of_name(row->opened_by);
+    breaker.until_ms = stored_mono_ms(row->until_ms, row->until_wall_ms, is_same_boot);
+    breaker.open_time_ms = row->open_time_ms;
+    breaker.trip_count = row->trip_count;
+    breaker.has_probe = row->probe_is_running && breaker.state == BREAKER_HALF_OPEN;
+    breaker.window_from_ms = stored_from_ms(row->window_from_ms);
+    breaker.flap_from_ms = stored_from_ms(row->flap_from_ms);
+    (void)breaker_on_restored(&breaker, policy, !is_same_boot, now_ms, token_random());
+    *out = breaker;
+}
+
+/* ---- recovery ---- */
+
+void stored_recovery(const struct recovery *recovery, struct worker_row *row)
+{
+    row->restart_count = recovery->restart.total;
+    row->attempt = recovery->restart.attempt;
+    row->incident_ms = recovery->restart.is_in_incident ? clock_wall_ms() : 0;
+    row->owes_restart = recovery->owes_restart;
+    row->next_restart_at_ms = recovery->is_waiting ? recovery->due_ms : 0;
+    row->next_restart_wall_ms = recovery->is_waiting ? stored_wall_ms(recovery->due_ms) : 0;
+    row->is_degraded = recovery->is_reduced;
+    row->fault = recovery->fault == FAULT_NONE ? "" : fault_name(recovery->fault);
+    row->ready_ms = stored_wall_ms(recovery->ready_ms);
+}
+
+void stored_restore_recovery(const struct worker_row *row, const char *boot_id,
+                             struct recovery *out)
+{
+    bool is_same_boot = strcmp(row->boot_id, boot_id) == 0;
+
+    out->restart.total = row->restart_count;
+    out->restart.attempt = row->attempt;
+    out->restart.is_in_incident = row->incident_ms != 0;
+    out->owes_restart = row->owes_restart;
+    out->is_held = row->held_ms != 0;
+    out->is_reduced = row->is_degraded;
+    out->fault = fault_of_name(row->fault);
+    out->has_failed_for_good = strcmp(row->state, life_state_name(LIFE_FAILED)) == 0;
+    out->is_waiting = row->next_restart_wall_ms != 0 && !out->is_held && !out->has_failed_for_good;
+    out->due_ms = stored_mono_ms(row->next_restart_at_ms, row->next_restart_wall_ms, is_same_boot);
+}
+
+struct breaker_failure stored_restore_failure(const struct failure_row *row, const char *boot_id)
+{
+    return (struct breaker_failure){
+        .at_ms = stored_mono_ms(row->at_mono_ms, row->at_ms, strcmp(row->boot_id, boot_id) == 0),
+        .cycle_ms = row->load_ms + row->wait_ms,
+        .fault = fault_of_name(row->class),
+    };
+}
+
+/* ---- all of it ---- */
+
+/* Before the breakers' own rows, which say since when failures count. */
+static int stored_load_failures(struct supervisor *supervisor, struct err *err)
+{
+    struct failure_rows rows = {0};
+
+    if (failures_load_last(supervisor->store, STORED_FAILURES_MAX_COUNT, &rows, err) != 0)
+        return err_wrap(err, "read the failures");
+    for (size_t i = 0; i < rows.count; i++) {
+        struct breaker_failure failure = stored_restore_failure(&rows.rows[i], supervisor->boot_id);
+        struct worker *worker = worker_find(supervisor, rows.rows[i].worker);
+
+        if (worker != NULL)
+            breaker_remember(&worker->recovery.breaker, &failure);
+        if (fault_is_of_device(failure.fault))
+            device_remember(supervisor, rows.rows[i].device, &failure);
+    }
+    failure_rows_release(&rows);
+    return 0;
+}
+
+static void stored_restore_row(struct supervisor *supervisor, const struct breaker_row *row)
+{
+    bool is_worker = strncmp(row->key, WORKER_PREFIX, strlen(WORKER_PREFIX)) == 0;
+    struct worker *worker =
+        is_worker ? worker_find(supervisor, row->key + strlen(WORKER_PREFIX)) : NULL;
+
+    if (worker != NULL)
+        stored_restore_breaker(row, &supervisor->policy.worker.breaker, supervisor->boot_id,
+                               &worker->recovery.breaker);
+    else if (!is_worker)
+        stored_restore_breaker(row, &supervisor->policy.device, supervisor->boot_id,
+                               &device_get(supervisor, row->key)->breaker);
+}
+
+/* What was known of restarts is gone with the database: nothing starts by itself until a person or
+ * a good start says that it may. */
+static void stored_distrust_all(struct supervisor *supervisor)
+{
+    const struct breaker_policy *policy = &supervisor->policy.worker.breaker;
+    int64_t now_ms = (int64_t)clock_monotonic_ms();
+    struct worker *worker = NULL;
+
+    TAILQ_FOREACH(worker, &supervisor->workers, link)
+    {
+        (void)breaker_trip(&worker->recovery.breaker, policy, BREAKER_BY_STORE, now_ms, 0);
+        (void)breaker_half_open(&worker->recovery.breaker, BREAKER_BY_STORE);
+    }
+}
+
+int stored_load(struct supervisor *supervisor, struct err *err)
+{
+    struct breaker_rows rows = {0};
+
+    if (supervisor->set_aside != NULL)
+        stored_distrust_all(supervisor);
+    if (stored_load_failures(supervisor, err) != 0)
+        return -1;
+    if (breakers_load_all(supervisor->store, &rows, err) != 0)
+        return err_wrap(err, "read the breakers");
+    for (size_t i = 0; i < rows.count; i++)
+        stored_restore_row(supervisor, &rows.rows[i]);
+    breaker_rows_release(&rows);
+    return 0;
+}

@@ -1,0 +1,34 @@
+/* What is stored of recovery and breakers, and back: rows of db/ on one side, the pure structs on
+ * the other. Monotonic times mean something only in the boot they were taken in; after a reboot
+ * they are worked out anew from the wall time beside them. */
+#ifndef RBEE_SUPERVISOR_STORED_H
+#define RBEE_SUPERVISOR_STORED_H
+
+#include "db/breakers.h"
+#include "db/failures.h"
+#include "db/workers.h"
+#include "supervisor/recovery.h"
+
+struct supervisor;
+
+/* Wall time of a monotonic moment; 0 for INT64_MIN, "never". */
+int64_t stored_wall_ms(int64_t mono_ms);
+
+/* The breaker's columns; KEY, LAST_WORDS and BOOT_ID are borrowed. */
+struct breaker_row stored_breaker(const struct breaker *breaker, const char *key,
+                                  const char *last_words, const char *boot_id);
+/* What a supervisor that starts makes of it. A row that cannot be understood counts as open. */
+void stored_restore_breaker(const struct breaker_row *row, const struct breaker_policy *policy,
+                            const char *boot_id, struct breaker *out);
+/* Fills the columns of ROW that are recovery's. */
+void stored_recovery(const struct recovery *recovery, struct worker_row *row);
+/* The part of recovery that is not its breaker. */
+void stored_restore_recovery(const struct worker_row *row, const char *boot_id,
+                             struct recovery *out);
+/* A failure as the breaker counted it. */
+struct breaker_failure stored_restore_failure(const struct failure_row *row, const char *boot_id);
+
+/* Breakers and failures of all workers and devices, which are there already. Before store_start. */
+int stored_load(struct supervisor *supervisor, struct err *err);
+
+#endif
