@@ -6,7 +6,8 @@ load supervisor_helpers
 setup() { fake_setup; }
 teardown() { rbee_teardown; }
 
-# The first answers of a load are polled for quickly, by a real clock: nothing here waits for more.
+# The deadlines here are longer than any test may last, so none passes by itself.
+
 start_worker() { # NAME
     api POST "/v1/workers/$1/start" >/dev/null
     wait_for_worker "$1" ready
@@ -39,63 +40,106 @@ start_worker() { # NAME
 }
 
 @test "a worker that ignores TERM is killed when its grace is over, not before" {
-    printf 'life { term_grace = 10s }\n' | write_config
+    printf 'life { term_grace = 10m }\n' | write_config
     use_test_hooks
     start_rbeed
     model a <<<"ignore_term"
     start_worker a
     api POST /v1/workers/a/stop >/dev/null
     wait_for_deed a term
-    clock_advance 9000
+    clock_advance 595000
     assert_equal "$(worker_field a state)" stopping
-    clock_advance 2000
+    clock_advance 6000
     wait_for_worker a down
     assert_regex "$(worker_field a last_exit)" SIGKILL
 }
 
 @test "a load without progress is ended when load_stall is over, and progress renews it" {
-    LOAD_STALL=30s fake_config </dev/null
+    printf 'life { load_timeout = 1h\n load_stall = 10m }\n' | write_config
     use_test_hooks
     start_rbeed
-    model a <<<"load_hang"
+    model a <<<"load_follow percent"
     api POST /v1/workers/a/start >/dev/null
-    clock_advance 25000
+    clock_advance 595000
+    echo 80 >"$T/m/percent"
+    wait_until worker_has a load_done_bytes 800
+    clock_advance 595000
     assert_equal "$(worker_field a state)" starting
     clock_advance 6000
     wait_for_worker a down
-    assert_regex "$(cat "$T/rbeed.log")" 'made no progress for 30000 ms'
+    assert_regex "$(cat "$T/rbeed.log")" 'made no progress for 600000 ms'
+}
+
+@test "a load that goes on is ended when load_timeout is over" {
+    printf 'life { load_timeout = 1h\n load_stall = 40m }\n' | write_config
+    use_test_hooks
+    start_rbeed
+    model a <<<"load_follow percent"
+    api POST /v1/workers/a/start >/dev/null
+    clock_advance 2000000
+    echo 99 >"$T/m/percent"
+    wait_until worker_has a load_done_bytes 990
+    clock_advance 1595000
+    assert_equal "$(worker_field a state)" starting
+    clock_advance 6000
+    wait_for_worker a down
+    assert_regex "$(cat "$T/rbeed.log")" 'was not ready within 3600000 ms'
 }
 
 @test "a drain ends when it was to end, however often the stop is asked for" {
-    printf 'life { drain = 30s }\n' | write_config
+    printf 'life { drain = 10m }\n' | write_config
     use_test_hooks
     start_rbeed
     model a <<<"hang_after 1"
     ask_later 1 a
     wait_for_deed a hang
     api POST /v1/workers/a/stop >/dev/null
-    clock_advance 20000
+    clock_advance 400000
     api POST /v1/workers/a/stop >/dev/null
     assert_equal "$(worker_field a state)" draining
-    clock_advance 11000
+    clock_advance 201000
     wait "$ASKED"
     run events <"$T/out.1"
     assert_line --partial '"code":"WORKER_DRAINING"'
     wait_for_worker a down
 }
 
-@test "a second stop shortens a drain, counted from when it came" {
+@test "a drain is not prolonged by a request that ends in it" {
+    printf 'life { drain = 10m }\n' | write_config
     use_test_hooks
-    start_rbeed # drain is 20 s
+    start_rbeed
+    model a <<<$'slots 2\n%1 gate_after 1 go\n%2 hang_after 1'
+    start_worker a
+    ask_later 1 a
+    local first=$ASKED
+    wait_for_deed a gate
+    ask_later 2 a
+    wait_for_deed a hang
+    api POST /v1/workers/a/stop >/dev/null
+    clock_advance 400000
+    touch "$T/m/go"
+    wait "$first"
+    assert_regex "$(cat "$T/out.1")" '"type":"end"'
+    assert_equal "$(worker_field a state)" draining
+    clock_advance 201000
+    wait "$ASKED"
+    assert_regex "$(cat "$T/out.2")" '"code":"WORKER_DRAINING"'
+    wait_for_worker a down
+}
+
+@test "a second stop shortens a drain, counted from when it came" {
+    printf 'life { drain = 1h }\n' | write_config
+    use_test_hooks
+    start_rbeed
     model a <<<"hang_after 1"
     ask_later 1 a
     wait_for_deed a hang
     api POST /v1/workers/a/stop >/dev/null
-    clock_advance 10000
-    api POST /v1/shutdown -d '{"drain_ms":5000}' >/dev/null
-    clock_advance 4000
+    clock_advance 1000000
+    api POST /v1/shutdown -d '{"drain_ms":600000}' >/dev/null
+    clock_advance 595000
     assert_equal "$(worker_field a state)" draining
-    clock_advance 2000
+    clock_advance 6000
     wait "$ASKED"
     wait "$RBEED_PID"
 }

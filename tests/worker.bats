@@ -3,10 +3,7 @@
 # models made here. What is asked needs no real weights; where an answer must make sense, the demo
 # model is used.
 
-bats_require_minimum_version 1.5.0
-load helpers
-
-TOKEN=0123456789abcdef0123456789abcdef
+load worker_helpers
 
 setup() {
     rbee_setup
@@ -25,12 +22,6 @@ slow_model() {
         feed_forward=1024 context=2048 never_ends "$T/slow.gguf"
 }
 
-# Starts a worker as the supervisor does and waits until it is ready.
-start_worker() { # MODEL [OPTION...]
-    launch_worker "$@"
-    client wait_ready
-}
-
 # Starts one by hand, with the options given.
 start_by_hand() { # OPTION...
     "$worker" "$@" >"$T/worker.out" 2>"$T/worker.err" 3>&- </dev/null &
@@ -47,26 +38,6 @@ start_prompt_into() { # FILE
 
 with_token() { # TOKEN
     TOKEN=$1
-}
-
-launch_worker() { # MODEL [OPTION...]
-    local model=$1
-    shift
-    "$TESTS_DIR/launch_worker.py" "$T/w.sock" "$TOKEN" "$worker" --name tiny --model "$model" \
-        --instance w-test "$@" >"$T/worker.out" 2>"$T/worker.err" 3>&- </dev/null &
-    WORKER_PID=$!
-    wait_until test -S "$T/w.sock"
-}
-
-client() { # SCENARIO [ARGUMENT...]
-    python3 "$TESTS_DIR/worker_client.py" "$T/w.sock" "$TOKEN" "$@"
-}
-
-# Waits for the worker's end and compares its exit status.
-assert_worker_exit() { # STATUS
-    local ended=0
-    wait "$WORKER_PID" || ended=$?
-    assert_equal "$ended" "$1"
 }
 
 # The worker refuses MODEL with one line and nothing on stdout.

@@ -98,11 +98,11 @@ class Worker:
         self.listener = listener
         self.slots = int(script.number("slots", options.get("slots") or 1))
         self.free_slots = threading.Semaphore(self.slots)
-        self.requests = 0
+        self.requests = 0  # inferences, those that were refused as well
         self.memory_bytes = 12345678
         self.resting = set()  # connections on which nothing is being answered
         self.is_refusing = False
-        self.lock = threading.Lock()  # of the two below
+        self.lock = threading.Lock()  # of all that counts
         self.tokens = 0
         self.prefill_tokens = 0
         self.done_bytes = 0
@@ -211,15 +211,17 @@ class Worker:
         return send_json(conn, 200, reply)
 
     def answer_inference(self, conn, headers, body):
-        request_id = headers.get("x-inference-id", "r-made-by-the-worker")
+        with self.lock:
+            self.requests += 1
+            number = self.requests
+        script = self.script.for_request(number)
+        request_id = headers.get("x-inference-id", f"r-fake-{number}")
         self.journal("inference", id=request_id, body=json.loads(body),
                      deadline=headers.get("x-deadline"), left=headers.get("x-deadline-left"))
         if self.is_draining:
             return send_error(conn, 503, "WORKER_DRAINING", "the worker is stopping")
         if not self.is_ready:
             return send_error(conn, 503, "WORKER_LOADING", "the model is still loading")
-        self.requests += 1
-        script = self.script.for_request(self.requests)
         if strike(IN_INFERENCE, script, self, conn):
             return None
         cancelled = self.cancelled.setdefault(request_id, threading.Event())
