@@ -267,6 +267,8 @@ static int spawn_check_started(const struct spawn_plan *plan, int failure_fd, pi
     errno = failure.error;
     if (failure.step == SPAWN_STEP_EXEC && (errno == ENOENT || errno == ENOTDIR))
         return err_set(err, ERR_NO_FILE, "run %s: %m", plan->program);
+    if (failure.step == SPAWN_STEP_EXEC && (errno == EACCES || errno == ENOEXEC))
+        return err_set(err, ERR_CONFIG, "run %s: %m", plan->program);
     return err_set(err, ERR_INTERNAL, "run %s: %s: %m", plan->program, STEP_NAMES[failure.step]);
 }
 

@@ -31,7 +31,8 @@ struct spawn {
 
 /* Starts a process; *out_pid and *out_pidfd (CLOEXEC, may be NULL) are set on success. Signal mask
  * and dispositions are the defaults in the child. A failing exec is reported here: ERR_NO_FILE
- * when the program is missing, else ERR_INTERNAL. The caller reaps. */
+ * when the program is missing, ERR_CONFIG when it is none or may not be run, else ERR_INTERNAL. The
+ * caller reaps. */
 int spawn_process(const struct spawn *spawn, pid_t *out_pid, int *out_pidfd, struct err *err);
 
 #endif

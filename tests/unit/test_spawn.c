@@ -283,8 +283,8 @@ static void a_program_that_cannot_run_is_reported_here(void **state)
         {"/no/such/program", ERR_NO_FILE},
         {"no-such-program-anywhere", ERR_NO_FILE},
         {"", ERR_NO_FILE},
-        {"/etc/passwd", ERR_INTERNAL}, /* no permission */
-        {"/", ERR_INTERNAL},
+        {"/etc/passwd", ERR_CONFIG}, /* no permission */
+        {"/", ERR_CONFIG},
         {"/etc/passwd/x", ERR_NO_FILE},
     };
 
