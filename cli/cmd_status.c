@@ -24,7 +24,8 @@ static int print_stopped(struct cli *cli, struct err *err)
     AUTO_BUF struct buf text = BUF_INIT(STATUS_SCREEN_MAX_BYTES);
 
     for (size_t i = 0; i < count; i++) {
-        json_t *value = fields[i].type == RECORD_JSON ? json_array() : json_null();
+        bool is_list = fields[i].type == RECORD_JSON || fields[i].type == RECORD_TEXTS;
+        json_t *value = is_list ? json_array() : json_null();
 
         (void)json_object_set_new(record, fields[i].name, value);
     }
@@ -59,24 +60,31 @@ static void add_headline(const struct cli *cli, const json_t *record, struct buf
                      json_integer_value(json_object_get(record, "pid")), uptime);
 }
 
+/* LEAD stands before each. */
+static void add_lines(const json_t *texts, const char *lead, struct buf *out)
+{
+    const json_t *text = NULL;
+    size_t index = 0;
+
+    json_array_foreach(texts, index, text)
+    {
+        (void)buf_add_string(out, lead);
+        (void)terminal_clean(out, json_string_value(text), json_string_length(text));
+        (void)buf_add_byte(out, '\n');
+    }
+}
+
 /* One screen: the headline, why it is not well, the workers, the requests. What would not fit is
  * left off: `ps` has it all. */
 static int print_screen(struct cli *cli, const json_t *record, struct err *err)
 {
-    const json_t *reasons = json_object_get(record, "reasons");
     const json_t *workers = json_object_get(record, "workers");
     const json_t *requests = json_object_get(record, "requests");
-    const json_t *reason = NULL;
-    size_t index = 0;
     AUTO_BUF struct buf text = BUF_INIT(STATUS_SCREEN_MAX_BYTES);
 
     add_headline(cli, record, &text);
-    json_array_foreach(reasons, index, reason)
-    {
-        (void)buf_add_string(&text, "  ");
-        (void)terminal_clean(&text, json_string_value(reason), json_string_length(reason));
-        (void)buf_add_byte(&text, '\n');
-    }
+    add_lines(json_object_get(record, "reasons"), "  ", &text);
+    add_lines(json_object_get(record, "warnings"), "  warning: ", &text);
     if (json_array_size(workers) > 0) {
         (void)buf_add_byte(&text, '\n');
         record_print_table(RECORD_WORKER, workers, &text);

@@ -3,6 +3,7 @@
 #include "common/config.h"
 
 #include "common/buf.h"
+#include "common/command_line.h"
 #include "common/config_values.h"
 #include "common/mem.h"
 #include "common/paths.h"
@@ -116,6 +117,35 @@ static int config_check_model(const char *model, struct err *err)
                                        : config_check_text(model, err);
 }
 
+static int config_check_command(const char *command, struct err *err)
+{
+    struct command_line line;
+
+    if (config_check_text(command, err) < 0)
+        return -1;
+    if (command[0] == '\0')
+        return 0;
+    if (command_line_parse(command, &line, err) < 0)
+        return -1;
+    command_line_release(&line);
+    return 0;
+}
+
+/* As it may stand in a request line, and not end it. */
+static int config_check_target(const char *target, struct err *err)
+{
+    if (config_check_text(target, err) < 0)
+        return -1;
+    for (const char *c = target; *c != '\0'; c++) {
+        if (*c <= ' ' || *c > '~')
+            return err_set(err, ERR_USAGE, "\"%.200s\" has other than printable ASCII characters",
+                           target);
+    }
+    if (target[0] != '/')
+        return err_set(err, ERR_USAGE, "\"%.200s\" does not begin with /", target);
+    return 0;
+}
+
 /* Puts what is a number into *OUT, and leaves it alone for text. */
 static int config_check(const struct config_key_info *info, const char *text, int64_t *out,
                         struct err *err)
@@ -143,6 +173,10 @@ static int config_check(const struct config_key_info *info, const char *text, in
         return config_check_path(text, err);
     case CONFIG_MODEL:
         return config_check_model(text, err);
+    case CONFIG_COMMAND:
+        return config_check_command(text, err);
+    case CONFIG_TARGET:
+        return config_check_target(text, err);
     }
     return 0;
 }

@@ -29,11 +29,14 @@ enum config_worker_key {
 };
 
 /* A PATH is text, absolute or empty: the programs run in other folders than the one it was meant
- * in. A MODEL is a name, an absolute path, or empty. */
+ * in. A MODEL is a name, an absolute path, or empty; a COMMAND is one that command_line_parse()
+ * takes, or empty; a TARGET goes into a request line. */
 enum config_type {
     CONFIG_TEXT,
     CONFIG_PATH,
     CONFIG_MODEL,
+    CONFIG_COMMAND,
+    CONFIG_TARGET,
     CONFIG_INTEGER,
     CONFIG_BOOL,
     CONFIG_DURATION,
@@ -42,7 +45,8 @@ enum config_type {
 
 static inline bool config_type_is_text(enum config_type type)
 {
-    return type == CONFIG_TEXT || type == CONFIG_PATH || type == CONFIG_MODEL;
+    return type == CONFIG_TEXT || type == CONFIG_PATH || type == CONFIG_MODEL ||
+           type == CONFIG_COMMAND || type == CONFIG_TARGET;
 }
 
 enum config_origin { CONFIG_FROM_DEFAULT, CONFIG_FROM_SYSTEM, CONFIG_FROM_USER, CONFIG_FROM_FLAG };
@@ -77,7 +81,7 @@ const struct config_key_info *config_worker_key_info(enum config_worker_key key)
 
 /* The number of a DURATION (ms), SIZE (bytes), INTEGER or BOOL (0, 1) key. */
 int64_t config_number(const struct config *config, enum config_key key);
-/* The text of a TEXT, PATH or MODEL key, "" when empty; borrowed. */
+/* The text of a key whose type is text, "" when empty; borrowed. */
 const char *config_text(const struct config *config, enum config_key key);
 enum config_origin config_origin(const struct config *config, enum config_key key);
 /* Checks and sets one value as if a flag had given it. */

@@ -7,6 +7,7 @@
 #include "common/config_values.h"
 
 #include "common/buf.h"
+#include "common/command_line.h"
 #include "common/io.h"
 #include "common/mem.h"
 #include "common/nearest.h"
@@ -32,6 +33,8 @@ struct config_reader {
     bool is_seen[CONFIG_KEY_COUNT];
     /* [worker][key] */
     bool is_worker_key_seen[CONFIG_WORKER_MAX_COUNT][CONFIG_WORKER_KEY_COUNT];
+    int command_lines[CONFIG_WORKER_MAX_COUNT]; /* where each worker's command stands; 0: not here
+                                                 */
 };
 
 /* libconfuse's callbacks carry no pointer of ours, and its scanner is one for the whole process. */
@@ -127,17 +130,51 @@ static int config_on_worker_value(cfg_t *section, cfg_opt_t *option, const char 
         return -1;
     while (strcmp(config_worker_key_info(key)->key, cfg_opt_name(option)) != 0)
         key++;
+    if (key == CONFIG_WORKER_command)
+        reader->command_lines[worker - reader->config->workers] = section->line;
     return config_reader_set(section, config_worker_key_info(key), &worker->values[key],
                              &reader->is_worker_key_seen[worker - reader->config->workers][key],
                              text);
 }
 
+/* What a worker's keys must not be together; the values themselves have been checked. */
+static int config_check_worker(const struct config_worker *worker, int line)
+{
+    static const enum config_worker_key OURS[] = {CONFIG_WORKER_context, CONFIG_WORKER_threads};
+    const char *text = worker->values[CONFIG_WORKER_command].text;
+    struct command_line command;
+    struct err ignored = ERR_INIT;
+    bool has_model = false;
+
+    if (text[0] == '\0' || command_line_parse(text, &command, &ignored) < 0)
+        return 0;
+    has_model = command.has[COMMAND_PLACE_MODEL];
+    command_line_release(&command);
+    if (has_model && worker->values[CONFIG_WORKER_model].text[0] == '\0')
+        return config_refuse(line, "worker %s.command has {model}, and the worker has no model",
+                             worker->name);
+    for (size_t i = 0; i < ARRAY_COUNT(OURS); i++) {
+        if (worker->values[OURS[i]].number != 0)
+            return config_refuse(line,
+                                 "worker %s.%s is for rbee-worker: write it into the command, as "
+                                 "its program wants it",
+                                 worker->name, config_worker_key_info(OURS[i])->key);
+    }
+    return 0;
+}
+
 /* The end of a worker's section: one without any key is a worker too. */
 static int config_on_worker_end(cfg_t *config, cfg_opt_t *option)
 {
+    struct config_reader *reader = config_reading;
     cfg_t *section = cfg_opt_getnsec(option, cfg_opt_size(option) - 1);
+    const struct config_worker *worker = config_reader_worker(section);
+    int line = 0;
 
-    return config_reader_worker(section) != NULL ? 0 : -1;
+    if (worker == NULL)
+        return -1;
+    line = reader->command_lines[worker - reader->config->workers];
+    return config_check_worker(worker, line != 0 ? line : section->line);
 }
 
 /* The name nearest to WORD among the keys of SECTION, or the sections when that is the root. */

@@ -15,6 +15,7 @@ enum {
     RECORD_COLUMN_NO,
     RECORD_COLUMN_YES,
     RECORD_COLUMN_GAP = 2, /* blanks between columns */
+    RECORD_TEXTS_MAX_BYTES = 64 << 10,
 };
 
 /* All fields of all records, in the order of records.def, in which a record's fields stand
@@ -74,6 +75,8 @@ static bool record_type_fits(enum record_type type, const json_t *value)
         return json_is_number(value);
     case RECORD_BOOL:
         return json_is_boolean(value);
+    case RECORD_TEXTS:
+        return json_is_array(value);
     case RECORD_JSON:
         return json_is_object(value) || json_is_array(value);
     }
@@ -110,6 +113,21 @@ static char *record_format_age(const char *text)
     return xasprintf("%s ago", age);
 }
 
+/* The caller frees it. A record's text is far below the maximum. */
+static char *record_format_texts(const json_t *texts)
+{
+    AUTO_BUF struct buf lines = BUF_INIT(RECORD_TEXTS_MAX_BYTES);
+    const json_t *text = NULL;
+    size_t index = 0;
+
+    json_array_foreach(texts, index, text)
+    {
+        (void)buf_printf(&lines, "%s%s", index > 0 ? "\n" : "",
+                         json_is_string(text) ? json_string_value(text) : "");
+    }
+    return xstrdup(lines.len > 0 ? lines.data : "-");
+}
+
 /* What VALUE looks like before it is made printable; the caller frees it. */
 static char *record_format(const struct record_field *field, const json_t *value, bool is_table)
 {
@@ -136,6 +154,8 @@ static char *record_format(const struct record_field *field, const json_t *value
     case RECORD_TIME:
         return is_table ? record_format_age(json_string_value(value))
                         : xstrdup(json_string_value(value));
+    case RECORD_TEXTS:
+        return record_format_texts(value);
     case RECORD_JSON:
         break;
     }

@@ -26,6 +26,7 @@ enum record_type {
     RECORD_BYTES,    /* human size in tables */
     RECORD_DURATION, /* milliseconds; human in tables */
     RECORD_TIME,     /* RFC 3339 in JSON; age in tables */
+    RECORD_TEXTS,    /* an array of texts; each on a line of its own in `show` */
     RECORD_JSON,     /* an object or array; in JSON only */
 };
 

@@ -1,5 +1,6 @@
 /* Owns the traffic between one request and its worker. Trusts nothing that comes from there: what
- * is no event in its place ends the request, not the supervisor. */
+ * is no event in its place ends the request, not the supervisor. What it means is the dialect's to
+ * say. */
 #include "supervisor/proxy.h"
 
 #include "common/clock.h"
@@ -12,7 +13,7 @@
 #include <strings.h>
 
 enum {
-    REPLY_MAX_BYTES = 64 << 20, /* an answer in one piece; as the client of the worker has it */
+    REPLY_MAX_BYTES = WORKER_REPLY_MAX_BYTES, /* an answer in one piece */
     /* A connection that breaks is mostly the first news of a death; the pidfd brings the reason
      * within microseconds. If it does not, the worker lives and has broken its word. */
     DEATH_NEWS_MS = 500,
@@ -55,116 +56,95 @@ static int proxy_take_result(struct request *request, json_t *result, struct err
     return 0;
 }
 
-static int proxy_on_started(struct request *request, json_t *event, const char *text, size_t len,
-                            struct err *err)
+int proxy_start(struct request *request, json_t *event, struct err *err)
 {
     if (request->has_started)
         return err_set(err, ERR_PROTOCOL, "worker %s started twice", request->worker->name);
     request->has_started = true;
+    if (!request->is_stream)
+        return 0;
     (void)json_object_set_new(event, "id", json_string(request->id));
     request_send_event(request, event);
     return 0;
 }
 
-static int proxy_on_token(struct request *request, json_t *event, const char *text, size_t len,
-                          struct err *err)
+void proxy_count_token(struct request *request)
 {
-    if (!request->has_started || !json_is_string(json_object_get(event, "t")))
-        return err_set(err, ERR_PROTOCOL, "worker %s sent a token out of place",
-                       request->worker->name);
-    /* It goes on as it came: an end of line within it would make lines of their own of it, and so
-     * events, at the client. */
-    if (memchr(text, '\n', len) != NULL || memchr(text, '\r', len) != NULL)
-        return err_set(err, ERR_PROTOCOL, "worker %s sent a token of several lines",
-                       request->worker->name);
     request->token_count++;
     worker_count_token(request->worker, clock_monotonic_ms());
     worker_live_progress(request->worker);
+}
+
+int proxy_token(struct request *request, const char *text, size_t len, struct err *err)
+{
+    if (!request->has_started)
+        return err_set(err, ERR_PROTOCOL, "worker %s sent a token out of place",
+                       request->worker->name);
+    /* An end of line within it would make lines of their own of it, and so events, at the client.
+     */
+    if (memchr(text, '\n', len) != NULL || memchr(text, '\r', len) != NULL)
+        return err_set(err, ERR_PROTOCOL, "worker %s sent a token of several lines",
+                       request->worker->name);
+    proxy_count_token(request);
     request_send_text(request, text, len);
     return 0;
 }
 
-static int proxy_on_finish(struct request *request, json_t *event, const char *text, size_t len,
-                           struct err *err)
+static void proxy_answer(struct request *request, json_t *result)
 {
-    if (!request->has_started || proxy_take_result(request, event, err) != 0)
-        return err_is_set(err) ? -1
-                               : err_set(err, ERR_PROTOCOL, "worker %s ended before it started",
-                                         request->worker->name);
-    request_send_event(request, event);
-    request_send_done(request);
+    (void)json_object_set_new(result, "id", json_string(request->id));
+    api_release(request->exchange);
+    http_reply_json(request->exchange, 200, result);
+    request->exchange = NULL;
+}
+
+int proxy_finish(struct request *request, json_t *result, struct err *err)
+{
+    if (!request->has_started)
+        return err_set(err, ERR_PROTOCOL, "worker %s ended before it started",
+                       request->worker->name);
+    if (proxy_take_result(request, result, err) != 0)
+        return -1;
     request->has_ended = true;
-    request_arm_timer(request, REQUEST_TIMER_TAIL, TAIL_MS);
+    if (!request->is_stream) {
+        proxy_answer(request, result);
+        return 0;
+    }
+    request_send_event(request, result);
+    request_send_done(request);
     return 0;
 }
 
-/* The worker's own words become the reason of the failure. A code that we do not know, or that
- * would be about our token and not the client's, is nonsense to the client. */
-static void proxy_read_failure(const struct request *request, const char *code, const char *message,
-                               struct err *out)
-{
-    enum err_kind kind = code == NULL ? ERR_NONE : err_kind_of_wire(code);
-
-    switch (kind) {
-    case ERR_NONE:
-    case ERR_MISSING_API_KEY:
-    case ERR_INVALID_API_KEY:
-    case ERR_FORBIDDEN:
-    case ERR_NOT_FOUND:
-    case ERR_METHOD:
-        err_fill(out, ERR_PROTOCOL, "worker %s answered %s", request->worker->name,
-                 code == NULL ? "without a code" : code);
-        break;
-    default:
-        err_fill(out, kind, "%s", message == NULL ? "" : message);
-        break;
-    }
-}
-
-static int proxy_on_error(struct request *request, json_t *event, const char *text, size_t len,
+json_t *proxy_parse_event(const struct request *request, const char *text, size_t len,
                           struct err *err)
 {
-    proxy_read_failure(request, json_string_value(json_object_get(event, "code")),
-                       json_string_value(json_object_get(event, "message")), err);
-    return -1;
+    struct err inner = ERR_INIT;
+    json_t *event = json_parse(text, len, SSE_EVENT_MAX_BYTES, &inner);
+
+    if (event == NULL)
+        return err_set_null(err, ERR_PROTOCOL, "worker %s sent an event that is no JSON: %s",
+                            request->worker->name, inner.message);
+    return event;
 }
 
-/* The worker's queue is not the client's business: it has been told of ours. */
-static int proxy_on_queued(struct request *request, json_t *event, const char *text, size_t len,
-                           struct err *err)
+json_t *proxy_parse_reply(const struct request *request)
 {
-    return 0;
-}
+    struct err ignored = ERR_INIT;
 
-static const struct {
-    const char *type;
-    int (*take)(struct request *request, json_t *event, const char *text, size_t len,
-                struct err *err);
-} EVENTS[] = {
-    {"token", proxy_on_token}, {"started", proxy_on_started}, {"end", proxy_on_finish},
-    {"error", proxy_on_error}, {"queued", proxy_on_queued},
-};
+    return json_parse(request->reply.data, request->reply.len, REPLY_MAX_BYTES, &ignored);
+}
 
 static int proxy_on_event(void *owner, const char *text, size_t len, struct err *err)
 {
     struct request *request = owner;
-    struct err inner = ERR_INIT;
-    AUTO_JSON json_t *event = NULL;
-    const char *type = NULL;
 
-    if (request->has_ended || strcmp(text, "[DONE]") == 0)
+    if (request->has_ended)
         return 0;
-    event = json_parse(text, len, SSE_EVENT_MAX_BYTES, &inner);
-    if (event == NULL)
-        return err_set(err, ERR_PROTOCOL, "worker %s sent an event that is no JSON: %s",
-                       request->worker->name, inner.message);
-    type = json_string_value(json_object_get(event, "type"));
-    for (size_t i = 0; type != NULL && i < ARRAY_COUNT(EVENTS); i++) {
-        if (strcmp(EVENTS[i].type, type) == 0)
-            return EVENTS[i].take(request, event, text, len, err);
-    }
-    return err_set(err, ERR_PROTOCOL, "worker %s sent an event of no known type",
-                   request->worker->name);
+    if (request->worker->dialect->take_event(request, text, len, err) != 0)
+        return -1;
+    if (request->has_ended)
+        request_arm_timer(request, REQUEST_TIMER_TAIL, TAIL_MS);
+    return 0;
 }
 
 /* ---- the call ---- */
@@ -184,7 +164,7 @@ static int proxy_on_head(struct http_call *call, void *owner, const struct http_
 
     request->reply_status = head->status;
     request->is_event_stream = head->status == 200 && proxy_is_event_stream(head);
-    if (head->status == 200 && request->is_event_stream != request->is_stream)
+    if (head->status == 200 && request->is_event_stream != request->expects_stream)
         return err_set(err, ERR_PROTOCOL, "worker %s answered in another form than asked",
                        request->worker->name);
     return 0;
@@ -224,31 +204,6 @@ static void proxy_on_body(struct http_call *call, void *owner, const char *data,
         proxy_pause_if_slow(request);
 }
 
-/* A reply in one piece: the answer, or the reason why there is none. */
-static int proxy_finish_reply(struct request *request, struct err *err)
-{
-    struct err inner = ERR_INIT;
-    AUTO_JSON json_t *reply =
-        json_parse(request->reply.data, request->reply.len, REPLY_MAX_BYTES, &inner);
-    const json_t *error = json_object_get(reply, "error");
-
-    if (request->reply_status != 200) {
-        proxy_read_failure(request, json_string_value(json_object_get(error, "code")),
-                           json_string_value(json_object_get(error, "message")), err);
-        return -1;
-    }
-    if (!json_is_string(json_object_get(reply, "text")))
-        return err_set(err, ERR_PROTOCOL, "worker %s answered without a text",
-                       request->worker->name);
-    if (proxy_take_result(request, reply, err) != 0)
-        return -1;
-    (void)json_object_set_new(reply, "id", json_string(request->id));
-    api_release(request->exchange);
-    http_reply_json(request->exchange, 200, reply);
-    request->exchange = NULL;
-    return 0;
-}
-
 static void proxy_on_end(struct http_call *call, void *owner, const struct err *failure)
 {
     struct request *request = owner;
@@ -268,7 +223,7 @@ static void proxy_on_end(struct http_call *call, void *owner, const struct err *
         request_fail(request, &err);
     } else if (failure != NULL || request->is_event_stream) {
         request_arm_timer(request, REQUEST_TIMER_DEATH, DEATH_NEWS_MS);
-    } else if (proxy_finish_reply(request, &err) != 0) {
+    } else if (request->worker->dialect->take_reply(request, &err) != 0) {
         request_fail(request, &err);
     } else {
         request_end(request, "completed");
@@ -276,18 +231,6 @@ static void proxy_on_end(struct http_call *call, void *owner, const struct err *
 }
 
 /* ---- sending ---- */
-
-/* The body as the client sent it, unknown fields included (the worker warns of them), but for what
- * was meant for us. */
-static char *proxy_worker_body(const struct request *request)
-{
-    static const char *const OURS[] = {"context", "device", "slots", "allow_cpu", "start"};
-
-    for (size_t i = 0; i < ARRAY_COUNT(OURS); i++)
-        (void)json_object_del(request->body, OURS[i]); /* most are not there */
-    (void)json_object_set_new(request->body, "model", json_string(request->worker->name));
-    return json_to_text(request->body);
-}
 
 static void proxy_note_times(struct request *request)
 {
@@ -309,27 +252,13 @@ void proxy_send(struct request *request)
         .on_body = proxy_on_body,
         .on_end = proxy_on_end,
     };
-    AUTO_FREE char *body = proxy_worker_body(request);
-    char bearer[sizeof("Bearer ") + TOKEN_TEXT_BYTES];
-    const struct http_header headers[] = {
-        {"Authorization", bearer},
-        {"Content-Type", "application/json"},
-        {"X-Inference-Id", request->id},
-        {"X-Request-Id", request->label},
-    };
+    struct dialect_ask ask;
 
-    (void)snprintf(bearer, sizeof(bearer), "Bearer %s", request->worker->process.token);
+    request->worker->dialect->ask_inference(request, &ask);
+    request->expects_stream = ask.is_stream;
     proxy_note_times(request);
     buf_init(&request->reply, REPLY_MAX_BYTES);
-    request->call = http_client_send(request->worker->process.client,
-                                     &(struct http_request){.method = HTTP_POST,
-                                                            .target = "/v1/inference",
-                                                            .headers = headers,
-                                                            .header_count = ARRAY_COUNT(headers),
-                                                            .body = body,
-                                                            .body_len = strlen(body)},
-                                     &CALL_EVENTS, request);
-    token_wipe(bearer, sizeof(bearer));
+    request->call = dialect_send(request->worker, &ask, &CALL_EVENTS, request);
     json_decref(request->body); /* a prompt may be megabytes; it is the worker's now */
     request->body = NULL;
 }

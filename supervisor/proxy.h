@@ -2,6 +2,11 @@
 #ifndef RBEE_SUPERVISOR_PROXY_H
 #define RBEE_SUPERVISOR_PROXY_H
 
+#include "common/err.h"
+
+#include <jansson.h>
+#include <stddef.h>
+
 struct request;
 
 /* Sends REQUEST, which is in the running list of its worker, to that worker. What comes of it is
@@ -9,5 +14,22 @@ struct request;
 void proxy_send(struct request *request);
 /* The client takes bytes again. */
 void proxy_resume(struct request *request);
+
+/* ---- for the dialects: what the client is told ---- */
+
+/* The answer begins. EVENT is the started event, to which the request's id is added. */
+int proxy_start(struct request *request, json_t *event, struct err *err);
+/* TEXT is a token's event, one line of JSON. */
+int proxy_token(struct request *request, const char *text, size_t len, struct err *err);
+/* A token has come for which there is no event. */
+void proxy_count_token(struct request *request);
+/* The answer is complete. RESULT has stop_reason, usage and timings, and is the end event for a
+ * stream, else the whole answer. What was spent before the worker saw the request is added. */
+int proxy_finish(struct request *request, json_t *result, struct err *err);
+/* One event's JSON; a new reference. NULL with err when it is none. */
+json_t *proxy_parse_event(const struct request *request, const char *text, size_t len,
+                          struct err *err);
+/* The JSON of a reply in one piece; a new reference. NULL when it is none. */
+json_t *proxy_parse_reply(const struct request *request);
 
 #endif

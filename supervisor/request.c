@@ -373,6 +373,7 @@ void request_end(struct request *request, const char *outcome)
     sse_parser_release(&request->sse);
     buf_release(&request->reply);
     json_decref(request->body);
+    json_decref(request->warnings);
     free(request->options);
     free(request);
     if (worker != NULL)

@@ -69,6 +69,7 @@ struct request {
     struct sse_parser sse;
     struct buf reply; /* of a worker that answers in one piece, or with an error */
     int reply_status;
+    bool expects_stream;  /* of the worker, which is not what the client gets */
     bool is_event_stream; /* the worker's reply is one */
     bool has_started;     /* its started event has gone out */
     bool has_ended;       /* its last event has gone out; only the end of the call is missing */
@@ -84,6 +85,10 @@ struct request {
     uint64_t load_us; /* of the wait, what the load took */
     int64_t token_count;
     int64_t prompt_tokens; /* -1: not known */
+    /* Of a dialect that has to make our events of others: see dialect_openai.c. */
+    json_t *warnings; /* NULL: none */
+    int64_t event_count;
+    uint64_t first_token_us; /* 0: none yet */
 };
 
 TAILQ_HEAD(request_list, request);

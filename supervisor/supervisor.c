@@ -420,6 +420,22 @@ static json_t *supervisor_reasons(struct supervisor *supervisor)
     return reasons;
 }
 
+/* What a person should know although all is well. */
+static json_t *supervisor_warnings(struct supervisor *supervisor)
+{
+    json_t *warnings = json_array();
+    struct worker *worker = NULL;
+
+    TAILQ_FOREACH(worker, &supervisor->workers, link)
+    {
+        AUTO_FREE char *warning = worker_command_warning(worker);
+
+        if (warning != NULL)
+            supervisor_add_reason(warnings, warning);
+    }
+    return warnings;
+}
+
 json_t *supervisor_record(struct supervisor *supervisor)
 {
     json_t *record = json_object();
@@ -447,6 +463,7 @@ json_t *supervisor_record(struct supervisor *supervisor)
     (void)json_object_set_new(record, "uptime_ms", json_integer((json_int_t)uptime_ms));
     (void)json_object_set_new(record, "socket", json_text_lossy(socket, strlen(socket)));
     (void)json_object_set_new(record, "reasons", reasons);
+    (void)json_object_set_new(record, "warnings", supervisor_warnings(supervisor));
     (void)json_object_set_new(record, "workers", workers);
     (void)json_object_set_new(record, "requests", requests);
     record_check(RECORD_STATUS, record);

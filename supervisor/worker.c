@@ -72,6 +72,7 @@ struct worker *worker_new(struct supervisor *supervisor, const char *name, const
     memcpy(worker->name, name, strlen(name) + 1);
     worker->model = xstrdup(model);
     worker->model_path = xstrdup(path);
+    worker->dialect = &DIALECT_NATIVE;
     worker->last_exit = xstrdup("");
     worker->last_words = xstrdup("");
     worker->held_reason = xstrdup("");
@@ -96,6 +97,10 @@ void worker_free(struct worker *worker)
     event_free(worker->deadline);
     free(worker->model);
     free(worker->model_path);
+    if (worker->command != NULL)
+        command_line_release(worker->command);
+    free(worker->command);
+    free(worker->health);
     free(worker->last_exit);
     free(worker->last_words);
     free(worker->held_reason);
@@ -135,6 +140,7 @@ static enum fault_class worker_spawn_fault(const struct err *err)
     case ERR_MODEL_NOT_FOUND:
     case ERR_NO_FILE:
     case ERR_CONFIG:
+    case ERR_WORKER_CONFIG:
         return FAULT_CONFIG;
     default:
         return FAULT_CRASH;
@@ -202,7 +208,7 @@ static void worker_options_reduce(struct worker *worker)
         running->slots = worker->reduced.slots;
 }
 
-static void worker_begin(struct worker *worker)
+void worker_begin(struct worker *worker)
 {
     struct err err = ERR_INIT;
     struct worker_ticket *ticket = NULL;

@@ -9,6 +9,7 @@
  *   worker_recovery.c what follows its end: restarts, breakers, holds; every start
  *   worker_time.c    its one timer
  *   worker_spawn.c   socket, token, environment, the process
+ *   worker_command.c the same for a worker that is a command of the configuration
  *   worker_watch.c   the load's progress until ready; the exit
  *   worker_probe.c   small questions to it, for the others
  *   worker_live.c    whether it works from then on (liveness.c judges, worker_probe.c asks)
@@ -23,10 +24,12 @@
 #ifndef RBEE_SUPERVISOR_WORKER_H
 #define RBEE_SUPERVISOR_WORKER_H
 
+#include "common/command_line.h"
 #include "common/config.h"
 #include "common/err.h"
 #include "common/token.h"
 #include "supervisor/device.h"
+#include "supervisor/dialect.h"
 #include "supervisor/life.h"
 #include "supervisor/models.h"
 #include "supervisor/recovery.h"
@@ -48,7 +51,14 @@ struct http_client;
 struct http_call;
 struct event;
 
-enum { WORKER_DEVICE_MAX_BYTES = 63 };
+enum {
+    WORKER_DEVICE_MAX_BYTES = 63,
+    WORKER_MODEL_NAME_MAX_BYTES = 255, /* as a server of another's calls its model */
+    WORKER_NOTE_MAX_BYTES = 255,
+    /* One reply that is not a stream: a whole answer as JSON. A context of a million tokens of
+     * text stays far below. */
+    WORKER_REPLY_MAX_BYTES = 64 << 20,
+};
 
 /* How a worker is started. 0 and "" say: not given, the worker decides. */
 struct worker_options {
@@ -74,7 +84,11 @@ struct worker_process {
     uint64_t start_ticks; /* field 22 of /proc/PID/stat: with the pid and the boot it names one
                              process */
     char instance[TOKEN_ID_BYTES];
-    char token[TOKEN_TEXT_BYTES];
+    char token[TOKEN_TEXT_BYTES]; /* "": its command takes none */
+    char *token_path;             /* of a command; NULL: none */
+    uint16_t port;                /* at 127.0.0.1, of a command; 0: it has a socket */
+    bool is_port_ours;            /* its group has been seen to listen there */
+    bool is_port_lost;            /* somebody else does: killed, and made anew */
     char *socket_path;
     int socket_fd; /* O_PATH on it: reaches it when its name is gone; -1: none */
     struct http_client *client;
@@ -102,18 +116,22 @@ struct worker_load {
     uint64_t poll_interval_ms;
     uint64_t progress_ms; /* when the last progress was seen */
     uint64_t warm_up_ms;  /* when it was first seen to compute a token; 0: not yet */
+    unsigned step;        /* of its dialect's questions */
+    char note[WORKER_NOTE_MAX_BYTES + 1]; /* why it is not ready yet, where its dialect can tell */
     char phase[16];
     int64_t done_bytes;
     int64_t total_bytes;
 };
 
-/* What GET /ready of the worker told last. */
+/* What it told of itself when it became ready. */
 struct worker_facts {
     int64_t context_tokens;
     int64_t memory_bytes;
     int64_t slots;
     struct liveness_counters counters; /* when it became ready */
     char device[WORKER_DEVICE_MAX_BYTES + 1];
+    bool lacks_chat; /* a server that completes texts alone */
+    char model_name[WORKER_MODEL_NAME_MAX_BYTES + 1];
 };
 
 enum { WORKER_RATE_SECONDS = 5 };
@@ -122,8 +140,12 @@ struct worker {
     TAILQ_ENTRY(worker) link;
     struct supervisor *supervisor;
     char name[CONFIG_NAME_MAX_BYTES + 1];
-    char *model;                   /* of the registry; "": the path decides */
-    char *model_path;              /* "": the model decides */
+    char *model;      /* of the registry; "": the path decides */
+    char *model_path; /* "": the model decides */
+    const struct worker_dialect *dialect;
+    struct command_line *command;  /* NULL: rbee-worker */
+    char *health;                  /* of a command: the path that answers 200; NULL */
+    unsigned port_loss_count;      /* since it was last started for another reason than that */
     struct model_stamp stamp;      /* of the file at the last start */
     struct worker_options options; /* for every start */
     struct worker_options running; /* of this one: options, and what its request asked for */
@@ -238,6 +260,14 @@ void worker_requests_changed(struct worker *worker);
 int worker_spawn_prepare(struct worker *worker, struct err *err);
 /* Makes socket and process. On failure nothing is left of it. */
 int worker_spawn(struct worker *worker, struct err *err);
+/* Chooses, writes down and makes the process of a worker in state starting that has none, and
+ * begins to watch it; a failure to make it is an end of it. */
+void worker_begin(struct worker *worker);
+/* The file TYPE of an instance in the runtime folder; the caller frees it. */
+char *worker_runtime_path(const struct supervisor *supervisor, const char *instance,
+                          const char *type);
+/* Where a worker's process listens in the runtime folder. */
+int worker_socket_address(struct worker *worker, struct http_address *out, struct err *err);
 /* Forgets a process that has been reaped, or never was. */
 void worker_process_release(struct worker *worker);
 /* Begins to watch a process that has just been made: its load, its exit. */
@@ -282,6 +312,24 @@ void worker_deadline_init(struct worker *worker);
 /* Ends what an earlier supervisor of this boot left of the processes in ROWS: see worker_orphan.c.
  */
 void worker_orphan_end(const struct worker_rows *rows, const char *boot_id);
+
+/* worker_command.c: a worker that is a command of the configuration. COMMAND and HEALTH are checked
+ * already; the worker has no process. */
+void worker_set_command(struct worker *worker, const char *command, const char *health);
+/* Makes the process of the command with the model file PATH ("": none). */
+int worker_command_exec(struct worker *worker, const char *path, struct err *err);
+/* What a start or a request wants of a command that it has no place for. */
+int worker_command_check_options(const struct worker *worker, const struct worker_options *asked,
+                                 struct err *err);
+/* False: nobody listens at the worker's port yet, or somebody else does, and then it is killed to
+ * be made anew. Without a port: true. */
+bool worker_command_listens(struct worker *worker);
+/* For a process that has been reaped: whether it ended because its port had become another's. Then
+ * it is made anew, and its end is no failure. */
+bool worker_command_start_over(struct worker *worker);
+/* Why nobody but us should not be able to reach it; NULL: it is so. The caller frees it. */
+char *worker_command_warning(const struct worker *worker);
+
 /* worker_record.c */
 void worker_count_token(struct worker *worker, uint64_t now_ms);
 

@@ -18,21 +18,36 @@ enum {
     WAKE_MS = 500,
     /* A timer that comes so much later than it was set for says that. */
     LATE_MS = 250,
+    US_PER_MS = 1000,
 };
 
 /* ---- answers ---- */
 
-static bool worker_read_counters(const json_t *body, struct liveness_counters *out)
+/* A prompt that is being computed shows nowhere in a program without counters: until the first
+ * token has come an answer must do, but for no longer than a load may take. */
+static bool worker_may_be_reading(const struct worker *worker)
 {
-    const char *phase = json_string_value(json_object_get(body, "phase"));
-    const json_t *tokens = json_object_get(body, "tokens");
-    const json_t *prefill_tokens = json_object_get(body, "prefill_tokens");
+    int64_t limit_us =
+        config_number(worker->supervisor->config, CONFIG_life_load_timeout) * US_PER_MS;
+    const struct request *request = NULL;
 
-    if (phase == NULL || strcmp(phase, "ready") != 0 || !json_is_integer(tokens) ||
-        !json_is_integer(prefill_tokens))
-        return false;
-    *out = (struct liveness_counters){.tokens = json_integer_value(tokens),
-                                      .prefill_tokens = json_integer_value(prefill_tokens)};
+    TAILQ_FOREACH(request, &worker->in_flight, in_worker)
+    {
+        if (request->token_count == 0 &&
+            (int64_t)(clock_monotonic_us() - request->dispatched_us) < limit_us)
+            return true;
+    }
+    return false;
+}
+
+static bool worker_read_counters(struct worker *worker, const json_t *body,
+                                 struct liveness_counters *out)
+{
+    if (worker->dialect->read_counters != NULL)
+        return worker->dialect->read_counters(body, out);
+    *out = worker->live.liveness.counters; /* it is there, and has not shown that it computes */
+    if (worker_may_be_reading(worker))
+        out->prefill_tokens++;
     return true;
 }
 
@@ -58,7 +73,7 @@ static void worker_on_counters(struct worker *worker, const struct worker_probe_
         liveness_refused(liveness, now_ms);
     } else if (answer->failure != NULL && answer->failure->kind == ERR_IO) {
         liveness_missed(liveness, now_ms);
-    } else if (answer->status == 200 && worker_read_counters(answer->body, &counters)) {
+    } else if (answer->status == 200 && worker_read_counters(worker, answer->body, &counters)) {
         liveness_read(liveness, &counters, now_ms);
         worker_tell_canary(worker, &counters);
     } else {
@@ -67,11 +82,12 @@ static void worker_on_counters(struct worker *worker, const struct worker_probe_
     worker_live_arm(worker);
 }
 
-static bool worker_has_token(const struct worker_probe_answer *answer)
+static bool worker_has_token(const struct worker *worker, const struct worker_probe_answer *answer)
 {
-    return answer->failure == NULL && answer->status == 200 &&
-           json_is_string(json_object_get(answer->body, "stop_reason")) &&
-           json_is_object(json_object_get(answer->body, "usage"));
+    struct err ignored = ERR_INIT;
+
+    return answer->failure == NULL &&
+           worker->dialect->take_canary(worker, answer->status, answer->body, &ignored) == 0;
 }
 
 static void worker_on_canary(struct worker *worker, const struct worker_probe_answer *answer)
@@ -79,7 +95,7 @@ static void worker_on_canary(struct worker *worker, const struct worker_probe_an
     struct liveness *liveness = &worker->live.liveness;
     uint64_t now_ms = clock_monotonic_ms();
 
-    if (worker_has_token(answer)) {
+    if (worker_has_token(worker, answer)) {
         worker->live.tells_canary = true;
         liveness_canary_done(liveness, now_ms);
     } else if (answer->failure != NULL && answer->failure->kind == ERR_UNREACHABLE) {
@@ -137,7 +153,7 @@ static void worker_on_live_timer(evutil_socket_t fd, short what, void *arg)
     case LIVENESS_WAIT:
         break;
     case LIVENESS_PROBE:
-        worker_probe_ask_ready(&live->ready);
+        worker_probe_ask_alive(&live->ready);
         break;
     case LIVENESS_CANARY:
         worker_send_canary(worker);

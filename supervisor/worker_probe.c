@@ -4,13 +4,10 @@
 #include "common/http/http.h"
 #include "common/json.h"
 #include "common/mem.h"
-#include "common/token.h"
 #include "supervisor/worker.h"
 
-#include <stdio.h>
-#include <string.h>
-
-enum { REPLY_MAX_BYTES = 16 << 10 };
+/* A list of models is the longest that is asked for. */
+enum { REPLY_MAX_BYTES = 64 << 10 };
 
 static int probe_on_head(struct http_call *call, void *owner, const struct http_head *head,
                          struct err *err)
@@ -41,55 +38,42 @@ static void probe_on_end(struct http_call *call, void *owner, const struct err *
     probe->on_answer(probe->worker, &answer);
 }
 
-/* REQUEST gets the worker's token as its first header, for which its list has room. */
-static void probe_send(struct worker_probe *probe, struct http_request *request,
-                       struct http_header *headers)
+static void probe_send(struct worker_probe *probe, struct dialect_ask *ask)
 {
     static const struct http_call_events EVENTS = {
         .on_head = probe_on_head,
         .on_body = probe_on_body,
         .on_end = probe_on_end,
     };
-    const struct worker_process *process = &probe->worker->process;
-    char bearer[sizeof("Bearer ") + TOKEN_TEXT_BYTES];
 
     worker_probe_cancel(probe);
     buf_clear(&probe->reply);
     probe->status = 0;
-    (void)snprintf(bearer, sizeof(bearer), "Bearer %s", process->token);
-    headers[0] = (struct http_header){.name = "Authorization", .value = bearer};
-    request->headers = headers;
-    probe->call = http_client_send(process->client, request, &EVENTS, probe);
-    token_wipe(bearer, sizeof(bearer));
+    probe->call = dialect_send(probe->worker, ask, &EVENTS, probe);
 }
 
 void worker_probe_ask_ready(struct worker_probe *probe)
 {
-    struct http_header headers[1];
+    struct dialect_ask ask;
 
-    probe_send(probe,
-               &(struct http_request){.method = HTTP_GET, .target = "/ready", .header_count = 1},
-               headers);
+    probe->worker->dialect->ask_ready(probe->worker, &ask);
+    probe_send(probe, &ask);
+}
+
+void worker_probe_ask_alive(struct worker_probe *probe)
+{
+    struct dialect_ask ask;
+
+    probe->worker->dialect->ask_alive(probe->worker, &ask);
+    probe_send(probe, &ask);
 }
 
 void worker_probe_ask_token(struct worker_probe *probe)
 {
-    char id[TOKEN_ID_BYTES];
-    struct http_header headers[] = {
-        {0}, {"Content-Type", "application/json"}, {"X-Inference-Id", id}};
-    AUTO_JSON json_t *question =
-        json_pack("{s:s, s:s, s:b, s:i, s:i, s:b}", "model", probe->worker->name, "prompt", "1",
-                  "raw", 1, "max_tokens", 1, "temperature", 0, "stream", 0);
-    AUTO_FREE char *body = json_to_text(question);
+    struct dialect_ask ask;
 
-    token_new_id('c', id);
-    probe_send(probe,
-               &(struct http_request){.method = HTTP_POST,
-                                      .target = "/v1/inference",
-                                      .header_count = ARRAY_COUNT(headers),
-                                      .body = body,
-                                      .body_len = strlen(body)},
-               headers);
+    probe->worker->dialect->ask_canary(probe->worker, &ask);
+    probe_send(probe, &ask);
 }
 
 void worker_probe_cancel(struct worker_probe *probe)

@@ -1,6 +1,6 @@
-/* One small question to a worker's process and its answer, collected whole: the counters of GET
- * /ready, or one token. Asks without waiting, and judges nothing. It has no time limit of its own:
- * who asks has a deadline anyway (of the load, or of liveness) and cancels. */
+/* One small question to a worker's process and its answer, collected whole: how far it is, or one
+ * token, in the words of its dialect. Asks without waiting, and judges nothing. It has no time
+ * limit of its own: who asks has a deadline anyway (of the load, or of liveness) and cancels. */
 #ifndef RBEE_SUPERVISOR_WORKER_PROBE_H
 #define RBEE_SUPERVISOR_WORKER_PROBE_H
 
@@ -32,8 +32,11 @@ void worker_probe_init(struct worker_probe *probe, struct worker *worker,
                                          const struct worker_probe_answer *answer));
 /* Cancels. Accepts one that is all zero. */
 void worker_probe_release(struct worker_probe *probe);
-/* Asks for the counters. What was asked before and has no answer yet is given up. */
+/* Asks what the dialect's ask_ready asks. What was asked before and has no answer yet is given up.
+ */
 void worker_probe_ask_ready(struct worker_probe *probe);
+/* The same for the dialect's ask_alive. */
+void worker_probe_ask_alive(struct worker_probe *probe);
 /* The same for one token, as a request with an id of its own. */
 void worker_probe_ask_token(struct worker_probe *probe);
 /* Closes the connection: the worker stops computing. No answer comes. */

@@ -1,6 +1,7 @@
 /* Owns what the API tells of a worker: its record, its speed. */
 #include "common/clock.h"
 #include "common/json.h"
+#include "common/mem.h"
 #include "common/records.h"
 #include "supervisor/worker.h"
 
@@ -118,6 +119,20 @@ static const char *worker_shown_model(const struct worker *worker)
     return slash == NULL ? worker->model_path : slash + 1;
 }
 
+/* What a person should know of the worker and that is no failure. */
+static json_t *worker_warnings(const struct worker *worker)
+{
+    json_t *warnings = json_array();
+    AUTO_FREE char *warning = worker_command_warning(worker);
+    const char *note = worker->load.note;
+
+    if (warning != NULL)
+        (void)json_array_append_new(warnings, json_string(warning));
+    if (note[0] != '\0')
+        (void)json_array_append_new(warnings, json_text_lossy(note, strlen(note)));
+    return warnings;
+}
+
 json_t *worker_record(struct worker *worker)
 {
     uint64_t now_ms = clock_monotonic_ms();
@@ -137,6 +152,7 @@ json_t *worker_record(struct worker *worker)
     (void)json_object_set_new(record, "autostart", json_boolean(worker->is_autostart));
     (void)json_object_set_new(record, "last_exit", known_text(worker->last_exit));
     (void)json_object_set_new(record, "last_stderr", known_text(worker->last_words));
+    (void)json_object_set_new(record, "warnings", worker_warnings(worker));
     worker_record_process(worker, record, now_ms);
     record_check(RECORD_WORKER, record);
     return record;

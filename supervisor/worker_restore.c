@@ -2,7 +2,6 @@
  * from the last supervisor. The configuration wins where both speak. */
 #include "common/log.h"
 #include "common/mem.h"
-#include "common/paths.h"
 #include "db/workers.h"
 #include "supervisor/journal.h"
 #include "supervisor/stored.h"
@@ -12,15 +11,16 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Of a supervisor that was killed: nobody else removes it. */
-static void worker_remove_socket(struct supervisor *supervisor, const struct worker_row *row)
+/* Of a supervisor that was killed: nobody else removes them. */
+static void worker_remove_files(struct supervisor *supervisor, const struct worker_row *row)
 {
-    AUTO_FREE char *name = xasprintf("%s.sock", row->instance);
-    AUTO_FREE char *path = paths_join(supervisor->runtime_dir, name);
+    AUTO_FREE char *socket_path = worker_runtime_path(supervisor, row->instance, "sock");
+    AUTO_FREE char *token_path = worker_runtime_path(supervisor, row->instance, "token");
 
     if (row->instance[0] == '\0' || strchr(row->instance, '/') != NULL)
         return;
-    (void)unlink(path); /* most were removed in good order */
+    (void)unlink(socket_path); /* most were removed in good order */
+    (void)unlink(token_path);  /* likewise; most have none */
 }
 
 static void worker_take_options(struct worker *worker, const struct worker_row *row)
@@ -36,7 +36,7 @@ static void worker_restore_row(struct supervisor *supervisor, const struct worke
 {
     struct worker *worker = NULL;
 
-    worker_remove_socket(supervisor, row);
+    worker_remove_files(supervisor, row);
     if (!config_name_is_valid(row->name)) {
         log_event(LOG_WARN, "worker_row_ignored", "name=%s", row->name);
         return;
@@ -64,9 +64,10 @@ static void worker_configure(struct supervisor *supervisor, size_t index)
     const char *model = config_worker_text(config, index, CONFIG_WORKER_model);
     const char *device = config_worker_text(config, index, CONFIG_WORKER_device);
     struct worker *worker = worker_find(supervisor, name);
+    const char *command = config_worker_text(config, index, CONFIG_WORKER_command);
     bool is_path = model[0] == '/';
 
-    if (model[0] == '\0')
+    if (model[0] == '\0' && command[0] == '\0')
         model = name;
     if (worker == NULL)
         worker = worker_new(supervisor, name, "", "");
@@ -80,6 +81,9 @@ static void worker_configure(struct supervisor *supervisor, size_t index)
     };
     worker->is_pinned = config_worker_number(config, index, CONFIG_WORKER_pin) != 0;
     (void)snprintf(worker->options.device, sizeof(worker->options.device), "%s", device);
+    if (command[0] != '\0')
+        worker_set_command(worker, command,
+                           config_worker_text(config, index, CONFIG_WORKER_health));
 }
 
 int worker_load_all(struct supervisor *supervisor, struct err *err)
@@ -102,6 +106,12 @@ bool worker_is_passing(const struct worker *worker)
     return worker->model[0] == '\0' && !worker->is_configured && !worker->wanted_up;
 }
 
+/* A command without a model, which is not in the configuration any more. */
+static bool worker_has_nothing(const struct worker *worker)
+{
+    return worker->command == NULL && worker->model[0] == '\0' && worker->model_path[0] == '\0';
+}
+
 /* Such a worker ends with the supervisor that ran it: the next
  * request makes it anew. Once the store takes rows. */
 static void worker_drop_passing(struct supervisor *supervisor)
@@ -110,7 +120,7 @@ static void worker_drop_passing(struct supervisor *supervisor)
 
     for (struct worker *worker = TAILQ_FIRST(&supervisor->workers); worker != NULL; worker = next) {
         next = TAILQ_NEXT(worker, link);
-        if (worker_is_passing(worker))
+        if (worker_is_passing(worker) || worker_has_nothing(worker))
             worker_remove(worker);
     }
 }

@@ -24,9 +24,6 @@ enum { WORKER_LISTEN_FD = 3, WORKER_TOKEN_FD = 4 };
 
 enum {
     WORKER_SOCKET_MODE = 0600,
-    /* One reply that is not a stream: a whole answer as JSON. A context of a million tokens of
-     * text stays far below. */
-    WORKER_REPLY_MAX_BYTES = 64 << 20,
     WORKER_ARGUMENT_MAX_COUNT = 32,
     WORKER_NUMBER_MAX_BYTES = 24,
 };
@@ -76,19 +73,34 @@ static void worker_fill_arguments(const struct worker *worker, const char *path,
     arguments->argv[arguments->count] = NULL;
 }
 
+char *worker_runtime_path(const struct supervisor *supervisor, const char *instance,
+                          const char *type)
+{
+    AUTO_FREE char *name = xasprintf("%s.%s", instance, type);
+
+    return paths_join(supervisor->runtime_dir, name);
+}
+
 /* A socket of its own for each process: no other one can answer in its place. */
+int worker_socket_address(struct worker *worker, struct http_address *out, struct err *err)
+{
+    AUTO_FREE char *path =
+        worker_runtime_path(worker->supervisor, worker->process.instance, "sock");
+
+    *out = (struct http_address){.is_unix = true};
+    if (strlen(path) >= sizeof(out->path))
+        return err_set(err, ERR_CONFIG, "the runtime folder's path is too long for sockets: %s",
+                       path);
+    memcpy(out->path, path, strlen(path) + 1);
+    worker->process.socket_path = take_ptr(path);
+    return 0;
+}
+
 static int worker_listen(struct worker *worker, struct http_address *address, int *out_fd,
                          struct err *err)
 {
-    AUTO_FREE char *name = xasprintf("%s.sock", worker->process.instance);
-    AUTO_FREE char *path = paths_join(worker->supervisor->runtime_dir, name);
-
-    *address = (struct http_address){.is_unix = true};
-    if (strlen(path) >= sizeof(address->path))
-        return err_set(err, ERR_CONFIG, "the runtime folder's path is too long for sockets: %s",
-                       path);
-    memcpy(address->path, path, strlen(path) + 1);
-    worker->process.socket_path = take_ptr(path);
+    if (worker_socket_address(worker, address, err) != 0)
+        return -1;
     if (http_address_listen(address, WORKER_SOCKET_MODE, out_fd, err) != 0)
         return -1;
     worker->process.socket_fd = open(address->path, O_PATH | O_CLOEXEC);
@@ -138,6 +150,7 @@ static int worker_exec(struct worker *worker, const char *path, struct err *err)
     AUTO_CLOSE int token_fd = -1;
     AUTO_CLOSE int output_fd = -1;
 
+    token_new(worker->process.token);
     if (worker_listen(worker, &address, &listen_fd, err) != 0 ||
         worker_hand_over_token(worker, &token_fd, err) != 0 ||
         worker_output_open(&worker->output, worker->supervisor->base, &output_fd, err) != 0)
@@ -156,9 +169,6 @@ static int worker_exec(struct worker *worker, const char *path, struct err *err)
                                       .no_core = true},
                       &worker->process.pid, &worker->process.pidfd, err) != 0)
         return -1;
-    worker->process.start_ticks = process_start_ticks(worker->process.pid);
-    watcher_add(&worker->supervisor->watcher, worker->process.pid, worker->process.start_ticks,
-                worker->process.instance);
     worker->process.client = worker_new_client(worker);
     return 0;
 }
@@ -173,10 +183,10 @@ int worker_spawn_prepare(struct worker *worker, struct err *err)
     if (path == NULL)
         return err_set(err, ERR_MODEL_NOT_FOUND, "worker %s needs model %s, which is not there",
                        worker->name, worker->model);
-    if (model_stamp_of(path, &worker->stamp, err) != 0)
+    if (path[0] != '\0' && model_stamp_of(path, &worker->stamp, err) != 0)
         return -1;
     token_new_id('w', worker->process.instance);
-    token_new(worker->process.token);
+    worker->port_loss_count = 0;
     worker->facts = (struct worker_facts){.slots = 1};
     memset(worker->rate_tokens, 0, sizeof(worker->rate_tokens));
     return 0;
@@ -189,10 +199,14 @@ int worker_spawn(struct worker *worker, struct err *err)
     if (path == NULL) /* removed while the row was on its way */
         return err_set(err, ERR_MODEL_NOT_FOUND, "worker %s needs model %s, which is not there",
                        worker->name, worker->model);
-    if (worker_exec(worker, path, err) != 0) {
+    if ((worker->command == NULL ? worker_exec(worker, path, err)
+                                 : worker_command_exec(worker, path, err)) != 0) {
         worker_process_release(worker);
         return -1;
     }
+    worker->process.start_ticks = process_start_ticks(worker->process.pid);
+    watcher_add(&worker->supervisor->watcher, worker->process.pid, worker->process.start_ticks,
+                worker->process.instance);
     worker->process.spawned_ms = clock_monotonic_ms();
     return 0;
 }
@@ -217,6 +231,9 @@ void worker_process_release(struct worker *worker)
     if (process->socket_path != NULL)
         (void)unlink(process->socket_path); /* it may never have been made */
     free(process->socket_path);
+    if (process->token_path != NULL)
+        (void)unlink(process->token_path); /* the command may have removed it */
+    free(process->token_path);
     token_wipe(process->token, sizeof(process->token));
     *process = (struct worker_process){.pidfd = -1, .socket_fd = -1};
     worker->facts = (struct worker_facts){0};

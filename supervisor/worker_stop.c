@@ -40,7 +40,11 @@ void worker_judge(struct worker *worker, enum fault_class fault, const char *exi
 
 void worker_load_is_overdue(struct worker *worker, const struct err *why)
 {
-    worker_judge(worker, FAULT_LOAD_TIMEOUT, "killed: its load was overdue");
+    const char *note = worker->load.note;
+    AUTO_FREE char *exit =
+        xasprintf("killed: its load was overdue%s%s", note[0] == '\0' ? "" : ": ", note);
+
+    worker_judge(worker, FAULT_LOAD_TIMEOUT, exit);
     worker_step(worker, LIFE_ON_LOAD_OVERDUE, why);
 }
 

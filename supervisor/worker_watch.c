@@ -18,7 +18,6 @@ enum {
     /* A small model is ready after tens of milliseconds; a large one takes minutes. */
     POLL_FIRST_MS = 5,
     POLL_MAX_MS = 200,
-    WORKER_SLOTS_MAX_COUNT = 4096,
 };
 
 /* ---- load ---- */
@@ -33,55 +32,20 @@ static void worker_poll_later(struct worker *worker)
     worker->load.poll_interval_ms = ms * 2 < POLL_MAX_MS ? ms * 2 : POLL_MAX_MS;
 }
 
-static void worker_read_facts(struct worker *worker, const json_t *reply)
-{
-    const char *device = json_string_value(json_object_get(reply, "device"));
-    json_int_t slots = json_integer_value(json_object_get(reply, "slots"));
-
-    worker->facts.context_tokens = json_integer_value(json_object_get(reply, "context_tokens"));
-    worker->facts.memory_bytes = json_integer_value(json_object_get(reply, "memory_bytes"));
-    worker->facts.counters = (struct liveness_counters){
-        .tokens = json_integer_value(json_object_get(reply, "tokens")),
-        .prefill_tokens = json_integer_value(json_object_get(reply, "prefill_tokens")),
-    };
-    worker->facts.slots = slots < 1 || slots > WORKER_SLOTS_MAX_COUNT ? 1 : slots;
-    if (device != NULL)
-        (void)snprintf(worker->facts.device, sizeof(worker->facts.device), "%s", device);
-}
-
-static void worker_read_progress(struct worker *worker, const json_t *reply)
-{
-    struct worker_load *load = &worker->load;
-    const char *phase = json_string_value(json_object_get(reply, "phase"));
-    json_int_t done = json_integer_value(json_object_get(reply, "done_bytes"));
-
-    load->total_bytes = json_integer_value(json_object_get(reply, "total_bytes"));
-    if (phase == NULL)
-        return;
-    if (strcmp(load->phase, phase) != 0 || done > load->done_bytes)
-        load->progress_ms = clock_monotonic_ms();
-    if (load->warm_up_ms == 0 && strcmp(phase, "warm_up") == 0)
-        load->warm_up_ms = load->progress_ms;
-    (void)snprintf(load->phase, sizeof(load->phase), "%s", phase);
-    load->done_bytes = done;
-}
-
-/* An answer that is none counts as no progress: load_stall ends it. */
 static void worker_judge_ready(struct worker *worker, const struct worker_probe_answer *answer)
 {
-    const char *phase = json_string_value(json_object_get(answer->body, "phase"));
-
-    if (answer->status == 200 && phase != NULL && strcmp(phase, "ready") == 0) {
-        worker_read_facts(worker, answer->body);
+    switch (worker->dialect->take_ready(worker, answer->status, answer->body)) {
+    case DIALECT_READY:
         worker_step(worker, LIFE_ON_LOADED, NULL);
-        return;
+        break;
+    case DIALECT_GO_ON:
+        worker_probe_ask_ready(&worker->load.probe);
+        break;
+    case DIALECT_NOT_YET:
+        log_event(LOG_DEBUG, "worker_not_ready", "name=%s status=%d", worker->name, answer->status);
+        worker_poll_later(worker);
+        break;
     }
-    if (answer->status == 503 && json_is_object(answer->body))
-        worker_read_progress(worker, answer->body);
-    else
-        log_event(LOG_DEBUG, "worker_ready_unclear", "name=%s status=%d", worker->name,
-                  answer->status);
-    worker_poll_later(worker);
 }
 
 static void worker_on_ready_answer(struct worker *worker, const struct worker_probe_answer *answer)
@@ -96,7 +60,10 @@ static void worker_on_poll(evutil_socket_t fd, short what, void *arg)
 {
     struct worker *worker = arg;
 
-    worker_probe_ask_ready(&worker->load.probe);
+    if (worker_command_listens(worker))
+        worker_probe_ask_ready(&worker->load.probe);
+    else
+        worker_poll_later(worker);
 }
 
 void worker_watch_load_end(struct worker *worker)
@@ -116,12 +83,14 @@ uint64_t worker_watch_load_left_ms(const struct worker *worker, struct err *why)
     uint64_t stall_ms = (uint64_t)config_number(config, CONFIG_life_load_stall);
     uint64_t cap_ms = (uint64_t)config_number(config, CONFIG_life_load_timeout);
     uint64_t now_ms = clock_monotonic_ms();
-    uint64_t stalls_ms = worker->load.progress_ms + stall_ms;
     uint64_t ends_ms = worker->process.spawned_ms + cap_ms;
+    uint64_t stalls_ms =
+        worker->dialect->tells_progress ? worker->load.progress_ms + stall_ms : ends_ms;
+    const char *note = worker->load.note;
 
     if (now_ms >= ends_ms)
-        err_fill(why, ERR_WORKER_FAILED, "worker %s was not ready within %llu ms", worker->name,
-                 (unsigned long long)cap_ms);
+        err_fill(why, ERR_WORKER_FAILED, "worker %s was not ready within %llu ms%s%s", worker->name,
+                 (unsigned long long)cap_ms, note[0] == '\0' ? "" : ": ", note);
     else if (now_ms >= stalls_ms)
         err_fill(why, ERR_WORKER_FAILED, "the load of worker %s made no progress for %llu ms",
                  worker->name, (unsigned long long)stall_ms);
@@ -132,26 +101,13 @@ uint64_t worker_watch_load_left_ms(const struct worker *worker, struct err *why)
 
 /* ---- exit ---- */
 
-static const char *worker_exit_meaning(int code)
-{
-    static const char *const MEANINGS[] = {
-        [10] = " (configuration or model fault)",
-        [11] = " (out of host memory)",
-        [12] = " (out of device memory)",
-        [13] = " (GPU fault)",
-        [14] = " (internal error)",
-    };
-
-    return code >= 0 && code < (int)ARRAY_COUNT(MEANINGS) && MEANINGS[code] != NULL ? MEANINGS[code]
-                                                                                    : "";
-}
-
 static char *worker_exit_text(const struct worker *worker, const siginfo_t *status)
 {
     const char *signal_name = sigabbrev_np(status->si_status);
 
     if (status->si_code == CLD_EXITED)
-        return xasprintf("exit %d%s", status->si_status, worker_exit_meaning(status->si_status));
+        return xasprintf("exit %d%s", status->si_status,
+                         worker->dialect->exit_meaning(status->si_status));
     if (worker->process.is_killed && status->si_status == SIGKILL)
         return xstrdup("SIGKILL, from the supervisor");
     if (signal_name == NULL)
@@ -202,7 +158,7 @@ static enum fault_class worker_fault_of(const struct worker *worker, const sigin
         .was_asked = worker->state == LIFE_STOPPING || worker->state == LIFE_LOST,
         .ours = worker->process.fault,
         .was_killed_by_us = worker->process.is_killed,
-        .exit_code = has_exited ? status->si_status : -1,
+        .exit_code = has_exited ? worker->dialect->exit_code(status->si_status) : -1,
         .signal = has_exited ? 0 : status->si_status,
         .words_class = class,
         .kernel_saw_oom = worker_kernel_saw_oom(worker),
@@ -238,7 +194,8 @@ static void worker_on_exit(evutil_socket_t fd, short what, void *arg)
         return;
     worker_signal(worker, SIGKILL);
     (void)waitid(P_PIDFD, (id_t)fd, &status, WEXITED); /* it has ended: this does not wait */
-    worker_exited(worker, &status);
+    if (!worker_command_start_over(worker))
+        worker_exited(worker, &status);
 }
 
 void worker_watch_begin(struct worker *worker)

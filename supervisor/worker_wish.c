@@ -41,6 +41,8 @@ int worker_check_options(const struct worker *worker, const struct worker_option
     const struct worker_facts *facts = worker->starts_again ? &NONE : &worker->facts;
     const char *device = facts->device[0] != '\0' ? facts->device : running->device;
 
+    if (worker_command_check_options(worker, asked, err) != 0)
+        return -1;
     if (!worker_has_chosen(worker))
         return 0;
     if (worker_check_number(worker, "context", asked->context_tokens, running->context_tokens,

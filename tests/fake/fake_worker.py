@@ -290,8 +290,7 @@ class Reply:
                            "first_token_ms": first_ms}}
         self.worker.journal("end", id=self.id, stop_reason=stop_reason, tokens=len(pieces))
         if not self.is_stream:
-            return send_json(self.conn, 200, {"id": self.id, "model": self.worker.options["name"],
-                                              "text": "".join(pieces), **end})
+            return self.send_whole("".join(pieces), end)
         self.event({"type": "end", **end})
         if self.script.has("end_twice"):
             self.event({"type": "end", **end})
@@ -305,6 +304,10 @@ class Reply:
             self.pause(step_ms)
             with self.worker.lock:
                 self.worker.prefill_tokens += 5
+
+    def send_whole(self, text, end):
+        send_json(self.conn, 200, {"id": self.id, "model": self.worker.options["name"],
+                                   "text": text, **end})
 
     def started(self):
         event = {"type": "started", "id": self.id, "model": self.worker.options["name"]}
@@ -673,15 +676,19 @@ def read_options(argv):
     return options
 
 
+def say_first(script):
+    for name, fd in (("stderr", 2), ("stdout", 1)):
+        for words in script.all(name):
+            os.write(fd, (" ".join(words) + "\n").encode())
+
+
 def start(options):
     path = options["model"]
     try:
         script = Script.read(path, count_start(path, options.get("instance", "-")))
     except (OSError, UnicodeDecodeError, ValueError) as error:
         leave(10, "config", f"open {path}: {error}")
-    for name, fd in (("stderr", 2), ("stdout", 1)):
-        for words in script.all(name):
-            os.write(fd, (" ".join(words) + "\n").encode())
+    say_first(script)
     with os.fdopen(options["token_fd"], encoding="ascii") as file:
         token = file.read().strip()
     worker = Worker(options, script, token, socket.socket(fileno=options["listen_fd"]))

@@ -84,6 +84,8 @@ static void a_file_is_read(void **state)
     assert_int_equal(config_worker_number(config, 0, CONFIG_WORKER_autostart), 1);
     assert_string_equal(config_worker_name(config, 1), "empty");
     assert_string_equal(config_worker_text(config, 1, CONFIG_WORKER_device), "cpu");
+    assert_string_equal(config_worker_text(config, 1, CONFIG_WORKER_command), "");
+    assert_string_equal(config_worker_text(config, 1, CONFIG_WORKER_health), "/health");
     config_free(config);
 }
 
@@ -109,6 +111,16 @@ static void a_fault_is_named_with_its_line(void **state)
         {"\nworker A { }", 2, "worker: \"A\" cannot be a name: 1 to 64 of a-z"},
         {"worker { }", 1, "missing title"},
         {"worker rbeed { }", 1, "worker: \"rbeed\" cannot be a name: the supervisor is called so"},
+        {"worker a {\n\n command = \"x 'y {port}\"\n}", 3,
+         "worker a.command: ' at position 3 is not closed"},
+        {"worker a {\n command = \"x {prot}\"\n}", 2,
+         "worker a.command: word 2: {prot} is no place"},
+        {"worker a {\n\n command = \"x {port} {model}\"\n\n}", 3,
+         "worker a.command has {model}, and the worker has no model"},
+        {"worker a {\n context = 9\n command = \"x {port}\"\n}", 3,
+         "worker a.context is for rbee-worker"},
+        {"worker a { health = health }", 1, "worker a.health: \"health\" does not begin with /"},
+        {"worker a { health = \"/a b\" }", 1, "worker a.health: \"/a b\" has other than printable"},
         {"limits { queue = many }", 1, "limits.queue: \"many\" is not a whole number"},
         {"limits { queue = -1 }", 1, "limits.queue: -1 is not in 0 to 65536"},
         {"limits { clients = 0 }", 1, "limits.clients: 0 is not in 1 to 65536"},

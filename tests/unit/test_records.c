@@ -31,6 +31,8 @@ static json_t *value_of(enum record_type type)
         return json_integer(65000);
     case RECORD_TIME:
         return json_string("2026-11-21T22:51:07.123Z");
+    case RECORD_TEXTS:
+        return json_pack("[s,s]", "first", "se\tcond");
     case RECORD_JSON:
         return json_array();
     }
@@ -134,6 +136,7 @@ static void details_show_every_field_and_every_line(void **state)
             assert_non_null(strstr(out.data, line));
     }
     assert_non_null(strstr(out.data, "last_stderr: one\n    ?[31mtwo\n"));
+    assert_non_null(strstr(out.data, "warnings: first\n    se cond\n"));
 }
 
 static void a_table_over_the_maximum_is_cut(void **state)

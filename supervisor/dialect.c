@@ -1,0 +1,38 @@
+/* Owns the sending of a question to a worker's process, whatever it is written in. */
+#include "supervisor/dialect.h"
+
+#include "common/mem.h"
+#include "supervisor/supervisor.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { DIALECT_HEADER_MAX_COUNT = 4 };
+
+struct http_call *dialect_send(struct worker *worker, struct dialect_ask *ask,
+                               const struct http_call_events *events, void *owner)
+{
+    char bearer[sizeof("Bearer ") + TOKEN_TEXT_BYTES];
+    struct http_header headers[DIALECT_HEADER_MAX_COUNT];
+    struct http_request http = {.method = ask->method,
+                                .target = ask->target,
+                                .headers = headers,
+                                .body = ask->body,
+                                .body_len = ask->body == NULL ? 0 : strlen(ask->body)};
+    struct http_call *call = NULL;
+
+    (void)snprintf(bearer, sizeof(bearer), "Bearer %s", worker->process.token);
+    if (worker->process.token[0] != '\0')
+        headers[http.header_count++] = (struct http_header){"Authorization", bearer};
+    if (ask->body != NULL)
+        headers[http.header_count++] = (struct http_header){"Content-Type", "application/json"};
+    if (ask->id[0] != '\0')
+        headers[http.header_count++] = (struct http_header){"X-Inference-Id", ask->id};
+    if (ask->label != NULL)
+        headers[http.header_count++] = (struct http_header){"X-Request-Id", ask->label};
+    call = http_client_send(worker->process.client, &http, events, owner);
+    token_wipe(bearer, sizeof(bearer));
+    free(ask->body);
+    *ask = (struct dialect_ask){.body = NULL};
+    return call;
+}
