@@ -16,9 +16,10 @@
 enum {
     /* Sockets that listen at one port: a server may have one for each of its processes. */
     PORT_LISTENER_MAX_COUNT = 64,
-    PORT_ADDRESS_MAX_BYTES = 33, /* of /proc/net/tcp6: 128 bits in hex, and the NUL */
-    PORT_STATE_LISTEN = 0x0a,    /* TCP_LISTEN of the kernel's net/tcp_states.h */
-    PORT_LINK_MAX_BYTES = 64,    /* "socket:[N]" */
+    PORT_ADDRESS_MAX_BYTES = 33,         /* of /proc/net/tcp6: 128 bits in hex, and the NUL */
+    PORT_STATE_LISTEN = 0x0a,            /* TCP_LISTEN of the kernel's net/tcp_states.h */
+    PORT_LINK_MAX_BYTES = 64,            /* "socket:[N]" */
+    PORT_PATH_MAX_BYTES = NAME_MAX + 16, /* /proc/PID/statm */
 };
 
 struct port_listeners {
@@ -106,16 +107,29 @@ static void port_cross_out(DIR *fds, struct port_listeners *listeners)
     }
 }
 
+/* One that ends, or has ended and is not reaped, has no memory any more: the kernel shows what is
+ * left of it to root alone, and nothing is. */
+static bool port_process_has_memory(const char *pid)
+{
+    char path[PORT_PATH_MAX_BYTES];
+    AUTO_FCLOSE FILE *file = NULL;
+    unsigned long pages = 0;
+
+    (void)snprintf(path, sizeof(path), "/proc/%s/statm", pid);
+    file = fopen(path, "re");
+    return file != NULL && fscanf(file, "%lu", &pages) == 1 && pages > 0;
+}
+
 /* The same for a process of the group. False: it hides them. */
 static bool port_cross_out_process(const char *pid, struct port_listeners *listeners)
 {
-    char path[sizeof("/proc//fd") + NAME_MAX];
+    char path[PORT_PATH_MAX_BYTES];
     DIR *fds = NULL;
 
     (void)snprintf(path, sizeof(path), "/proc/%s/fd", pid);
     fds = opendir(path);
     if (fds == NULL)
-        return access(path, F_OK) != 0; /* one that has just ended hides nothing */
+        return !port_process_has_memory(pid);
     port_cross_out(fds, listeners);
     (void)closedir(fds); /* it was only read */
     return true;

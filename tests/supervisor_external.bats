@@ -382,7 +382,8 @@ END
 @test "Ctrl-C reaches it" {
     external <<<'gate_after 1 never'
     start_rbeed
-    rbee infer -m ext hi >"$T/out" 2>"$T/err" 3>&- &
+    # A shell without job control makes what it puts in the background ignore INT.
+    env --default-signal=INT rbee infer -m ext --no-stdin hi >"$T/out" 2>"$T/err" 3>&- &
     local pid=$!
     wait_for_deed ext gate
     kill -INT "$pid"
@@ -434,6 +435,7 @@ refused() {
 }
 
 # broken SCRIPT-LINE...: asks once, and the worker lives on.
+# shellcheck disable=SC2031 # tests have subshells of their own
 broken() {
     printf '%s\n' "$@" | script ext
     api POST /v1/workers/ext/stop >/dev/null
@@ -485,7 +487,7 @@ broken() {
     command = "x --port {prot}"
 }'
     run -78 rbee config check
-    assert_output --partial 'rbee.conf:3: worker ext.command: word 2: {prot} is no place; there is: {socket} {port} {model} {device} {token_file}'
+    assert_output --partial 'rbee.conf:3: worker ext.command: word 3: {prot} is no place; there is: {socket} {port} {model} {device} {token_file}'
     write_config <<<'worker ext { command = "x {port} \"a" }'
     run -78 rbee config check
     write_config <<<'worker ext { command = "x --port {port}" }'

@@ -89,6 +89,17 @@ static void a_file_is_read(void **state)
     config_free(config);
 }
 
+static void assert_refused(const char *text, int line, const char *reason)
+{
+    struct err err = ERR_INIT;
+    AUTO_FREE char *expected = xasprintf("%s/rbee.conf:%d: %s", folder, line, reason);
+
+    assert_null(load(text, &err));
+    assert_int_equal(err.kind, ERR_CONFIG);
+    if (strncmp(err.message, expected, strlen(expected)) != 0)
+        fail_msg("%s\n  gave     %s\n  expected %s", text, err.message, expected);
+}
+
 /* Each fault is refused with the line it is on. */
 static void a_fault_is_named_with_its_line(void **state)
 {
@@ -111,16 +122,6 @@ static void a_fault_is_named_with_its_line(void **state)
         {"\nworker A { }", 2, "worker: \"A\" cannot be a name: 1 to 64 of a-z"},
         {"worker { }", 1, "missing title"},
         {"worker rbeed { }", 1, "worker: \"rbeed\" cannot be a name: the supervisor is called so"},
-        {"worker a {\n\n command = \"x 'y {port}\"\n}", 3,
-         "worker a.command: ' at position 3 is not closed"},
-        {"worker a {\n command = \"x {prot}\"\n}", 2,
-         "worker a.command: word 2: {prot} is no place"},
-        {"worker a {\n\n command = \"x {port} {model}\"\n\n}", 3,
-         "worker a.command has {model}, and the worker has no model"},
-        {"worker a {\n context = 9\n command = \"x {port}\"\n}", 3,
-         "worker a.context is for rbee-worker"},
-        {"worker a { health = health }", 1, "worker a.health: \"health\" does not begin with /"},
-        {"worker a { health = \"/a b\" }", 1, "worker a.health: \"/a b\" has other than printable"},
         {"limits { queue = many }", 1, "limits.queue: \"many\" is not a whole number"},
         {"limits { queue = -1 }", 1, "limits.queue: -1 is not in 0 to 65536"},
         {"limits { clients = 0 }", 1, "limits.clients: 0 is not in 1 to 65536"},
@@ -160,16 +161,31 @@ static void a_fault_is_named_with_its_line(void **state)
         {"\n\xff", 2, "invalid UTF-8"},
     };
 
-    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
-        struct err err = ERR_INIT;
-        AUTO_FREE char *expected =
-            xasprintf("%s/rbee.conf:%d: %s", folder, CASES[i].line, CASES[i].reason);
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++)
+        assert_refused(CASES[i].text, CASES[i].line, CASES[i].reason);
+}
 
-        assert_null(load(CASES[i].text, &err));
-        assert_int_equal(err.kind, ERR_CONFIG);
-        if (strncmp(err.message, expected, strlen(expected)) != 0)
-            fail_msg("%s\n  gave     %s\n  expected %s", CASES[i].text, err.message, expected);
-    }
+static void a_fault_of_a_command_is_named_with_its_line(void **state)
+{
+    static const struct {
+        const char *text;
+        int line;
+        const char *reason;
+    } CASES[] = {
+        {"worker a {\n\n command = \"x 'y {port}\"\n}", 3,
+         "worker a.command: ' at position 3 is not closed"},
+        {"worker a {\n command = \"x {prot}\"\n}", 2,
+         "worker a.command: word 2: {prot} is no place"},
+        {"worker a {\n\n command = \"x {port} {model}\"\n\n}", 3,
+         "worker a.command has {model}, and the worker has no model"},
+        {"worker a {\n context = 9\n command = \"x {port}\"\n}", 3,
+         "worker a.context is for rbee-worker"},
+        {"worker a { health = health }", 1, "worker a.health: \"health\" does not begin with /"},
+        {"worker a { health = \"/a b\" }", 1, "worker a.health: \"/a b\" has other than printable"},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++)
+        assert_refused(CASES[i].text, CASES[i].line, CASES[i].reason);
 }
 
 /* libconfuse prints to stderr unless it is kept from it; what is said goes into err alone. */
@@ -454,6 +470,7 @@ int main(void)
         cmocka_unit_test(defaults_hold_without_a_file),
         IN_FOLDER(a_file_is_read),
         IN_FOLDER(a_fault_is_named_with_its_line),
+        IN_FOLDER(a_fault_of_a_command_is_named_with_its_line),
         IN_FOLDER(nothing_is_printed),
         IN_FOLDER(who_may_write_the_file_decides),
         IN_FOLDER(a_named_file_must_be_there_and_be_one),
