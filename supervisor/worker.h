@@ -171,7 +171,7 @@ struct worker {
     enum recovery_asker again_asker;
     bool has_failed; /* the last process ended, or could not be made, without being asked to */
     enum worker_stop_cause stop_cause;
-    uint64_t drain_ms;
+    uint64_t drain_ms;      /* what runs may take to finish, from stage_since_ms on */
     struct event *deadline; /* see worker_time.c */
 
     struct worker_process process;

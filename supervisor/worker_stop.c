@@ -1,6 +1,7 @@
 /* Owns the end of a worker's process: what its deadlines do, from the load to KILL, and the
  * signals.
  */
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "supervisor/supervisor.h"
@@ -112,6 +113,7 @@ void worker_stop(struct worker *worker, enum worker_stop_cause cause, uint64_t d
     worker_explain_stop(worker, &why);
     worker_take_back_restart(worker, &why);
     if (worker->state == LIFE_DRAINING) {
+        drain_ms += (uint64_t)((int64_t)clock_monotonic_ms() - worker->stage_since_ms);
         if (drain_ms < worker->drain_ms) {
             worker->drain_ms = drain_ms;
             worker_arm_deadline(worker);
