@@ -108,22 +108,26 @@ end_by_kill() {
     assert_last_words "fatal class=gpu_fault reason=page fault at 0x0"
 }
 
-@test "child and grandchild belong to its group and outlive it" {
-    start_fake <<<$'child\ngrandchild'
-    local name pid group
-    group=$(ps -o pgid= "$WORKER_PID")
-    for name in child grandchild; do
-        wait_until test -s "$T/fake.gguf.$name"
-        assert_equal "$(ps -o pgid= "$(cat "$T/fake.gguf.$name")")" "$group"
-    done
-    assert_equal "$(ps -o ppid= "$(cat "$T/fake.gguf.child")" | xargs)" "$WORKER_PID"
-    refute [ "$(ps -o ppid= "$(cat "$T/fake.gguf.grandchild")" | xargs)" = "$WORKER_PID" ]
+@test "child: in its group or in a session of its own, alone or below a shell, outliving it" {
+    start_fake <<<$'child\nchild shell\nchild session bare'
+    local -a pids
+    local pid group
+    group=$(ps -o pgid= "$WORKER_PID" | xargs)
+    wait_until has_lines "$T/fake.gguf.child" 4
+    mapfile -t pids <"$T/fake.gguf.child"
+    # The shell writes its child's pid when it has one, before or after ours of the shell.
+    assert_equal "$(ps -o comm= "${pids[@]}" | sort | paste -sd' ')" "sh sleep sleep sleep"
+    assert_equal "$(ps -o pgid= "${pids[@]}" | xargs -n 1 | sort | uniq -c | awk -v group="$group" \
+        '$2 == group { print $1 }')" 3
+    assert_equal "$(pgrep -c -P "$WORKER_PID")" 3
     end_by_kill
-    for name in child grandchild; do
-        pid=$(cat "$T/fake.gguf.$name")
-        assert_equal "$(ps -o args= "$pid")" "sleep infinity"
+    for pid in "${pids[@]}"; do
         kill -KILL "$pid"
     done
+}
+
+has_lines() { # FILE COUNT
+    [ "$(wc -l <"$1")" = "$2" ]
 }
 
 @test "flood: so many lines of such a length" {

@@ -377,12 +377,6 @@ class Reply:
 
 # ---- faults: at the start, before it listens ----
 
-def start_helper(path, argv):
-    """A process of our group that outlives what started it; its pid is in the file."""
-    with open(path, "w", encoding="ascii") as file:
-        subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=file)
-
-
 def start_one_child(path, kinds):
     """Appends its pids to PATH, one a line."""
     shell = ["/bin/sh", "-c", 'sleep infinity & echo $! >>"$0"; wait', path]
@@ -402,12 +396,6 @@ def start_one_child(path, kinds):
 def start_child(worker, *_):
     for kinds in worker.script.values["child"]:
         start_one_child(worker.options["model"] + ".child", kinds)
-
-
-@fault(AT_START, "grandchild", "a shell whose child sleeps for ever, its pid in MODEL.grandchild")
-def start_grandchild(worker):
-    start_helper(worker.options["model"] + ".grandchild",
-                 ["sh", "-c", "sleep infinity & echo $!; wait"])
 
 
 @fault(AT_START, "flood", "LINES BYTES: that many lines of that length on stderr, at once")
