@@ -183,7 +183,7 @@ test: ## Run every test, or the suites named: make test T="infer gguf"
 	@$(MAKE) --no-print-directory -s -j$(JOBS) test-programs
 	@RBEE_DEMO_MODEL="$$(scripts/demo_model.sh $(APT_MODEL) || true)" BUILD=$(BUILD) \
 		HOOKS_BUILD=$(HOOKS_BUILD) \
-		SUITE_SECONDS=$(if $(SANITIZE),2400,900) tests/run.sh $(T)
+		SUITE_SECONDS=$(if $(SANITIZE),7200,900) tests/run.sh $(T)
 
 .PHONY: check
 check: ## Everything a change must pass: format, house rules, analyzers, tests
