@@ -142,6 +142,7 @@ LINK_TEST = $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(ARCHIVE_USE) $(A
 $(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(LINK_TEST) -lcmocka
+$(BUILD)/tests/test_histories: $(call objects,$(wildcard tests/history/*.c))
 $(TEST_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/tools/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(LINK_TEST)
@@ -195,6 +196,18 @@ bench: ## Measure: start, chain, HTTP, engine, each beside its yardstick (T=NAME
 	@scripts/packages.sh $(APT_BUILD)
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(BENCHES) $(BUILD)/tests/nothing
 	@tests/bench/run.sh $(BUILD) $(T)
+
+RBEE_HISTORIES ?= 1000000
+.PHONY: histories
+histories: ## Run the rules of restarts and breakers through RBEE_HISTORIES=1000000 random histories
+	@scripts/packages.sh $(APT_BUILD) $(APT_TEST)
+	@$(MAKE) --no-print-directory -s -j$(JOBS) $(BUILD)/tests/test_histories
+	@time RBEE_HISTORIES=$(RBEE_HISTORIES) $(BUILD)/tests/test_histories
+
+.PHONY: plant-faults
+plant-faults: ## Plant one fault at a time in restarts and breakers: the tests must find each
+	@scripts/packages.sh $(APT_BUILD) $(APT_TEST)
+	@tests/plant_faults.sh
 
 GOLDEN ?=
 .PHONY: oracle

@@ -145,13 +145,6 @@ void recovery_on_lapse(struct recovery *recovery)
     recovery->is_waiting = false;
 }
 
-void recovery_on_restored(struct recovery *recovery, const struct recovery_policy *policy,
-                          bool is_new_boot, int64_t now_ms, uint32_t random)
-{
-    recovery->ready_ms = NEVER_MS;
-    (void)breaker_on_restored(&recovery->breaker, &policy->breaker, is_new_boot, now_ms, random);
-}
-
 /* ---- time ---- */
 
 static int64_t recovery_earlier(int64_t a_ms, int64_t b_ms)

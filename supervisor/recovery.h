@@ -80,10 +80,6 @@ void recovery_on_end(struct recovery *recovery, const struct recovery_policy *po
 /* A restart that nobody wants any more, or a person's stop: the wait is over without one. */
 void recovery_on_lapse(struct recovery *recovery);
 
-/* It has come out of the store; its process is gone. A restart that was due still is. */
-void recovery_on_restored(struct recovery *recovery, const struct recovery_policy *policy,
-                          bool is_new_boot, int64_t now_ms, uint32_t random);
-
 /* The next moment at which recovery_tick() has something to do; INT64_MAX: none. */
 int64_t recovery_next_ms(const struct recovery *recovery, const struct recovery_policy *policy);
 /* Does what time alone does: open → half-open, a probe that is stable, an incident that is over. */

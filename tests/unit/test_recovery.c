@@ -545,6 +545,21 @@ static void a_probe_without_verdict_leaves_nothing_stuck(void **state)
 
 /* ---- a supervisor that was killed ---- */
 
+/* What the store keeps, as stored.c brings it back; the process is gone. */
+static void scene_new_supervisor(struct scene *scene, bool is_new_boot)
+{
+    const struct recovery stored = scene->recovery;
+
+    recovery_init(&scene->recovery);
+    scene->recovery.restart = stored.restart;
+    scene->recovery.owes_restart = stored.owes_restart;
+    scene->recovery.is_waiting = stored.is_waiting;
+    scene->recovery.due_ms = stored.due_ms;
+    scene->recovery.breaker = stored.breaker;
+    (void)breaker_on_restored(&scene->recovery.breaker, &scene->policy.breaker, is_new_boot,
+                              scene->now_ms, 0);
+}
+
 /* It forgives no crash loop and forgets no due restart: a worker that was found waiting still waits
  * for the same moment, and its next start is the restart that it owes. A process that is gone
  * without a written exit is no failure. */
@@ -561,7 +576,7 @@ static void a_new_supervisor_goes_on_where_the_old_one_was(void **state)
             scene_start(&scene, RECOVERY_OURSELVES);
             recovery_on_ready(&scene.recovery, scene.now_ms);
         }
-        recovery_on_restored(&scene.recovery, &scene.policy, false, scene.now_ms, 0);
+        scene_new_supervisor(&scene, false);
         assert_int_equal(recovery_rest(&scene.recovery),
                          was_running == 1 ? RECOVERY_DOWN : RECOVERY_WAITING);
         assert_int_equal(recovery_next_ms(&scene.recovery, &scene.policy),
@@ -581,7 +596,7 @@ static void a_probe_ends_with_its_supervisor(void **state)
 
         scene_start(&scene, RECOVERY_OURSELVES);
         recovery_on_ready(&scene.recovery, scene.now_ms);
-        recovery_on_restored(&scene.recovery, &scene.policy, is_new_boot == 1, scene.now_ms, 0);
+        scene_new_supervisor(&scene, is_new_boot == 1);
         assert_int_equal(recovery_rest(&scene.recovery), RECOVERY_OPEN);
         assert_int_equal(recovery_allows(&scene.recovery, RECOVERY_OURSELVES), is_new_boot);
         assert_int_equal(scene.recovery.breaker.until_ms - scene.now_ms, 300 * SECOND_MS);
