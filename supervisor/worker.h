@@ -291,8 +291,10 @@ void worker_judge(struct worker *worker, enum fault_class fault, const char *exi
 void worker_try_start(struct worker *worker, enum recovery_asker asker);
 /* DEVICE takes starts it did not take before. */
 void worker_device_changed(struct supervisor *supervisor, struct device *device);
-/* From state down to the rest that recovery.h knows of, as the store has it; started if wanted. */
-void worker_restore_rest(struct worker *worker);
+/* From state down to the rest that recovery.h knows of, and on if it is wanted. CAUSE is why. */
+void worker_come_to_rest(struct worker *worker, const struct err *cause);
+/* Nobody waits for the start that is due or postponed any more. */
+void worker_lapse(struct worker *worker);
 /* When recovery has something to do in the state it is in (INT64_MAX: nothing), and that moment. */
 int64_t worker_recovery_due_ms(const struct worker *worker);
 void worker_recovery_on_due(struct worker *worker);

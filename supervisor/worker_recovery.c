@@ -82,11 +82,12 @@ void worker_ended(struct worker *worker, enum fault_class fault, const struct er
     struct breaker before = worker->recovery.breaker;
     int64_t now_ms = recovery_now_ms();
     int64_t load_ms = worker_load_ms(worker, now_ms);
+    bool was_lost = worker->state == LIFE_LOST;
 
     worker->failed_wait_ms = worker->recovery.delay_ms;
     /* News of an end may overtake the timer. */
     recovery_tick(&worker->recovery, worker_policy(worker), now_ms);
-    if (worker->state == LIFE_LOST)
+    if (was_lost)
         device_on_found(worker->device);
     if (fault == FAULT_NONE) {
         recovery_on_end(&worker->recovery, worker_policy(worker), now_ms, token_random());
@@ -103,6 +104,9 @@ void worker_ended(struct worker *worker, enum fault_class fault, const struct er
     worker_breaker_told(worker, &before);
     device_on_end(worker->device, worker, fault, load_ms, now_ms);
     worker_step(worker, worker_exit_event(worker), cause);
+    /* Who wanted it up while it was lost has waited for this. */
+    if (was_lost && worker->state == LIFE_DOWN)
+        worker_come_to_rest(worker, cause);
 }
 
 /* ---- a start ---- */
@@ -177,12 +181,23 @@ static void worker_refuse_waiting(struct worker *worker)
     request_fail_waiting(worker, &why);
 }
 
+/* A person's start begins a new incident, whether it can be made at once or not. */
+static void worker_forgive(struct worker *worker)
+{
+    struct err why = ERR_INIT;
+
+    recovery_on_person(&worker->recovery);
+    err_fill(&why, ERR_WORKER_DOWN, "a person starts it");
+    if (worker->state == LIFE_FAILED)
+        worker_step(worker, LIFE_ON_RESET, &why);
+}
+
 void worker_try_start(struct worker *worker, enum recovery_asker asker)
 {
     if (!worker->supervisor->is_stopping && !life_has_process(worker->state) &&
         recovery_allows(&worker->recovery, asker)) {
         if (asker == RECOVERY_PERSON)
-            recovery_on_person(&worker->recovery);
+            worker_forgive(worker);
         worker_try_device(worker, asker);
     }
     worker_refuse_waiting(worker);
@@ -218,7 +233,7 @@ static bool worker_probes_by_itself(const struct worker *worker)
 }
 
 /* From state down to the way it rests in, and on if it is wanted up. */
-static void worker_come_to_rest(struct worker *worker, const struct err *cause)
+void worker_come_to_rest(struct worker *worker, const struct err *cause)
 {
     static const enum life_event EVENTS[] = {
         [RECOVERY_WAITING] = LIFE_ON_POSTPONED,
@@ -233,15 +248,9 @@ static void worker_come_to_rest(struct worker *worker, const struct err *cause)
     if (worker_probes_by_itself(worker) && rest != RECOVERY_WAITING) {
         worker->next_running = worker->options;
         worker_try_start(worker, RECOVERY_OURSELVES);
+    } else if (worker->queued_count > 0) {
+        worker_try_start(worker, RECOVERY_REQUEST);
     }
-}
-
-void worker_restore_rest(struct worker *worker)
-{
-    struct err cause = ERR_INIT;
-
-    err_fill(&cause, ERR_WORKER_DOWN, "as the last supervisor left it");
-    worker_come_to_rest(worker, &cause);
 }
 
 /* ---- time ---- */
@@ -317,6 +326,13 @@ static void worker_restart_due(struct worker *worker)
     recovery_on_lapse(&worker->recovery);
     err_fill(&why, ERR_WORKER_DOWN, "nobody waits for it: the next request starts it");
     worker_step(worker, LIFE_ON_LAPSED, &why);
+    worker_come_to_rest(worker, &why);
+}
+
+void worker_lapse(struct worker *worker)
+{
+    recovery_on_lapse(&worker->recovery);
+    worker->postponed = (struct worker_postponed){0};
 }
 
 void worker_recovery_on_due(struct worker *worker)
@@ -407,6 +423,7 @@ void worker_hold(struct worker *worker, const char *reason)
     worker->held_reason = xstrdup(reason);
     worker->held_ms = clock_wall_ms();
     recovery_hold(&worker->recovery);
+    worker->postponed = (struct worker_postponed){0};
     err_fill(&cause, ERR_WORKER_HELD, "worker %s is held%s%s: rbee worker release %s", worker->name,
              reason[0] == '\0' ? "" : ": ", reason, worker->name);
     if (life_has_process(worker->state))
@@ -466,6 +483,7 @@ void worker_breaker_open(struct worker *worker)
     struct breaker before = worker->recovery.breaker;
 
     recovery_force_open(&worker->recovery);
+    worker->postponed = (struct worker_postponed){0};
     journal_worker_breaker(worker, &before);
     breaker_explain(&worker->recovery.breaker, worker->name, "", &cause);
     worker_step(worker, LIFE_ON_TRIPPED, &cause);

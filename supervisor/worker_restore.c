@@ -139,12 +139,14 @@ static struct model_stamp worker_failed_stamp(const struct worker *worker)
 void worker_start_wanted(struct supervisor *supervisor)
 {
     struct worker *worker = NULL;
+    struct err cause = ERR_INIT;
 
+    err_fill(&cause, ERR_WORKER_DOWN, "as the last supervisor left it");
     worker_drop_passing(supervisor);
     TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
         if (worker->recovery.has_failed_for_good)
             worker->stamp = worker_failed_stamp(worker);
-        worker_restore_rest(worker);
+        worker_come_to_rest(worker, &cause);
     }
 }

@@ -125,5 +125,6 @@ void worker_stop(struct worker *worker, enum worker_stop_cause cause, uint64_t d
         request_fail_waiting(worker, &why); /* the restart stays due, for the next supervisor */
         return;
     }
+    worker_lapse(worker);
     worker_step(worker, LIFE_ON_STOP, &why);
 }

@@ -163,21 +163,24 @@ void worker_want_down(struct worker *worker, bool force)
     err_fill(&cause, ERR_WORKER_DRAINING, "worker %s has been stopped by force", worker->name);
     worker->stop_cause = WORKER_STOP_ASKED;
     worker_take_back_restart(worker, &cause);
+    worker_lapse(worker);
     worker_step(worker, LIFE_ON_FORCE, &cause);
 }
 
 void worker_recheck_model(struct worker *worker)
 {
     struct model_stamp now = {0};
-    struct err ignored = ERR_INIT;
+    struct err why = ERR_INIT;
     const char *path = worker_path(worker);
 
-    if (worker->state != LIFE_FAILED || path == NULL || model_stamp_of(path, &now, &ignored) != 0)
+    if (worker->state != LIFE_FAILED || path == NULL || model_stamp_of(path, &now, &why) != 0)
         return;
     if (model_stamp_equal(&now, &worker->stamp))
         return;
     recovery_on_model_changed(&worker->recovery);
-    worker_step(worker, LIFE_ON_MODEL_CHANGED, NULL);
+    err_fill(&why, ERR_WORKER_DOWN, "its model file is another one");
+    worker_step(worker, LIFE_ON_MODEL_CHANGED, &why);
+    worker_come_to_rest(worker, &why);
 }
 
 void worker_view(const struct worker *worker, bool may_start, struct scheduler_view *out)
