@@ -41,6 +41,7 @@ static const struct worker_row WORKER = {.name = "w",
                                          .restart_count = 8,
                                          .attempt = 9,
                                          .incident_ms = 10,
+                                         .owes_restart = true,
                                          .next_restart_at_ms = 11,
                                          .next_restart_wall_ms = 12,
                                          .is_degraded = true,
@@ -74,11 +75,14 @@ static const struct request_row REQUEST = {.id = "r-1",
 static const struct breaker_row BREAKER = {.key = "worker:w",
                                            .state = "open",
                                            .cause = "attempts",
+                                           .opened_by = "none",
                                            .opened_ms = 1,
                                            .until_ms = 2,
                                            .until_wall_ms = 3,
                                            .open_time_ms = 4,
                                            .trip_count = 5,
+                                           .window_from_ms = 7,
+                                           .flap_from_ms = 8,
                                            .probe_is_running = true,
                                            .last_words = "last",
                                            .boot_id = "boot",
@@ -96,6 +100,7 @@ static const struct failure_row FAILURE = {.seq = 1,
                                            .last_words = "last",
                                            .instance = "w-1",
                                            .load_ms = 4,
+                                           .wait_ms = 5,
                                            .is_drill = true};
 
 static void put_samples(struct fixture *fixture)
@@ -109,6 +114,19 @@ static void put_samples(struct fixture *fixture)
     assert_int_equal(breakers_put(store, &BREAKER, STORE_NOBODY, &err), 0);
     assert_int_equal(events_append(store, &EVENT, STORE_NOBODY, NULL, &err), 0);
     assert_int_equal(failures_append(store, &FAILURE, STORE_NOBODY, NULL, &err), 0);
+}
+
+/* A column that the sample has forgotten would come back as the nothing that it went as. */
+static void assert_whole(const struct store_table *table, const void *sample)
+{
+    for (size_t i = 0; i < table->column_count; i++) {
+        const struct store_column *column = &table->columns[i];
+        const char *field = (const char *)sample + column->offset;
+
+        if ((column->type == STORE_TEXT && *(const char *const *)field == NULL) ||
+            (column->type == STORE_INTEGER && *(const int64_t *)field == 0))
+            fail_msg("the sample of %s has no %s", table->name, column->name);
+    }
 }
 
 static void assert_same_row(const struct store_table *table, const void *got, const void *wanted)
@@ -156,8 +174,10 @@ static void every_column_comes_back(void **state)
     close_store(fixture);
     assert_int_equal(fixture->lost_count, 0);
     open_store(fixture);
-    for (size_t i = 0; i < STORE_TABLE_COUNT; i++)
+    for (size_t i = 0; i < STORE_TABLE_COUNT; i++) {
+        assert_whole(STORE_TABLES[i], SAMPLES[i]);
         assert_only_row(fixture, STORE_TABLES[i], SAMPLES[i]);
+    }
 }
 
 /* A column that only the migrations know would be a promise that nobody keeps. */
@@ -295,7 +315,7 @@ static struct worker_row worker_of_schema_1(void)
     row.fault = "";
     row.held_ms = row.restart_count = row.attempt = row.incident_ms = row.next_restart_at_ms =
         row.next_restart_wall_ms = row.degraded_context = row.degraded_slots = row.ready_ms = 0;
-    row.is_degraded = row.pin = false;
+    row.is_degraded = row.pin = row.owes_restart = false;
     return row;
 }
 
