@@ -207,7 +207,7 @@ worker asked { autostart = true }'
     start_rbeed
     assert_equal "$(worker_field paris state)" failed
     run ask paris
-    assert_output --partial '"code":"WORKER_FAILED"'
+    assert_output --partial '"code":"WORKER_CONFIG"'
     stop_rbeed
     script paris <<<'reply "well again"'
     start_rbeed
