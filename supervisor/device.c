@@ -126,30 +126,34 @@ void device_on_load_end(struct device *device, const struct worker *worker)
     worker_device_changed(device->supervisor, device);
 }
 
-static void device_record(struct device *device, enum fault_class fault, int64_t load_ms,
-                          int64_t now_ms)
+/* A GPU's window is as long as it is: slow loads stretch that of a worker alone. */
+static void device_record(struct device *device, enum fault_class fault, int64_t now_ms)
 {
-    const struct breaker_failure failure = {.at_ms = now_ms, .cycle_ms = load_ms, .fault = fault};
+    const struct breaker_failure failure = {.at_ms = now_ms, .fault = fault};
 
     (void)breaker_record(&device->breaker, &device->supervisor->policy.device, &failure,
                          token_random());
 }
 
 void device_on_end(struct device *device, const struct worker *worker, enum fault_class fault,
-                   int64_t load_ms, int64_t now_ms)
+                   int64_t now_ms)
 {
     struct breaker before = device->breaker;
 
-    device_on_load_end(device, worker);
-    if (!device->is_gpu)
+    if (!device->is_gpu) {
+        device_on_load_end(device, worker);
         return;
+    }
+    /* Before others hear that the load is over: this may be the failure that lets none of them
+     * start. */
     if (fault_is_of_device(fault))
-        device_record(device, fault, load_ms, now_ms);
+        device_record(device, fault, now_ms);
     else if (device->probe == worker)
         (void)breaker_on_no_verdict(&device->breaker, &device->supervisor->policy.device, now_ms,
                                     token_random());
     if (device->breaker.state != before.state)
         device_breaker_changed(device, &before);
+    device_on_load_end(device, worker);
 }
 
 void device_on_probe_stable(struct device *device, const struct worker *worker, int64_t now_ms)

@@ -55,9 +55,9 @@ enum device_answer device_ask(const struct device *device, int64_t now_ms, int64
 void device_on_start(struct device *device, struct worker *worker, int64_t now_ms);
 /* WORKER's load is over. Who waits for that may start: worker_recovery.c looks for them. */
 void device_on_load_end(struct device *device, const struct worker *worker);
-/* WORKER's process ended by FAULT (FAULT_NONE: as asked). LOAD_MS: what its load took. */
+/* WORKER's process ended by FAULT (FAULT_NONE: as asked). */
 void device_on_end(struct device *device, const struct worker *worker, enum fault_class fault,
-                   int64_t load_ms, int64_t now_ms);
+                   int64_t now_ms);
 /* WORKER has been ready for probe_stable. */
 void device_on_probe_stable(struct device *device, const struct worker *worker, int64_t now_ms);
 void device_on_stable(struct device *device);

@@ -141,6 +141,8 @@ static int stored_load_failures(struct supervisor *supervisor, struct err *err)
         struct breaker_failure failure = stored_restore_failure(&rows.rows[i], supervisor->boot_id);
         struct worker *worker = worker_find(supervisor, rows.rows[i].worker);
 
+        if (fault_then(failure.fault) == FAULT_THEN_GIVE_UP)
+            continue; /* it never counted */
         if (worker != NULL)
             breaker_remember(&worker->recovery.breaker, &failure);
         if (fault_is_of_device(failure.fault))

@@ -268,7 +268,9 @@ static void worker_settle(struct worker *worker, const struct err *cause)
         return;
     waiter_check(worker); /* it has stopped, if only for a moment */
     worker->starts_again = false;
-    worker_try_start(worker, worker->again_asker);
+    /* A back-off that has just begun is shortened by a person alone. */
+    if (worker->state != LIFE_WAITING || worker->again_asker == RECOVERY_PERSON)
+        worker_try_start(worker, worker->again_asker);
 }
 
 static void worker_end(struct worker *worker, int signal, const struct err *cause)

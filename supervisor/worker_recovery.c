@@ -85,8 +85,8 @@ void worker_ended(struct worker *worker, enum fault_class fault, const struct er
     bool was_lost = worker->state == LIFE_LOST;
 
     worker->failed_wait_ms = worker->recovery.delay_ms;
-    /* News of an end may overtake the timer. */
-    recovery_tick(&worker->recovery, worker_policy(worker), now_ms);
+    if (worker->state == LIFE_READY) /* news of an end may overtake the timer */
+        recovery_tick(&worker->recovery, worker_policy(worker), now_ms);
     if (was_lost)
         device_on_found(worker->device);
     if (fault == FAULT_NONE) {
@@ -102,7 +102,7 @@ void worker_ended(struct worker *worker, enum fault_class fault, const struct er
             recovery_on_lapse(&worker->recovery);
     }
     worker_breaker_told(worker, &before);
-    device_on_end(worker->device, worker, fault, load_ms, now_ms);
+    device_on_end(worker->device, worker, fault, now_ms);
     worker_step(worker, worker_exit_event(worker), cause);
     /* Who wanted it up while it was lost has waited for this. */
     if (was_lost && worker->state == LIFE_DOWN)
@@ -214,7 +214,9 @@ bool worker_may_come(const struct worker *worker)
     case LIFE_STOPPING:
     case LIFE_DOWN: /* between the two processes of a restart, too */
         return worker->starts_again;
-    case LIFE_OPEN:
+    case LIFE_OPEN: /* its probe waits for its turn */
+        return worker->postponed.answer == DEVICE_STORM ||
+               worker->postponed.answer == DEVICE_LOADING;
     case LIFE_HELD:
     case LIFE_FAILED:
     case LIFE_LOST:
@@ -273,9 +275,23 @@ static int64_t worker_open_due_ms(const struct worker *worker)
 
     if (breaker->state == BREAKER_OPEN)
         return breaker->until_ms;
+    if (worker->postponed.answer != DEVICE_GO)
+        return worker->postponed.until_ms;
     if (breaker->state == BREAKER_HALF_OPEN && worker_probes_by_itself(worker))
-        return worker->postponed.answer == DEVICE_GO ? recovery_now_ms()
-                                                     : worker->postponed.until_ms;
+        return recovery_now_ms();
+    return INT64_MAX;
+}
+
+/* What its device hears of a worker that is ready for long: the end of a probe, and that the next
+ * opening is a first one again. */
+static int64_t worker_device_due_ms(const struct worker *worker)
+{
+    const struct device *device = worker->device;
+
+    if (device->probe == worker)
+        return worker->recovery.ready_ms + worker->supervisor->policy.device.probe_stable_ms;
+    if (device->breaker.state == BREAKER_CLOSED && device->breaker.open_time_ms > 0)
+        return worker->recovery.ready_ms + worker_policy(worker)->restart.stable_after_ms;
     return INT64_MAX;
 }
 
@@ -289,11 +305,7 @@ int64_t worker_recovery_due_ms(const struct worker *worker)
     case LIFE_OPEN:
         return worker_open_due_ms(worker);
     case LIFE_READY:
-        if (worker->device->probe == worker)
-            next_ms =
-                worker_earlier(next_ms, worker->recovery.ready_ms +
-                                            worker->supervisor->policy.device.probe_stable_ms);
-        return next_ms;
+        return worker_earlier(next_ms, worker_device_due_ms(worker));
     default:
         return INT64_MAX;
     }
@@ -323,6 +335,8 @@ static void worker_restart_due(struct worker *worker)
         worker_try_start(worker, asker);
         return;
     }
+    if (worker->state == LIFE_OPEN)
+        return; /* the next request asks for its probe */
     recovery_on_lapse(&worker->recovery);
     err_fill(&why, ERR_WORKER_DOWN, "nobody waits for it: the next request starts it");
     worker_step(worker, LIFE_ON_LAPSED, &why);
@@ -349,6 +363,8 @@ void worker_recovery_on_due(struct worker *worker)
     if (worker->state == LIFE_READY)
         worker_ready_for_a_while(worker, now_ms);
     else if (is_due && worker->state == LIFE_WAITING)
+        worker_restart_due(worker);
+    else if (worker->state == LIFE_OPEN && is_due && worker->postponed.answer != DEVICE_GO)
         worker_restart_due(worker);
     else if (worker->state == LIFE_OPEN && worker_probes_by_itself(worker))
         worker_try_start(worker, RECOVERY_OURSELVES);
