@@ -32,6 +32,15 @@ uint64_t clock_monotonic_ms(void)
     return clock_monotonic_us() / US_PER_MS;
 }
 
+uint64_t clock_boot_ms(void)
+{
+    struct timespec now = {0, 0};
+    int rc = clock_gettime(CLOCK_BOOTTIME, &now);
+
+    assert(rc == 0);
+    return (uint64_t)now.tv_sec * MS_PER_S + (uint64_t)now.tv_nsec / NS_PER_MS;
+}
+
 int64_t clock_wall_ms(void)
 {
     struct timespec now = {0, 0};

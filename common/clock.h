@@ -10,6 +10,9 @@
 /* CLOCK_BOOTTIME-independent: CLOCK_MONOTONIC. */
 uint64_t clock_monotonic_ms(void);
 uint64_t clock_monotonic_us(void);
+/* Time since boot, in which the machine slept included. Nothing is due by it: it tells how late we
+ * are, which is no matter of the clock that things are due by. */
+uint64_t clock_boot_ms(void);
 /* Milliseconds since the Unix epoch. */
 int64_t clock_wall_ms(void);
 

@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/timer.h"
 #include "supervisor/worker.h"
 
 #include <event2/event.h>
@@ -146,9 +147,10 @@ static void worker_on_live_timer(evutil_socket_t fd, short what, void *arg)
     struct worker *worker = arg;
     struct worker_live *live = &worker->live;
     uint64_t now_ms = clock_monotonic_ms();
+    uint64_t boot_ms = clock_boot_ms();
 
-    if (now_ms > live->armed_for_ms + LATE_MS)
-        liveness_overslept(&live->liveness, now_ms - live->armed_for_ms, now_ms);
+    if (boot_ms > live->armed_for_ms + LATE_MS)
+        liveness_overslept(&live->liveness, boot_ms - live->armed_for_ms, now_ms);
     switch (liveness_take(&live->liveness, now_ms)) {
     case LIVENESS_WAIT:
         break;
@@ -170,22 +172,14 @@ void worker_live_arm(struct worker *worker)
     struct worker_live *live = &worker->live;
     uint64_t now_ms = clock_monotonic_ms();
     uint64_t due_ms = 0;
-    uint64_t left_ms = 0;
-    struct timeval after;
 
     if (live->timer == NULL)
         return;
     due_ms = liveness_due_ms(&live->liveness);
     if (liveness_owes(&live->liveness) && due_ms > now_ms + WAKE_MS)
         due_ms = now_ms + WAKE_MS;
-    (void)evtimer_del(live->timer); /* one that is not set is no failure */
-    if (due_ms == LIVENESS_NEVER)
-        return;
-    left_ms = due_ms > now_ms ? due_ms - now_ms : 0;
-    live->armed_for_ms = now_ms + left_ms;
-    after = (struct timeval){.tv_sec = (time_t)(left_ms / 1000),
-                             .tv_usec = (suseconds_t)(left_ms % 1000 * 1000)};
-    (void)evtimer_add(live->timer, &after); /* fails only without memory */
+    live->armed_for_ms = clock_boot_ms() + (due_ms > now_ms ? due_ms - now_ms : 0);
+    timer_arm_at(live->timer, due_ms == LIVENESS_NEVER ? INT64_MAX : (int64_t)due_ms);
 }
 
 /* ---- what the others tell ---- */

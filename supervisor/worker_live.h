@@ -16,8 +16,8 @@ struct worker;
 struct event;
 
 struct worker_live {
-    struct event *timer; /* NULL: no process that is ready */
-    uint64_t armed_for_ms;
+    struct event *timer;   /* NULL: no process that is ready */
+    uint64_t armed_for_ms; /* by clock_boot_ms */
     struct liveness liveness;
     struct worker_probe ready;
     struct worker_probe canary;

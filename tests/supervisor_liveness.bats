@@ -284,6 +284,39 @@ END
 
 # ---- canaries ----
 
+@test "the first canary comes 30 s after the last work, the next a minute later" {
+    rbee_teardown
+    CANARY=30s fake_setup
+    use_test_hooks
+    start_rbeed
+    idle_worker <<<'reply one'
+    clock_advance 25000
+    assert_equal "$(done_count a inference)" 1
+    clock_advance 6000
+    wait_until has_canary a 1
+    clock_advance 50000
+    assert_equal "$(done_count a inference)" 2
+    clock_advance 11000
+    wait_until has_canary a 2
+    assert_equal "$(start_count a)" 1
+}
+
+# Its worker has time of its own, and computes nothing in the time that our clock jumps.
+@test "a hang is judged by the clock that tests move, after twenty seconds and not before" {
+    rbee_teardown
+    PROGRESS_TIMEOUT=20s fake_setup
+    use_test_hooks
+    start_rbeed
+    model a <<<'hang_after 1'
+    ask_later a a
+    wait_for_deed a hang
+    clock_advance 10000
+    assert_equal "$(worker_field a state)" ready
+    clock_advance 12000
+    wait "$ASKED"
+    assert_one_error "$T/out.a" 'made no progress'
+}
+
 @test "a canary is nobody's request" {
     live_setup 10m 100ms
     idle_worker <<<'reply "one two"'
