@@ -18,7 +18,8 @@ struct http_call *dialect_send(struct worker *worker, struct dialect_ask *ask,
                                 .target = ask->target,
                                 .headers = headers,
                                 .body = ask->body,
-                                .body_len = ask->body == NULL ? 0 : strlen(ask->body)};
+                                .body_len = ask->body == NULL ? 0 : strlen(ask->body),
+                                .is_alone = ask->is_alone};
     struct http_call *call = NULL;
 
     (void)snprintf(bearer, sizeof(bearer), "Bearer %s", worker->process.token);

@@ -31,6 +31,7 @@ struct dialect_ask {
     char *body;              /* JSON; the one who asks frees it. NULL: none */
     bool is_stream;          /* the answer, when it is one, is an event stream */
     const char *label;       /* the caller's of a request; NULL: none */
+    bool is_alone;           /* on a connection of its own */
     char id[TOKEN_ID_BYTES]; /* of an inference; "": none */
 };
 

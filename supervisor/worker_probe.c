@@ -49,6 +49,8 @@ static void probe_send(struct worker_probe *probe, struct dialect_ask *ask)
     worker_probe_cancel(probe);
     buf_clear(&probe->reply);
     probe->status = 0;
+    /* One that has rested may still be served by a process that takes no new ones. */
+    ask->is_alone = true;
     probe->call = dialect_send(probe->worker, ask, &EVENTS, probe);
 }
 

@@ -44,6 +44,7 @@ struct http_call {
     enum http_method method;
     bool is_resting;    /* in the pool, without a request */
     bool is_reused;     /* its connection has served another call */
+    bool is_alone;      /* its connection serves no other call */
     bool has_reply;     /* some byte of the reply has come */
     bool is_interim;    /* the head just read is a 1xx */
     bool is_stream;     /* text/event-stream has no cap */
@@ -109,9 +110,10 @@ static void call_fail(struct http_call *call, const struct err *failure)
 
 static bool call_can_rest(const struct http_call *call, size_t surplus_bytes)
 {
-    return !call->conn.is_closed && surplus_bytes == 0 && call->parser.framing.keep_alive &&
-           conn_unsent_bytes(&call->conn) == 0 && !call->conn.is_write_broken &&
-           !call->is_input_over && call->client->idle_count < CLIENT_IDLE_MAX_COUNT;
+    return !call->conn.is_closed && !call->is_alone && surplus_bytes == 0 &&
+           call->parser.framing.keep_alive && conn_unsent_bytes(&call->conn) == 0 &&
+           !call->conn.is_write_broken && !call->is_input_over &&
+           call->client->idle_count < CLIENT_IDLE_MAX_COUNT;
 }
 
 static void call_rest(struct http_call *call)
@@ -513,7 +515,7 @@ void http_client_free(struct http_client *client)
 struct http_call *http_client_send(struct http_client *client, const struct http_request *request,
                                    const struct http_call_events *events, void *owner)
 {
-    struct http_call *call = client_take_resting(client);
+    struct http_call *call = request->is_alone ? NULL : client_take_resting(client);
     bool is_fresh = call == NULL;
 
     if (is_fresh)
@@ -521,6 +523,7 @@ struct http_call *http_client_send(struct http_client *client, const struct http
     call->events = events;
     call->owner = owner;
     call->is_reused = !is_fresh;
+    call->is_alone = request->is_alone;
     call_begin(call, request);
     call_write_request(call, request);
     if (is_fresh)

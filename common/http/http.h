@@ -12,10 +12,10 @@
  *
  * A client that leaves is seen at once in every phase, also while its request waits and nothing is
  * written: the hang-up event stays armed when reading is paused. A half-closed connection counts as
- * left (ARCHITECTURE.md says why). What a client pipelines waits for the reply; more than HTTP_PIPELINED_MAX_BYTES behind a
- * request that runs is dropped, and the connection then ends with the reply. Nothing here blocks,
- * and nothing is called back from inside a call the owner makes: what http_reply_* and
- * http_stream_* find out is reported from the loop. */
+ * left (ARCHITECTURE.md says why). What a client pipelines waits for the reply; more than
+ * HTTP_PIPELINED_MAX_BYTES behind a request that runs is dropped, and the connection then ends with
+ * the reply. Nothing here blocks, and nothing is called back from inside a call the owner makes:
+ * what http_reply_* and http_stream_* find out is reported from the loop. */
 #ifndef RBEE_COMMON_HTTP_HTTP_H
 #define RBEE_COMMON_HTTP_HTTP_H
 
@@ -177,6 +177,7 @@ struct http_request {
     size_t header_count;
     const void *body;
     size_t body_len;
+    bool is_alone; /* on a connection of its own: whether one can be made is part of the question */
 };
 
 struct http_call_events {

@@ -193,6 +193,7 @@ struct world {
     struct peer peer;
     struct caller caller;
     struct http_client *client;
+    bool is_alone; /* the next calls are */
 };
 
 static int caller_on_head(struct http_call *call, void *owner, const struct http_head *head,
@@ -290,7 +291,8 @@ static void world_send(struct world *world, enum http_method method, const char 
                                    .headers = &header,
                                    .header_count = 1,
                                    .body = body,
-                                   .body_len = len};
+                                   .body_len = len,
+                                   .is_alone = world->is_alone};
     struct caller *caller = &world->caller;
 
     caller->status = 0;
@@ -512,6 +514,21 @@ static void a_connection_serves_many_calls(void **state)
     for (int i = 0; i < 4; i++)
         world_call(world, i % 2 == 0 ? HTTP_GET : HTTP_POST);
     assert_int_equal(world->peer.accepted_count, 1);
+}
+
+static void a_call_that_wants_to_be_alone_gets_and_leaves_no_connection(void **state)
+{
+    struct world *world = *state;
+
+    for (int i = 0; i < 3; i++)
+        peer_add(&world->peer, EMPTY_REPLY, STAYS);
+    world_call(world, HTTP_GET); /* it leaves a connection behind */
+    world->is_alone = true;
+    world_call(world, HTTP_GET);
+    assert_int_equal(world->peer.accepted_count, 2);
+    world->is_alone = false;
+    world_call(world, HTTP_GET); /* on the first one */
+    assert_int_equal(world->peer.accepted_count, 2);
 }
 
 static void a_connection_that_may_not_be_kept_is_closed(void **state)
@@ -747,6 +764,7 @@ int main(void)
         IN_A_WORLD(nobody_there_is_unreachable),
         IN_A_WORLD(no_descriptor_of_our_own_is_no_fault_of_the_other_side),
         IN_A_WORLD(a_connection_serves_many_calls),
+        IN_A_WORLD(a_call_that_wants_to_be_alone_gets_and_leaves_no_connection),
         IN_A_WORLD(a_connection_that_may_not_be_kept_is_closed),
         IN_A_WORLD(a_resting_connection_that_ends_is_not_used),
         IN_A_WORLD(only_what_is_safe_is_sent_again),
