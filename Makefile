@@ -39,6 +39,9 @@ APT_MODEL := python3 python3-pip
 APT_TEST := bats bats-assert bats-support bats-file libcmocka-dev python3 curl jq \
             procps util-linux
 APT_CHECK := clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck
+# Other supervisors to compare with: installed for who names that bench, because one of them starts
+# a service of its own.
+APT_RESPAWN := s6 supervisor
 
 # llhttp: Debian's node-llhttp ships the C sources; newer systems have it as a library.
 LLHTTP_SOURCE_DIR ?= /usr/share/llhttp
@@ -192,9 +195,9 @@ check: ## Everything a change must pass: format, house rules, analyzers, tests
 	@CHECK_FLAGS='$(CPPFLAGS) -DRBEE_TEST_HOOKS' tests/check.sh $(T)
 
 .PHONY: bench
-bench: ## Measure: start, chain, HTTP, engine, each beside its yardstick (T=NAME: one)
-	@scripts/packages.sh $(APT_BUILD)
-	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(BENCHES) $(BUILD)/tests/nothing
+bench: ## Measure: start, chain, HTTP, engine, respawn, each beside its yardstick (T=NAME: one)
+	@scripts/packages.sh $(APT_BUILD) $(if $(filter respawn,$(T)),$(APT_RESPAWN))
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(BENCHES) $(BUILD)/tests/nothing $(BUILD)/tests/newborn
 	@tests/bench/run.sh $(BUILD) $(T)
 
 RBEE_HISTORIES ?= 1000000

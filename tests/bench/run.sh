@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the benches, one after the other, on a machine that should be doing nothing else. Called by
-# `make bench`. Usage: run.sh BUILD-FOLDER [NAME...]; NAME as in bench_NAME
+# `make bench`. Usage: run.sh BUILD-FOLDER [NAME...]; NAME as in bench_NAME.c or bench_NAME.sh
 #
 # Each bench gets BIN-FOLDER TESTS-FOLDER and, when the demo model is here, its name and its file; a
 # supervisor of this run knows it. A bench prints what it measured beside its yardstick.
@@ -29,15 +29,16 @@ echo "machine: $(uname -m), $(nproc) cores, $(sed -n 's/^model name.*: //p' /pro
 # Programs that compete for the cores show in every figure: a load of 1 is not a quiet machine.
 echo "load: $(cut -d' ' -f1 /proc/loadavg)"
 echo "commit: $(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
-for bench in "$build"/tests/bench_*; do
+for bench in "$build"/tests/bench_* tests/bench/bench_*.sh; do
     name=${bench##*/bench_}
+    name=${name%.sh}
     [ $# -eq 0 ] || [[ " $* " == *" $name "* ]] || continue
     printf '\n%s\n' "$name"
     rc=0
     "$bench" "$build/bin" "$build/tests" "${model[@]}" | sed 's/^/  /' || rc=${PIPESTATUS[0]}
     case $rc in
     0) ;;
-    77) echo "  skipped: it needs the demo model, and no package registry is in reach" ;;
+    77) echo "  skipped: what it needs is not here (the demo model, from a package registry, unless it says otherwise)" ;;
     *) echo "  FAILED ($rc)"; exit 1 ;;
     esac
 done
