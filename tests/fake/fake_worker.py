@@ -536,6 +536,7 @@ def answer_garbage(_worker, conn):
 
 
 # ---- faults: within a stream. The first argument, N, counts the tokens sent before ----
+# At the same N they strike in this order: those that go on stand before those that do not.
 
 def strike_at(index, reply):
     for name, function in AT_TOKEN.items():
@@ -555,6 +556,17 @@ def die_after(reply, how):
     die(reply.script, how)
 
 
+@fault(AT_TOKEN, "refuse_after", "N: closes its listener and what rests, and goes on")
+def refuse_after(reply):
+    refuse(reply.worker)
+
+
+@fault(AT_TOKEN, "fall_after", "N: the counters fall to 0; goes on")
+def fall_after(reply):
+    with reply.worker.lock:
+        reply.worker.tokens = reply.worker.prefill_tokens = 0
+
+
 @fault(AT_TOKEN, "hang_after", "N: computes nothing more; all other routes answer as before")
 def hang_after(reply):
     reply.worker.journal("hang", id=reply.id)
@@ -572,17 +584,6 @@ def stop_after(reply):
 def spin_after(reply):
     reply.worker.journal("spin", id=reply.id)
     spin()
-
-
-@fault(AT_TOKEN, "refuse_after", "N: closes its listener and what rests, and goes on")
-def refuse_after(reply):
-    refuse(reply.worker)
-
-
-@fault(AT_TOKEN, "fall_after", "N: the counters fall to 0; goes on")
-def fall_after(reply):
-    with reply.worker.lock:
-        reply.worker.tokens = reply.worker.prefill_tokens = 0
 
 
 @fault(AT_TOKEN, "close_after", "N: closes the connection without an end")
