@@ -6,6 +6,8 @@
 #include "common/json.h"
 #include "common/mem.h"
 
+#include <string.h>
+
 enum { CALL_PRINT_MAX_BYTES = 32 << 20 };
 
 int call_send(struct cli *cli, const struct api_request *request, json_t **out_reply,
@@ -14,18 +16,41 @@ int call_send(struct cli *cli, const struct api_request *request, json_t **out_r
     return api_send(cli->api, request, out_reply, &cli->failure, err);
 }
 
-int call_get(struct cli *cli, const char *target, json_t **out_reply, struct err *err)
+static int call_whole(struct cli *cli, const struct api_request *request, json_t **out_reply,
+                      struct err *err)
 {
-    struct api_request request = {
-        .method = HTTP_GET, .target = target, .timeout_ms = API_ANSWER_MS};
-
-    if (cli_connect(cli, err) < 0)
-        return -1;
-    if (call_send(cli, &request, out_reply, err) < 0)
+    if (cli_connect(cli, err) < 0 || call_send(cli, request, out_reply, err) < 0)
         return -1;
     if (*out_reply == NULL)
         return err_set(err, ERR_PROTOCOL, "the supervisor's answer is empty");
     return 0;
+}
+
+int call_get(struct cli *cli, const char *target, json_t **out_reply, struct err *err)
+{
+    const struct api_request request = {
+        .method = HTTP_GET, .target = target, .timeout_ms = API_ANSWER_MS};
+
+    return call_whole(cli, &request, out_reply, err);
+}
+
+int call_post(struct cli *cli, const char *target, const json_t *body, json_t **out_reply,
+              struct err *err)
+{
+    const struct api_request request = {
+        .method = HTTP_POST, .target = target, .body = body, .timeout_ms = API_ANSWER_MS};
+
+    return call_whole(cli, &request, out_reply, err);
+}
+
+json_t *call_reason_body(struct cli *cli, struct err *err)
+{
+    const char *reason = args_text(cli->args, OPTION_REASON);
+    AUTO_JSON json_t *body = json_object();
+
+    if (reason != NULL && json_object_set_new(body, "reason", json_string(reason)) < 0)
+        return err_set_null(err, ERR_USAGE, "--reason is not UTF-8");
+    return take_ptr(body);
 }
 
 char *call_worker_target(const char *name, const char *suffix, struct err *err)
@@ -40,6 +65,24 @@ char *call_model_target(const char *name, struct err *err)
     if (config_name_check(name, ERR_MODEL_NOT_FOUND, err) < 0)
         return err_wrap_null(err, "there is no such model");
     return xasprintf("/v1/models/%s", name);
+}
+
+/* What an address of a device may have in it: none of it would have to be escaped. */
+static bool is_gpu_name(const char *name)
+{
+    static const char PREFIX[] = "gpu:";
+    static const char ALLOWED[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:_-";
+
+    return strncmp(name, PREFIX, strlen(PREFIX)) == 0 && name[strlen(PREFIX)] != '\0' &&
+           strspn(name, ALLOWED) == strlen(name);
+}
+
+char *call_breaker_target(const char *name, const char *suffix, struct err *err)
+{
+    if (!is_gpu_name(name) && config_name_check(name, ERR_WORKER_NOT_FOUND, err) < 0)
+        return err_wrap_null(err, "there is no such worker or gpu:ID");
+    return xasprintf("/v1/breakers/%s%s", name, suffix);
 }
 
 static int print_buf(struct cli *cli, struct buf *text, struct err *err)

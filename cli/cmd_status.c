@@ -74,6 +74,33 @@ static void add_lines(const json_t *texts, const char *lead, struct buf *out)
     }
 }
 
+/* A hold is no fault, but whoever looks for the worker must see it, and how it ends. */
+static void add_holds(const json_t *workers, struct buf *out)
+{
+    const json_t *worker = NULL;
+    size_t index = 0;
+
+    json_array_foreach(workers, index, worker)
+    {
+        const char *name = json_string_value(json_object_get(worker, "name"));
+        const char *state = json_string_value(json_object_get(worker, "state"));
+        const json_t *reason = json_object_get(worker, "held_reason");
+
+        if (name == NULL || state == NULL || strcmp(state, "held") != 0)
+            continue;
+        (void)buf_add_string(out, "  held: ");
+        (void)terminal_clean(out, name, strlen(name));
+        if (json_is_string(reason)) {
+            (void)buf_add_string(out, " (");
+            (void)terminal_clean(out, json_string_value(reason), json_string_length(reason));
+            (void)buf_add_byte(out, ')');
+        }
+        (void)buf_add_string(out, "; rbee worker release ");
+        (void)terminal_clean(out, name, strlen(name));
+        (void)buf_add_byte(out, '\n');
+    }
+}
+
 /* One screen: the headline, why it is not well, the workers, the requests. What would not fit is
  * left off: `ps` has it all. */
 static int print_screen(struct cli *cli, const json_t *record, struct err *err)
@@ -85,6 +112,7 @@ static int print_screen(struct cli *cli, const json_t *record, struct err *err)
     add_headline(cli, record, &text);
     add_lines(json_object_get(record, "reasons"), "  ", &text);
     add_lines(json_object_get(record, "warnings"), "  warning: ", &text);
+    add_holds(workers, &text);
     if (json_array_size(workers) > 0) {
         (void)buf_add_byte(&text, '\n');
         record_print_table(RECORD_WORKER, workers, &text);

@@ -21,6 +21,7 @@ struct breaker_row {
     int64_t flap_from_ms; /* the same for the day's count */
     bool probe_is_running;
     const char *last_words;
+    const char *reason; /* a person's, who forced it open */
     const char *boot_id;
     int64_t updated_ms; /* wall time */
 };

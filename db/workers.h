@@ -38,6 +38,7 @@ struct worker_row {
     int64_t degraded_context;     /* tokens */
     int64_t degraded_slots;
     bool pin;
+    bool is_failed;    /* no restart helps, whatever state it is in */
     const char *fault; /* class of the last failure, "" when there was none */
     int64_t ready_ms;  /* wall time at which it became ready; 0: it is not */
 };

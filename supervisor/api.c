@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+enum { API_REASON_MAX_BYTES = 200 }; /* two of them and the rest fit into an error's message */
+
 /* What the log calls it when the route was called; NONE is a route that changes nothing. */
 enum api_action {
     API_ACTION_NONE,
@@ -17,6 +19,11 @@ enum api_action {
     API_ACTION_CANCEL,
     API_ACTION_WORKER_START,
     API_ACTION_WORKER_STOP,
+    API_ACTION_WORKER_RESTART,
+    API_ACTION_WORKER_HOLD,
+    API_ACTION_WORKER_RELEASE,
+    API_ACTION_BREAKER_RESET,
+    API_ACTION_BREAKER_OPEN,
     API_ACTION_MODEL_ADD,
     API_ACTION_MODEL_REMOVE,
 };
@@ -133,6 +140,22 @@ json_t *api_read_object(struct api_call *call, struct err *err)
     if (!json_is_object(body))
         return err_set_null(err, ERR_INVALID_JSON, "the body must be a JSON object");
     return take_ptr(body);
+}
+
+const char *api_read_reason(const json_t *body, struct err *err)
+{
+    const char *reason = "";
+
+    if (json_read_text(body, "reason", &reason, err) != 0)
+        return NULL;
+    if (strlen(reason) > API_REASON_MAX_BYTES)
+        return err_set_null(err, ERR_INVALID_FIELD, "reason must have at most %d bytes, not %zu",
+                            API_REASON_MAX_BYTES, strlen(reason));
+    for (const char *at = reason; *at != '\0'; at++) {
+        if ((unsigned char)*at < ' ' || *at == '\177')
+            return err_set_null(err, ERR_INVALID_FIELD, "reason must be one line of text");
+    }
+    return reason;
 }
 
 int api_read_query(const struct api_call *call, const char *key, char *out, size_t size,

@@ -12,6 +12,7 @@
 
 struct supervisor;
 struct api_route;
+struct worker;
 
 /* What an exchange hangs on while it is answered later: embedded in a struct of the one who will
  * answer. Neither is called once the exchange has been answered and let go with api_release(). */
@@ -46,6 +47,10 @@ void api_release(struct http_exchange *exchange);
 
 /* The body as a JSON object; an empty body is an empty object. A new reference. */
 json_t *api_read_object(struct api_call *call, struct err *err);
+/* The text `reason` of BODY, "" when there is none: one line, made by a person. Borrowed. */
+const char *api_read_reason(const json_t *body, struct err *err);
+/* The worker that the route's parameter names; ERR_WORKER_NOT_FOUND. */
+struct worker *api_find_worker(const struct api_call *call, struct err *err);
 /* The value of KEY in the query, "" when there is none. ERR_INVALID when it is longer than SIZE. */
 int api_read_query(const struct api_call *call, const char *key, char *out, size_t size,
                    struct err *err);

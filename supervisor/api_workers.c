@@ -1,5 +1,7 @@
-/* Routes about workers: what they are, start, stop, wait. */
+/* Routes about workers: what they are, start, stop, restart, hold, release, wait. */
 #include "common/json.h"
+#include "common/mem.h"
+#include "supervisor/deed.h"
 #include "supervisor/supervisor.h"
 
 #include <string.h>
@@ -10,7 +12,7 @@ enum {
     SLOTS_MAX_COUNT = 256,        /* as in inference_fields.def */
 };
 
-static struct worker *api_find_worker(struct api_call *call, struct err *err)
+struct worker *api_find_worker(const struct api_call *call, struct err *err)
 {
     struct worker *worker = worker_find(call->supervisor, call->parameter);
 
@@ -106,18 +108,94 @@ int api_worker_stop(struct api_call *call, struct err *err)
     return 0;
 }
 
+int api_worker_restart(struct api_call *call, struct err *err)
+{
+    struct worker *worker = api_find_worker(call, err);
+
+    if (worker == NULL)
+        return -1;
+    if (call->supervisor->is_stopping)
+        return err_set(err, ERR_BUSY, "the supervisor is stopping");
+    if (worker_restart(worker, err) != 0)
+        return -1;
+    waiter_begin(call, worker, WAITER_SPAWNED);
+    return 0;
+}
+
+static json_t *api_deed_record(struct supervisor *supervisor, const char *name)
+{
+    struct worker *worker = worker_find(supervisor, name);
+
+    return worker == NULL ? NULL : worker_record(worker);
+}
+
+static void api_deed_hold(struct supervisor *supervisor, const char *name)
+{
+    struct worker *worker = worker_find(supervisor, name);
+
+    if (worker != NULL)
+        worker_hold_begin(worker);
+}
+
+int api_worker_hold(struct api_call *call, struct err *err)
+{
+    const struct deed_end end = {.act = api_deed_hold, .record = api_deed_record};
+    AUTO_JSON json_t *body = api_read_object(call, err);
+    const char *reason = body == NULL ? NULL : api_read_reason(body, err);
+    struct worker *worker = reason == NULL ? NULL : api_find_worker(call, err);
+
+    if (worker == NULL)
+        return -1;
+    worker_hold(worker, reason);
+    deed_for_worker(call, worker, end);
+    return 0;
+}
+
+int api_worker_release(struct api_call *call, struct err *err)
+{
+    const struct deed_end end = {.record = api_deed_record};
+    struct worker *worker = api_find_worker(call, err);
+
+    if (worker == NULL)
+        return -1;
+    if (!worker->recovery.is_held)
+        return err_set(err, ERR_CONFLICT, "worker %s is not held; it is %s", worker->name,
+                       life_state_name(worker->state));
+    worker_release(worker);
+    deed_for_worker(call, worker, end);
+    return 0;
+}
+
+static int api_find_goal(const char *name, enum waiter_goal *out, struct err *err)
+{
+    static const struct {
+        const char *name;
+        enum waiter_goal goal;
+    } GOALS[] = {
+        {"ready", WAITER_READY},
+        {"idle", WAITER_IDLE},
+        {"stopped", WAITER_STOPPED},
+        {"closed", WAITER_CLOSED},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(GOALS); i++) {
+        if (strcmp(GOALS[i].name, name) != 0)
+            continue;
+        *out = GOALS[i].goal;
+        return 0;
+    }
+    return err_set(err, ERR_INVALID_FIELD, "for must be ready, idle, stopped or closed");
+}
+
 int api_worker_wait(struct api_call *call, struct err *err)
 {
     struct worker *worker = api_find_worker(call, err);
-    char goal[16];
+    enum waiter_goal goal = WAITER_READY;
+    char name[16];
 
-    if (worker == NULL || api_read_query(call, "for", goal, sizeof(goal), err) != 0)
+    if (worker == NULL || api_read_query(call, "for", name, sizeof(name), err) != 0 ||
+        api_find_goal(name, &goal, err) != 0)
         return -1;
-    if (strcmp(goal, "ready") == 0)
-        waiter_begin(call, worker, WAITER_READY);
-    else if (strcmp(goal, "stopped") == 0)
-        waiter_begin(call, worker, WAITER_STOPPED);
-    else
-        return err_set(err, ERR_INVALID_FIELD, "for must be ready or stopped");
+    waiter_begin(call, worker, goal);
     return 0;
 }

@@ -26,26 +26,28 @@ static int64_t breaker_retry_after_ms(const struct breaker *breaker)
     return 0;
 }
 
-void breaker_explain(const struct breaker *breaker, const char *subject, const char *last_words,
+void breaker_explain(const struct breaker *breaker, const char *name, const char *detail,
                      struct err *out)
 {
     const char *why = breaker_cause_meaning(breaker->opened_by);
-    const char *colon = last_words[0] == '\0' ? "" : ": ";
+    const char *colon = detail[0] == '\0' ? "" : ": ";
     int64_t after_ms = breaker_retry_after_ms(breaker);
     char after[UNITS_TEXT_BYTES];
 
     units_format_duration(after_ms < 0 ? 0 : (uint64_t)after_ms, after);
     if (breaker->state == BREAKER_FORCED_OPEN)
         err_fill(out, ERR_CIRCUIT_OPEN,
-                 "the circuit of %s was opened by a person: rbee breaker reset %s", subject,
-                 subject);
+                 "the circuit of %s was opened by a person%s%s; rbee breaker reset %s", name, colon,
+                 detail, name);
     else if (breaker->state == BREAKER_HALF_OPEN)
-        err_fill(out, ERR_CIRCUIT_OPEN,
-                 "the circuit of %s is half open, a start is being tried%s%s", subject, colon,
-                 last_words);
+        err_fill(out, ERR_CIRCUIT_OPEN, "the circuit of %s is half open, %s%s%s", name,
+                 breaker->has_probe ? "a start is being tried" : "the next start is a trial", colon,
+                 detail);
     else
-        err_fill(out, ERR_CIRCUIT_OPEN, "the circuit of %s is open (%s), next try in %s%s%s",
-                 subject, why, after, colon, last_words);
+        err_fill(out, ERR_CIRCUIT_OPEN,
+                 "the circuit of %s is open (%s), next try in %s, or now with rbee breaker reset "
+                 "%s%s%s",
+                 name, why, after, name, colon, detail);
     if (after_ms > 0)
         out->retry_after_ms = (uint64_t)after_ms;
 }
@@ -58,34 +60,35 @@ static json_t *breaker_time(int64_t mono_ms)
     return json_string(text);
 }
 
+static json_t *breaker_text(const char *text, bool is_known)
+{
+    return is_known && text[0] != '\0' ? json_text_lossy(text, strlen(text)) : json_null();
+}
+
 json_t *breaker_to_json(const struct breaker *breaker, const struct breaker_policy *policy,
-                        const char *kind, const char *name, const char *last_words)
+                        const struct breaker_subject *subject)
 {
     bool is_open = breaker->state == BREAKER_OPEN;
     bool is_closed = breaker->state == BREAKER_CLOSED;
-    int64_t now_ms = (int64_t)clock_monotonic_ms();
+    int64_t failures = breaker_count(breaker, policy, (int64_t)clock_monotonic_ms());
     int64_t after_ms = breaker_retry_after_ms(breaker);
     json_t *record = json_object();
 
-    (void)json_object_set_new(record, "name", json_string(name));
-    (void)json_object_set_new(record, "kind", json_string(kind));
+    (void)json_object_set_new(record, "name", json_string(subject->name));
+    (void)json_object_set_new(record, "kind", json_string(subject->kind));
     (void)json_object_set_new(record, "state", json_string(breaker_state_name(breaker->state)));
     (void)json_object_set_new(record, "cause",
-                              is_closed ? json_null()
-                                        : json_string(breaker_cause_name(breaker->opened_by)));
+                              breaker_text(breaker_cause_name(breaker->opened_by), !is_closed));
     (void)json_object_set_new(record, "last_change",
                               json_string(breaker_cause_name(breaker->cause)));
-    (void)json_object_set_new(record, "failures",
-                              json_integer(breaker_count(breaker, policy, now_ms)));
+    (void)json_object_set_new(record, "failures", json_integer(failures));
     (void)json_object_set_new(record, "trips", json_integer(breaker->trip_count));
     (void)json_object_set_new(record, "until",
                               is_open ? breaker_time(breaker->until_ms) : json_null());
     (void)json_object_set_new(record, "retry_after_ms",
                               is_open ? json_integer(after_ms) : json_null());
-    (void)json_object_set_new(record, "last_stderr",
-                              last_words[0] == '\0' || is_closed
-                                  ? json_null()
-                                  : json_text_lossy(last_words, strlen(last_words)));
+    (void)json_object_set_new(record, "reason", breaker_text(subject->reason, true));
+    (void)json_object_set_new(record, "last_stderr", breaker_text(subject->last_words, !is_closed));
     record_check(RECORD_BREAKER, record);
     return record;
 }

@@ -72,6 +72,7 @@ struct device *device_get(struct supervisor *supervisor, const char *name)
     (void)snprintf(device->name, sizeof(device->name), "%s", name[0] == '\0' ? CPU : name);
     device->is_gpu = strncmp(device->name, GPU_PREFIX, strlen(GPU_PREFIX)) == 0;
     breaker_init(&device->breaker);
+    device->breaker_reason = xstrdup("");
     device->timer = evtimer_new(supervisor->base, device_on_timer, device);
     TAILQ_INSERT_TAIL(&supervisor->devices, device, link);
     return device;
@@ -84,6 +85,7 @@ void devices_release(struct supervisor *supervisor)
 
         TAILQ_REMOVE(&supervisor->devices, device, link);
         event_free(device->timer);
+        free(device->breaker_reason);
         free(device);
     }
 }
@@ -200,10 +202,17 @@ void device_remember(struct supervisor *supervisor, const char *name,
 
 /* ---- people ---- */
 
-void device_force_open(struct device *device)
+static void device_set_reason(struct device *device, const char *reason)
+{
+    free(device->breaker_reason);
+    device->breaker_reason = xstrdup(reason);
+}
+
+void device_force_open(struct device *device, const char *reason)
 {
     struct breaker before = device->breaker;
 
+    device_set_reason(device, reason);
     (void)breaker_force_open(&device->breaker);
     device_breaker_changed(device, &before);
 }
@@ -212,6 +221,7 @@ void device_reset(struct device *device)
 {
     struct breaker before = device->breaker;
 
+    device_set_reason(device, "");
     (void)breaker_reset(&device->breaker, (int64_t)clock_monotonic_ms());
     device_breaker_changed(device, &before);
 }
@@ -219,8 +229,9 @@ void device_reset(struct device *device)
 void device_explain(const struct device *device, struct err *out)
 {
     if (device->lost_count > 0) {
-        err_fill(out, ERR_CIRCUIT_OPEN, "%s is lost: a process on it survived KILL", device->name);
+        err_fill(out, ERR_CIRCUIT_OPEN,
+                 "%s is lost: a process on it survived KILL and is not gone yet", device->name);
         return;
     }
-    breaker_explain(&device->breaker, device->name, "", out);
+    breaker_explain(&device->breaker, device->name, device->breaker_reason, out);
 }

@@ -30,6 +30,7 @@ struct device {
     struct worker *loading; /* whose load the guard waits for; NULL: none */
     struct breaker breaker; /* of a GPU; a CPU's stays closed */
     struct worker *probe;   /* half-open: whose start is the probe */
+    char *breaker_reason;   /* of the person who forced it open; "" */
     unsigned lost_count;    /* processes on it that survived KILL and are still there */
     struct event *timer;    /* the end of its open time */
 };
@@ -69,7 +70,7 @@ void device_on_found(struct device *device);
 void device_remember(struct supervisor *supervisor, const char *name,
                      const struct breaker_failure *failure);
 
-void device_force_open(struct device *device);
+void device_force_open(struct device *device, const char *reason);
 void device_reset(struct device *device);
 /* Sets its timer anew from absolute times. */
 void device_arm(struct device *device);

@@ -59,46 +59,83 @@ void journal_worker(const struct worker *worker)
     (void)journal_worker_awaited(worker, STORE_NOBODY); /* journal_judge() has said it */
 }
 
-static void journal_breaker(struct supervisor *supervisor, const struct breaker *now,
-                            const char *key, const char *last_words)
+static int journal_breaker(struct supervisor *supervisor, const struct breaker *breaker,
+                           struct breaker_row row, struct store_done done)
 {
     struct err err = ERR_INIT;
-    struct breaker_row row = stored_breaker(now, key, last_words, supervisor->boot_id);
+    int result = 0;
 
-    journal_judge(supervisor, breakers_put(supervisor->store, &row, STORE_NOBODY, &err), &err);
+    row.boot_id = supervisor->boot_id;
+    stored_breaker(breaker, &row);
+    result = breakers_put(supervisor->store, &row, done, &err);
+    journal_judge(supervisor, result, &err);
+    return result;
 }
 
-static void journal_transition(struct supervisor *supervisor, const char *worker,
-                               const char *device, const struct breaker *before,
-                               const struct breaker *now)
+/* WORKER or DEVICE is "". */
+struct journal_breaker_event {
+    const char *worker;
+    const char *device;
+    const char *reason;
+    const struct breaker *before;
+    const struct breaker *now;
+};
+
+static void journal_transition(struct supervisor *supervisor,
+                               const struct journal_breaker_event *event)
 {
-    if (now->state == before->state)
+    const struct breaker *now = event->now;
+    const char *from = breaker_state_name(event->before->state);
+    const char *to = breaker_state_name(now->state);
+    const char *cause = breaker_cause_name(now->cause);
+
+    if (now->state == event->before->state)
         return;
     log_event(now->state == BREAKER_CLOSED ? LOG_INFO : LOG_WARN, "breaker",
-              "worker=%s device=%s from=%s to=%s cause=%s trips=%lld", worker, device,
-              breaker_state_name(before->state), breaker_state_name(now->state),
-              breaker_cause_name(now->cause), (long long)now->trip_count);
-    journal_event(supervisor, "breaker", worker, "",
-                  json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "device", device, "from",
-                            breaker_state_name(before->state), "to", breaker_state_name(now->state),
-                            "cause", breaker_cause_name(now->cause), "trips",
-                            (json_int_t)now->trip_count, "open_time_ms",
-                            (json_int_t)now->open_time_ms));
+              "worker=%s device=%s from=%s to=%s cause=%s trips=%lld reason=\"%s\"", event->worker,
+              event->device, from, to, cause, (long long)now->trip_count, event->reason);
+    journal_event(supervisor, "breaker", event->worker, "",
+                  json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "device", event->device, "from",
+                            from, "to", to, "cause", cause, "trips", (json_int_t)now->trip_count,
+                            "open_time_ms", (json_int_t)now->open_time_ms, "reason",
+                            event->reason));
 }
 
 void journal_worker_breaker(const struct worker *worker, const struct breaker *before)
 {
     AUTO_FREE char *key = xasprintf("worker:%s", worker->name);
     const struct breaker *now = &worker->recovery.breaker;
+    const struct breaker_row row = {
+        .key = key, .last_words = worker->last_words, .reason = worker->breaker_reason};
 
-    journal_breaker(worker->supervisor, now, key, worker->last_words);
-    journal_transition(worker->supervisor, worker->name, "", before, now);
+    (void)journal_breaker(worker->supervisor, now, row, STORE_NOBODY); /* it is said already */
+    journal_transition(worker->supervisor, &(struct journal_breaker_event){
+                                               .worker = worker->name,
+                                               .device = "",
+                                               .reason = worker->breaker_reason,
+                                               .before = before,
+                                               .now = now,
+                                           });
+}
+
+int journal_device_awaited(const struct device *device, struct store_done done)
+{
+    const struct breaker_row row = {
+        .key = device->name, .last_words = "", .reason = device->breaker_reason};
+
+    return journal_breaker(device->supervisor, &device->breaker, row, done);
 }
 
 void journal_device_breaker(const struct device *device, const struct breaker *before)
 {
-    journal_breaker(device->supervisor, &device->breaker, device->name, "");
-    journal_transition(device->supervisor, "", device->name, before, &device->breaker);
+    (void)journal_device_awaited(device, STORE_NOBODY); /* journal_judge() has said it */
+    journal_transition(device->supervisor, &(struct journal_breaker_event){
+                                               .worker = "",
+                                               .device = device->name,
+                                               .reason = device->breaker_reason,
+                                               .before = before,
+                                               .now = &device->breaker,
+                                           });
 }
 
 void journal_worker_removed(struct supervisor *supervisor, const char *name)

@@ -20,6 +20,8 @@ int journal_worker_awaited(const struct worker *worker, struct store_done done);
 /* A breaker that was BEFORE: its row, and the event when its state has changed. */
 void journal_worker_breaker(const struct worker *worker, const struct breaker *before);
 void journal_device_breaker(const struct device *device, const struct breaker *before);
+/* The row of a GPU's breaker alone, as journal_worker_awaited(). */
+int journal_device_awaited(const struct device *device, struct store_done done);
 /* The failure that has just been counted. LOAD_MS: what its load took. */
 void journal_failure(const struct worker *worker, enum fault_class fault, int64_t load_ms,
                      int64_t now_ms);

@@ -39,28 +39,22 @@ static int64_t stored_from_ms(int64_t wall_ms)
 
 /* ---- breakers ---- */
 
-struct breaker_row stored_breaker(const struct breaker *breaker, const char *key,
-                                  const char *last_words, const char *boot_id)
+void stored_breaker(const struct breaker *breaker, struct breaker_row *row)
 {
     bool is_open = breaker->state == BREAKER_OPEN;
 
-    return (struct breaker_row){
-        .key = key,
-        .state = breaker_state_name(breaker->state),
-        .cause = breaker_cause_name(breaker->cause),
-        .opened_by = breaker_cause_name(breaker->opened_by),
-        .opened_ms = breaker->state == BREAKER_CLOSED ? 0 : clock_wall_ms(),
-        .until_ms = is_open ? breaker->until_ms : 0,
-        .until_wall_ms = is_open ? stored_wall_ms(breaker->until_ms) : 0,
-        .open_time_ms = breaker->open_time_ms,
-        .trip_count = breaker->trip_count,
-        .window_from_ms = stored_wall_ms(breaker->window_from_ms),
-        .flap_from_ms = stored_wall_ms(breaker->flap_from_ms),
-        .probe_is_running = breaker->has_probe,
-        .last_words = last_words,
-        .boot_id = boot_id,
-        .updated_ms = clock_wall_ms(),
-    };
+    row->state = breaker_state_name(breaker->state);
+    row->cause = breaker_cause_name(breaker->cause);
+    row->opened_by = breaker_cause_name(breaker->opened_by);
+    row->opened_ms = breaker->state == BREAKER_CLOSED ? 0 : clock_wall_ms();
+    row->until_ms = is_open ? breaker->until_ms : 0;
+    row->until_wall_ms = is_open ? stored_wall_ms(breaker->until_ms) : 0;
+    row->open_time_ms = breaker->open_time_ms;
+    row->trip_count = breaker->trip_count;
+    row->window_from_ms = stored_wall_ms(breaker->window_from_ms);
+    row->flap_from_ms = stored_wall_ms(breaker->flap_from_ms);
+    row->probe_is_running = breaker->has_probe;
+    row->updated_ms = clock_wall_ms();
 }
 
 void stored_restore_breaker(const struct breaker_row *row, const struct breaker_policy *policy,
@@ -98,6 +92,7 @@ void stored_recovery(const struct recovery *recovery, struct worker_row *row)
     row->next_restart_at_ms = recovery->is_waiting ? recovery->due_ms : 0;
     row->next_restart_wall_ms = recovery->is_waiting ? stored_wall_ms(recovery->due_ms) : 0;
     row->is_degraded = recovery->is_reduced;
+    row->is_failed = recovery->has_failed_for_good;
     row->fault = recovery->fault == FAULT_NONE ? "" : fault_name(recovery->fault);
     row->ready_ms = stored_wall_ms(recovery->ready_ms);
 }
@@ -114,7 +109,7 @@ void stored_restore_recovery(const struct worker_row *row, const char *boot_id,
     out->is_held = row->held_ms != 0;
     out->is_reduced = row->is_degraded;
     out->fault = fault_of_name(row->fault);
-    out->has_failed_for_good = strcmp(row->state, life_state_name(LIFE_FAILED)) == 0;
+    out->has_failed_for_good = row->is_failed;
     out->is_waiting = row->next_restart_wall_ms != 0 && !out->is_held && !out->has_failed_for_good;
     out->due_ms = stored_mono_ms(row->next_restart_at_ms, row->next_restart_wall_ms, is_same_boot);
 }
@@ -152,18 +147,30 @@ static int stored_load_failures(struct supervisor *supervisor, struct err *err)
     return 0;
 }
 
+static void stored_restore_worker(struct supervisor *supervisor, const struct breaker_row *row)
+{
+    struct worker *worker = worker_find(supervisor, row->key + strlen(WORKER_PREFIX));
+
+    if (worker == NULL)
+        return;
+    stored_restore_breaker(row, &supervisor->policy.worker.breaker, supervisor->boot_id,
+                           &worker->recovery.breaker);
+    free(worker->breaker_reason);
+    worker->breaker_reason = xstrdup(row->reason);
+}
+
 static void stored_restore_row(struct supervisor *supervisor, const struct breaker_row *row)
 {
-    bool is_worker = strncmp(row->key, WORKER_PREFIX, strlen(WORKER_PREFIX)) == 0;
-    struct worker *worker =
-        is_worker ? worker_find(supervisor, row->key + strlen(WORKER_PREFIX)) : NULL;
+    struct device *device = NULL;
 
-    if (worker != NULL)
-        stored_restore_breaker(row, &supervisor->policy.worker.breaker, supervisor->boot_id,
-                               &worker->recovery.breaker);
-    else if (!is_worker)
-        stored_restore_breaker(row, &supervisor->policy.device, supervisor->boot_id,
-                               &device_get(supervisor, row->key)->breaker);
+    if (strncmp(row->key, WORKER_PREFIX, strlen(WORKER_PREFIX)) == 0) {
+        stored_restore_worker(supervisor, row);
+        return;
+    }
+    device = device_get(supervisor, row->key);
+    stored_restore_breaker(row, &supervisor->policy.device, supervisor->boot_id, &device->breaker);
+    free(device->breaker_reason);
+    device->breaker_reason = xstrdup(row->reason);
 }
 
 /* What was known of restarts is gone with the database: nothing starts by itself until a person or

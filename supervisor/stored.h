@@ -14,9 +14,8 @@ struct supervisor;
 /* Wall time of a monotonic moment; 0 for INT64_MIN, "never". */
 int64_t stored_wall_ms(int64_t mono_ms);
 
-/* The breaker's columns; KEY, LAST_WORDS and BOOT_ID are borrowed. */
-struct breaker_row stored_breaker(const struct breaker *breaker, const char *key,
-                                  const char *last_words, const char *boot_id);
+/* The breaker's columns. Those that are not its own (key, last_words, reason, boot_id) are left. */
+void stored_breaker(const struct breaker *breaker, struct breaker_row *row);
 /* What a supervisor that starts makes of it. A row that cannot be understood counts as open. */
 void stored_restore_breaker(const struct breaker_row *row, const struct breaker_policy *policy,
                             const char *boot_id, struct breaker *out);

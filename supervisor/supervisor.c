@@ -385,13 +385,40 @@ static void supervisor_add_reason(json_t *reasons, const char *text)
     (void)json_array_append_new(reasons, json_text_lossy(text, strlen(text)));
 }
 
-/* Why not all is well; empty when it is. */
-static json_t *supervisor_reasons(struct supervisor *supervisor)
+/* A hold is a person's will, and no fault: it shows in the worker's record. */
+static void supervisor_add_worker_reasons(const struct worker *worker, json_t *reasons)
 {
-    json_t *reasons = json_array();
-    struct worker *worker = NULL;
+    bool has_process = life_has_process(worker->state);
     struct err why = ERR_INIT;
 
+    if (worker->state == LIFE_OPEN || worker->recovery.breaker.state == BREAKER_FORCED_OPEN)
+        worker_explain_open(worker, &why);
+    else if (worker->state == LIFE_FAILED || worker->state == LIFE_LOST ||
+             (!has_process && worker->has_failed && !worker->recovery.is_held))
+        worker_explain(worker, &why);
+    else if (has_process && worker->recovery.is_reduced)
+        err_fill(&why, ERR_NO_MEMORY,
+                 "worker %s ran out of memory, and runs with a context of %lld and %lld slots; "
+                 "rbee worker restart %s tries it with all again",
+                 worker->name, (long long)worker->running.context_tokens,
+                 (long long)worker->running.slots, worker->name);
+    if (err_is_set(&why))
+        supervisor_add_reason(reasons, why.message);
+}
+
+static void supervisor_add_device_reasons(const struct device *device, json_t *reasons)
+{
+    struct err why = ERR_INIT;
+
+    if (device->breaker.state == BREAKER_CLOSED && device->lost_count == 0)
+        return;
+    device_explain(device, &why);
+    supervisor_add_reason(reasons, why.message);
+}
+
+/* What is not well with what everybody needs. */
+static void supervisor_add_own_reasons(const struct supervisor *supervisor, json_t *reasons)
+{
     if (err_is_set(&supervisor->store_health))
         supervisor_add_reason(reasons, supervisor->store_health.message);
     if (supervisor->set_aside != NULL) {
@@ -407,15 +434,23 @@ static json_t *supervisor_reasons(struct supervisor *supervisor)
         supervisor_add_reason(reasons, supervisor->watcher.failure.message);
     if (supervisor->listener.has_failed)
         supervisor_add_reason(reasons, "the socket is gone and cannot be made again");
+}
+
+/* Why not all is well, each with what helps; empty when it is. */
+static json_t *supervisor_reasons(const struct supervisor *supervisor)
+{
+    json_t *reasons = json_array();
+    const struct worker *worker = NULL;
+    const struct device *device = NULL;
+
+    supervisor_add_own_reasons(supervisor, reasons);
+    TAILQ_FOREACH(device, &supervisor->devices, link)
+    {
+        supervisor_add_device_reasons(device, reasons);
+    }
     TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
-        bool is_down = !life_has_process(worker->state);
-
-        if (worker->state != LIFE_FAILED && worker->state != LIFE_LOST &&
-            worker->state != LIFE_OPEN && !(is_down && worker->has_failed))
-            continue;
-        worker_explain(worker, &why);
-        supervisor_add_reason(reasons, why.message);
+        supervisor_add_worker_reasons(worker, reasons);
     }
     return reasons;
 }

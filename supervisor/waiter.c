@@ -37,23 +37,53 @@ static bool worker_is_under_way(const struct worker *worker)
 }
 
 /* 1: the goal is there. 0: it may still come. -1: it cannot come by itself; OUT says why. */
-static int waiter_judge(const struct worker *worker, enum waiter_goal goal, struct err *out)
+static int waiter_judge_ready(const struct worker *worker, enum waiter_goal goal, struct err *out)
 {
-    if (worker->state == LIFE_LOST)
-        return err_set(out, ERR_WORKER_FAILED, "worker %s survived KILL and is not gone yet",
-                       worker->name);
-    if (goal == WAITER_STOPPED)
-        return !life_has_process(worker->state);
+    bool is_idle = worker->in_flight_count == 0 && worker->queued_count == 0;
+
     if (worker->state == LIFE_READY)
-        return 1;
+        return goal != WAITER_IDLE || is_idle;
     if (goal == WAITER_SPAWNED && worker_is_under_way(worker))
         return 1;
     if (worker_may_come(worker) && !(goal == WAITER_SPAWNED && worker->state == LIFE_WAITING))
         return 0;
-    if (worker->state == LIFE_DRAINING || worker->state == LIFE_STOPPING)
-        return err_set(out, ERR_WORKER_DRAINING, "worker %s is stopping", worker->name);
+    if ((worker->state == LIFE_DRAINING || worker->state == LIFE_STOPPING) &&
+        !worker->recovery.is_held)
+        return err_set(out, ERR_WORKER_DRAINING,
+                       "worker %s is stopping; once it has, rbee worker start %s", worker->name,
+                       worker->name);
     worker_explain(worker, out);
     return -1;
+}
+
+/* Closed by the probe alone, which is under way, or comes by itself when the open time is over. */
+static int waiter_judge_closed(const struct worker *worker, struct err *out)
+{
+    const struct breaker *breaker = &worker->recovery.breaker;
+
+    if (breaker->state == BREAKER_CLOSED)
+        return 1;
+    if (breaker->has_probe || (breaker->state != BREAKER_FORCED_OPEN &&
+                               worker->state == LIFE_OPEN && worker_probes_by_itself(worker)))
+        return 0;
+    if (worker->recovery.is_held || worker->state == LIFE_FAILED)
+        worker_explain(worker, out);
+    else
+        worker_explain_open(worker, out);
+    return -1;
+}
+
+static int waiter_judge(const struct worker *worker, enum waiter_goal goal, struct err *out)
+{
+    if (goal == WAITER_CLOSED)
+        return waiter_judge_closed(worker, out);
+    if (worker->state == LIFE_LOST) {
+        worker_explain(worker, out);
+        return -1;
+    }
+    if (goal == WAITER_STOPPED)
+        return !life_has_process(worker->state);
+    return waiter_judge_ready(worker, goal, out);
 }
 
 static void waiter_reply(struct http_exchange *exchange, struct worker *worker,

@@ -9,7 +9,13 @@
 struct worker;
 struct waiter;
 
-enum waiter_goal { WAITER_SPAWNED, WAITER_READY, WAITER_STOPPED };
+enum waiter_goal {
+    WAITER_SPAWNED,
+    WAITER_READY,
+    WAITER_IDLE, /* ready, and nothing to do */
+    WAITER_STOPPED,
+    WAITER_CLOSED, /* its breaker */
+};
 
 TAILQ_HEAD(waiter_list, waiter);
 

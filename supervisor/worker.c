@@ -76,6 +76,7 @@ struct worker *worker_new(struct supervisor *supervisor, const char *name, const
     worker->last_exit = xstrdup("");
     worker->last_words = xstrdup("");
     worker->held_reason = xstrdup("");
+    worker->breaker_reason = xstrdup("");
     worker->state_since_ms = (int64_t)clock_monotonic_ms();
     recovery_init(&worker->recovery);
     worker->process.pidfd = -1;
@@ -104,6 +105,7 @@ void worker_free(struct worker *worker)
     free(worker->last_exit);
     free(worker->last_words);
     free(worker->held_reason);
+    free(worker->breaker_reason);
     free(worker);
 }
 
@@ -396,4 +398,5 @@ void worker_requests_changed(struct worker *worker)
     request_pump(worker);
     worker_live_load_changed(worker);
     worker_arm_deadline(worker);
+    waiter_check(worker); /* for it to be idle */
 }

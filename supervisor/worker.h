@@ -6,7 +6,8 @@
  *
  *   worker.c         registry, worker_step and its actions
  *   worker_wish.c    what people and requests want of it: start, stop, with which options
- *   worker_recovery.c what follows its end: restarts, breakers, holds; every start
+ *   worker_recovery.c what follows its end: restarts, breakers; every start
+ *   worker_people.c  what people do to it by hand: restart, hold, release, its breaker
  *   worker_time.c    its one timer
  *   worker_spawn.c   socket, token, environment, the process
  *   worker_command.c the same for a worker that is a command of the configuration
@@ -165,7 +166,8 @@ struct worker {
     struct worker_options reduced; /* context and slots since it ran out of memory */
     int64_t failed_wait_ms;        /* the back-off before the process that failed last */
     char *held_reason;
-    int64_t held_ms; /* wall time; 0: not held */
+    int64_t held_ms;      /* wall time; 0: not held */
+    char *breaker_reason; /* of the person who forced its breaker open; "" */
     bool is_pinned;
     bool starts_again; /* wanted while it was stopping */
     enum recovery_asker again_asker;
@@ -211,7 +213,7 @@ const char *worker_path(const struct worker *worker);
 /* Makes workers of the configuration and of the store, and clears what an earlier supervisor left:
  * processes that are provably its workers, and their sockets. */
 int worker_load_all(struct supervisor *supervisor, struct err *err);
-/* Made by a request that named a file: nobody has said that it is to be there. */
+/* Made by a request that named a file: nobody has said that it is to be there, or not to be. */
 bool worker_is_passing(const struct worker *worker);
 /* Brings each to the rest it was in, and starts those that are wanted up. */
 void worker_start_wanted(struct supervisor *supervisor);
@@ -230,14 +232,18 @@ int worker_want_up(struct worker *worker, const struct worker_options *asked, st
 void worker_request_start(struct worker *worker, const struct worker_options *asked);
 /* A person's stop: not wanted up any more; drained, or with FORCE killed at once. */
 void worker_want_down(struct worker *worker, bool force);
-/* A person's restart: drained and started anew; one without a process is started, and wanted up. */
+/* A person's restart: drained and started anew; one without a process is started, and wanted up.
+ * Refused, and nothing stopped, when the start would be. */
 int worker_restart(struct worker *worker, struct err *err);
-/* Kept down, over restarts and reboots, until it is released. */
+/* Kept down, over restarts and reboots, until it is released. Two steps, so that no hold whose stop
+ * has begun is forgotten by a supervisor that is killed: it is held, which must be written down
+ * before worker_hold_begin() stops it. */
 void worker_hold(struct worker *worker, const char *reason);
+void worker_hold_begin(struct worker *worker);
 void worker_release(struct worker *worker);
 /* Its breaker, by hand. A reset starts it again when it is wanted up. */
 void worker_breaker_reset(struct worker *worker);
-void worker_breaker_open(struct worker *worker);
+void worker_breaker_open(struct worker *worker, const char *reason);
 /* A stop after what runs has had DRAIN_MS; a second one can only shorten that. */
 void worker_stop(struct worker *worker, enum worker_stop_cause cause, uint64_t drain_ms);
 /* A failed worker whose model file is another by now is down again. */
@@ -251,6 +257,13 @@ void worker_view(const struct worker *worker, bool may_start, struct scheduler_v
 bool worker_may_come(const struct worker *worker);
 /* Why it is not up, in one sentence for a person. */
 void worker_explain(const struct worker *worker, struct err *out);
+void worker_explain_held(const struct worker *worker, struct err *out);
+/* Which breaker keeps it down, its own or its device's. */
+void worker_explain_open(const struct worker *worker, struct err *out);
+/* Why not even a person's start of a process would be made now. */
+int worker_check_startable(const struct worker *worker, struct err *err);
+/* The BREAKER record of its breaker; a new reference. */
+json_t *worker_breaker_record(const struct worker *worker);
 /* Its queue or its running requests have become fewer or more. */
 void worker_requests_changed(struct worker *worker);
 
@@ -295,6 +308,10 @@ void worker_device_changed(struct supervisor *supervisor, struct device *device)
 void worker_come_to_rest(struct worker *worker, const struct err *cause);
 /* Nobody waits for the start that is due or postponed any more. */
 void worker_lapse(struct worker *worker);
+/* The restart that is due, if anybody still wants it. */
+void worker_restart_due(struct worker *worker);
+/* Whether its breaker, once open, tries a start without being asked. */
+bool worker_probes_by_itself(const struct worker *worker);
 /* When recovery has something to do in the state it is in (INT64_MAX: nothing), and that moment. */
 int64_t worker_recovery_due_ms(const struct worker *worker);
 void worker_recovery_on_due(struct worker *worker);

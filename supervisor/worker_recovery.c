@@ -229,7 +229,7 @@ bool worker_may_come(const struct worker *worker)
 /* ---- rest ---- */
 
 /* What the store has forgotten starts for a person or a request alone, until it has proved good. */
-static bool worker_probes_by_itself(const struct worker *worker)
+bool worker_probes_by_itself(const struct worker *worker)
 {
     return worker->wanted_up && worker->recovery.breaker.opened_by != BREAKER_BY_STORE;
 }
@@ -323,7 +323,7 @@ static void worker_ready_for_a_while(struct worker *worker, int64_t now_ms)
 
 /* The restart that is due, if anybody still wants it: a worker that only requests want is down
  * until the next one comes, with its attempts. */
-static void worker_restart_due(struct worker *worker)
+void worker_restart_due(struct worker *worker)
 {
     struct err why = ERR_INIT;
     bool is_wanted = worker_is_wanted(worker);
@@ -346,7 +346,8 @@ static void worker_restart_due(struct worker *worker)
 void worker_lapse(struct worker *worker)
 {
     recovery_on_lapse(&worker->recovery);
-    worker->postponed = (struct worker_postponed){0};
+    if (worker->postponed.answer != DEVICE_OPEN) /* that goes on keeping it down */
+        worker->postponed = (struct worker_postponed){0};
 }
 
 void worker_recovery_on_due(struct worker *worker)
@@ -358,6 +359,8 @@ void worker_recovery_on_due(struct worker *worker)
 
     recovery_tick(&worker->recovery, worker_policy(worker), now_ms);
     worker_breaker_told(worker, &before);
+    if (before.state != worker->recovery.breaker.state)
+        waiter_check(worker); /* for its circuit to close, which is no step of its life */
     if (restart.attempt != worker->recovery.restart.attempt)
         journal_worker(worker);
     if (worker->state == LIFE_READY)
@@ -427,81 +430,4 @@ void worker_device_changed(struct supervisor *supervisor, struct device *device)
      */
     while (device->loading == NULL && (worker = worker_next_postponed(supervisor, device)) != NULL)
         worker_restart_due(worker);
-}
-
-/* ---- people ---- */
-
-void worker_hold(struct worker *worker, const char *reason)
-{
-    struct err cause = ERR_INIT;
-
-    free(worker->held_reason);
-    worker->held_reason = xstrdup(reason);
-    worker->held_ms = clock_wall_ms();
-    recovery_hold(&worker->recovery);
-    worker->postponed = (struct worker_postponed){0};
-    err_fill(&cause, ERR_WORKER_HELD, "worker %s is held%s%s: rbee worker release %s", worker->name,
-             reason[0] == '\0' ? "" : ": ", reason, worker->name);
-    if (life_has_process(worker->state))
-        worker_stop(worker, WORKER_STOP_HELD, worker_drain_ms(worker));
-    else
-        worker_step(worker, LIFE_ON_HOLD, &cause);
-    journal_worker(worker);
-}
-
-void worker_release(struct worker *worker)
-{
-    struct err cause = ERR_INIT;
-
-    if (!worker->recovery.is_held)
-        return;
-    err_fill(&cause, ERR_WORKER_DOWN, "released by a person");
-    free(worker->held_reason);
-    worker->held_reason = xstrdup("");
-    worker->held_ms = 0;
-    recovery_release(&worker->recovery);
-    if (worker->state == LIFE_HELD) {
-        worker_step(worker, LIFE_ON_RELEASED, &cause);
-        worker_come_to_rest(worker, &cause);
-    } else if (worker->wanted_up) {
-        worker_start_again(worker, RECOVERY_OURSELVES, &worker->options);
-    }
-    journal_worker(worker);
-}
-
-void worker_breaker_reset(struct worker *worker)
-{
-    struct err cause = ERR_INIT;
-    struct breaker before = worker->recovery.breaker;
-
-    err_fill(&cause, ERR_WORKER_DOWN, "reset by a person");
-    recovery_reset(&worker->recovery, recovery_now_ms());
-    worker->postponed = (struct worker_postponed){0};
-    journal_worker_breaker(worker, &before);
-    switch (worker->state) {
-    case LIFE_OPEN:
-    case LIFE_FAILED:
-        worker_step(worker, LIFE_ON_RESET, &cause);
-        worker_come_to_rest(worker, &cause);
-        break;
-    case LIFE_WAITING:
-        worker_restart_due(worker);
-        break;
-    default:
-        break;
-    }
-    journal_worker(worker);
-}
-
-void worker_breaker_open(struct worker *worker)
-{
-    struct err cause = ERR_INIT;
-    struct breaker before = worker->recovery.breaker;
-
-    recovery_force_open(&worker->recovery);
-    worker->postponed = (struct worker_postponed){0};
-    journal_worker_breaker(worker, &before);
-    breaker_explain(&worker->recovery.breaker, worker->name, "", &cause);
-    worker_step(worker, LIFE_ON_TRIPPED, &cause);
-    journal_worker(worker);
 }

@@ -103,7 +103,8 @@ int worker_load_all(struct supervisor *supervisor, struct err *err)
 
 bool worker_is_passing(const struct worker *worker)
 {
-    return worker->model[0] == '\0' && !worker->is_configured && !worker->wanted_up;
+    return worker->model[0] == '\0' && !worker->is_configured && !worker->wanted_up &&
+           !worker->recovery.is_held && worker->recovery.breaker.state != BREAKER_FORCED_OPEN;
 }
 
 /* A command without a model, which is not in the configuration any more. */

@@ -1,5 +1,6 @@
 /* Owns what people and requests want of a worker: with which options it runs, whether it is to be
  * up, and what they are told when it is not. Whether a start is made decides worker_recovery.c. */
+#include "common/clock.h"
 #include "common/mem.h"
 #include "common/units.h"
 #include "supervisor/breaker_text.h"
@@ -96,32 +97,43 @@ static void worker_start(struct worker *worker, enum recovery_asker asker,
     worker_try_start(worker, asker);
 }
 
-/* What keeps even a person's start from being made. */
-static int worker_check_startable(const struct worker *worker, struct err *err)
+int worker_check_startable(const struct worker *worker, struct err *err)
 {
-    switch (worker->state) {
-    case LIFE_LOST:
-        return err_set(err, ERR_WORKER_FAILED, "worker %s survived KILL and is not gone yet",
-                       worker->name);
-    case LIFE_HELD:
+    const struct device *device = device_find(worker->supervisor, worker->options.device);
+    int64_t ignored_ms = 0;
+
+    if (worker->state == LIFE_LOST) {
         worker_explain(worker, err);
         return -1;
-    case LIFE_OPEN:
-        if (recovery_allows(&worker->recovery, RECOVERY_PERSON) &&
-            worker->postponed.answer != DEVICE_OPEN)
-            return 0;
-        worker_explain(worker, err);
-        return -1;
-    default:
-        return 0;
     }
+    if (worker->recovery.is_held) {
+        worker_explain_held(worker, err);
+        return -1;
+    }
+    if (!recovery_allows(&worker->recovery, RECOVERY_PERSON)) {
+        worker_explain_open(worker, err);
+        return -1;
+    }
+    if (device != NULL &&
+        device_ask(device, (int64_t)clock_monotonic_ms(), &ignored_ms) == DEVICE_OPEN) {
+        device_explain(device, err);
+        return -1;
+    }
+    return 0;
 }
 
 int worker_want_up(struct worker *worker, const struct worker_options *asked, struct err *err)
 {
-    if (worker_check_startable(worker, err) != 0 || worker_check_options(worker, asked, err) != 0)
+    const struct worker_options before = worker->options;
+    bool is_up = worker->state == LIFE_STARTING || worker->state == LIFE_READY;
+
+    if (worker_check_options(worker, asked, err) != 0)
         return -1;
     worker->options = worker_options_over(&worker->options, asked);
+    if (!is_up && worker_check_startable(worker, err) != 0) {
+        worker->options = before;
+        return -1;
+    }
     worker->asked_up = worker->wanted_up = true;
     worker_start(worker, RECOVERY_PERSON, &worker->options);
     worker_arm_deadline(worker); /* it does not stop for idleness any more */
@@ -135,6 +147,10 @@ int worker_restart(struct worker *worker, struct err *err)
 
     if (!life_has_process(worker->state) || worker->state == LIFE_LOST)
         return worker_want_up(worker, &AS_IT_IS, err);
+    if (worker->starts_again)
+        return 0; /* one is under way */
+    if (worker_check_startable(worker, err) != 0)
+        return -1;
     worker_stop(worker, WORKER_STOP_ASKED, worker_drain_ms(worker));
     if (life_has_process(worker->state))
         worker_start_again(worker, RECOVERY_PERSON, &worker->options);
@@ -201,46 +217,63 @@ void worker_view(const struct worker *worker, bool may_start, struct scheduler_v
     };
 }
 
-static void worker_explain_open(const struct worker *worker, struct err *out)
+void worker_explain_held(const struct worker *worker, struct err *out)
 {
+    err_fill(out, ERR_WORKER_HELD, "worker %s is held%s%s; rbee worker release %s", worker->name,
+             worker->held_reason[0] == '\0' ? "" : ": ", worker->held_reason, worker->name);
+}
+
+void worker_explain_open(const struct worker *worker, struct err *out)
+{
+    const struct breaker *breaker = &worker->recovery.breaker;
     const char *colon = worker->last_words[0] == '\0' ? "" : ": ";
     AUTO_FREE char *end = xasprintf("%s%s%s", worker->last_exit, colon, worker->last_words);
 
-    if (worker->recovery.breaker.state == BREAKER_CLOSED && worker->device != NULL)
+    if (breaker->state == BREAKER_CLOSED && worker->device != NULL)
         device_explain(worker->device, out);
     else
-        breaker_explain(&worker->recovery.breaker, worker->name, end, out);
+        breaker_explain(breaker, worker->name,
+                        breaker->state == BREAKER_FORCED_OPEN ? worker->breaker_reason : end, out);
+}
+
+/* What comes next, or what a person can do. */
+static char *worker_next_step(const struct worker *worker)
+{
+    int64_t left_ms = worker_recovery_due_ms(worker) - (int64_t)clock_monotonic_ms();
+    char left[UNITS_TEXT_BYTES];
+
+    switch (worker->state) {
+    case LIFE_FAILED:
+        return xasprintf("mend that, then rbee worker start %s", worker->name);
+    case LIFE_LOST:
+        return xasprintf("it survived KILL and is not gone yet; rbee worker show %s", worker->name);
+    case LIFE_WAITING:
+        units_format_duration(left_ms < 0 ? 0 : (uint64_t)left_ms, left);
+        return xasprintf("next try in %s, or now with rbee worker start %s", left, worker->name);
+    default:
+        return xasprintf("rbee worker start %s", worker->name);
+    }
 }
 
 static void worker_explain_failed(const struct worker *worker, struct err *out)
 {
     bool is_config = worker->recovery.fault == FAULT_CONFIG;
-    const char *colon = worker->last_words[0] == '\0' ? "" : ": ";
+    const char *said = worker->last_words[0] == '\0' ? "" : "; it said: ";
+    AUTO_FREE char *next = worker_next_step(worker);
 
-    err_fill(out, is_config ? ERR_WORKER_CONFIG : ERR_WORKER_FAILED, "worker %s is %s: %s%s%s",
-             worker->name, life_state_name(worker->state), worker->last_exit, colon,
+    /* Last words may be long, and are cut first. */
+    err_fill(out, is_config ? ERR_WORKER_CONFIG : ERR_WORKER_FAILED, "worker %s is %s: %s; %s%s%s",
+             worker->name, life_state_name(worker->state), worker->last_exit, next, said,
              worker->last_words);
 }
 
 void worker_explain(const struct worker *worker, struct err *out)
 {
-    switch (worker->state) {
-    case LIFE_OPEN:
+    if (worker->recovery.is_held && worker->state != LIFE_LOST)
+        worker_explain_held(worker, out);
+    else if (worker->state == LIFE_OPEN)
         worker_explain_open(worker, out);
-        return;
-    case LIFE_HELD:
-        err_fill(out, ERR_WORKER_HELD, "worker %s is held%s%s: rbee worker release %s",
-                 worker->name, worker->held_reason[0] == '\0' ? "" : ": ", worker->held_reason,
-                 worker->name);
-        return;
-    case LIFE_FAILED:
-    case LIFE_LOST:
-        worker_explain_failed(worker, out);
-        return;
-    default:
-        break;
-    }
-    if (worker->has_failed)
+    else if (worker->state == LIFE_FAILED || worker->state == LIFE_LOST || worker->has_failed)
         worker_explain_failed(worker, out);
     else
         err_fill(out, ERR_WORKER_DOWN, "worker %s is %s: rbee worker start %s", worker->name,

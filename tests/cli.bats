@@ -322,7 +322,8 @@ print(p.returncode, p.stderr)'
 
 @test "commands that need a supervisor say 69 and how to start one" {
     local command
-    for command in ps 'model ls' 'model show x' 'model rm x' 'worker show x' 'worker stop x' 'wait x'; do
+    for command in ps 'model ls' 'model show x' 'model rm x' 'worker show x' 'worker stop x' 'worker restart x' 'worker hold x' \
+        'worker release x' 'breaker ls' 'breaker show x' 'breaker reset gpu:0' 'breaker open x' 'wait x'; do
         # shellcheck disable=SC2086 # a command of several words
         run --separate-stderr rbee $command
         assert_failure 69
@@ -450,7 +451,8 @@ END
     local command name
     run -0 rbee up
     : >"$FAKE_SCRIPT.log"
-    for command in 'worker show' 'worker start' 'worker stop' 'model show' 'model rm' wait; do
+    for command in 'worker show' 'worker start' 'worker stop' 'worker restart' 'worker hold' \
+        'worker release' 'breaker show' 'breaker reset' 'breaker open' 'model show' 'model rm' wait; do
         for name in a/b .. . A '../../v1/models?x=1#y z' "$(printf 'a%.0s' {1..65})" rbeed; do
             # shellcheck disable=SC2086 # a command of two words
             run -67 --separate-stderr rbee $command "$name"
@@ -466,6 +468,73 @@ END
     rbee down
     run -67 --separate-stderr rbee wait a/b
     assert_no_process
+}
+
+@test "hold, release and restart post what was given, print nothing, and --wait waits for what follows" {
+    answers <<'END'
+POST /v1/workers/llama/* json 200 "{\"name\":\"llama\",\"state\":\"down\",\"desired\":\"down\"}"
+GET /v1/workers/llama/wait json 200 "{\"name\":\"llama\",\"state\":\"there\"}"
+END
+    run -0 rbee up
+    local verb
+    for verb in hold release restart; do
+        run -0 --separate-stderr rbee worker "$verb" llama
+        assert_equal "$output$stderr" ""
+    done
+    assert_equal "$(requests GET /v1/workers)" ""
+    assert_equal "$(requests POST /v1/workers/llama/hold | jq -r .body)" "{}"
+    run -0 --separate-stderr rbee worker hold llama --reason 'new fan' --wait --json
+    assert_output '{"name":"llama","state":"there"}'
+    assert_equal "$(requests POST /v1/workers/llama/hold | tail -n 1 | jq -r .body)" '{"reason":"new fan"}'
+    run -0 rbee worker restart llama --wait
+    run -0 rbee worker release llama --wait # it stays down: nothing to wait for
+    assert_equal "$(requests GET /v1/workers | jq -r .path)" \
+        $'/v1/workers/llama/wait?for=stopped\n/v1/workers/llama/wait?for=ready'
+    assert_usage_error_here '--reason is not UTF-8' worker hold llama --reason $'\xff'
+}
+
+# As assert_usage_error, where a supervisor runs.
+assert_usage_error_here() { # MESSAGE ARGUMENT...
+    local message=$1
+    shift
+    run -2 --separate-stderr rbee "$@"
+    assert_equal "$stderr" "rbee: $message"
+}
+
+@test "breakers: list, show, reset, open, of workers and of GPUs" {
+    local breaker='{\"name\":\"gpu:0\",\"kind\":\"gpu\",\"state\":\"open\",\"cause\":\"window\",\"last_change\":\"window\",\"failures\":5,\"trips\":1,\"until\":null,\"retry_after_ms\":90000,\"reason\":null,\"last_stderr\":\"x\\u001b[31m\"}'
+    answers <<END
+GET /v1/breakers json 200 "{\"breakers\":[$breaker]}"
+GET /v1/breakers/* json 200 "$breaker"
+POST /v1/breakers/* json 200 "$breaker"
+END
+    run -0 rbee up
+    run -0 rbee breaker ls
+    assert_line --regexp '^gpu:0 +gpu +open +window +5 +1 +1m ?30s +-$'
+    run -0 rbee breaker show gpu:0
+    refute_output --partial $'\e'
+    run -0 rbee breaker show gpu:0 --json
+    assert_equal "$(jq .failures <<<"$output")" 5
+    run -0 --separate-stderr rbee breaker reset gpu:0000:03:00.0
+    assert_equal "$output$stderr" ""
+    requests POST /v1/breakers/gpu:0000:03:00.0/reset | grep -q .
+    run -0 rbee breaker open llama --reason hot --json
+    assert_equal "$(requests POST /v1/breakers/llama/open | jq -r .body)" '{"reason":"hot"}'
+    local name
+    for name in gpu: 'gpu:a/b' 'gpu:0?x' a/b; do
+        run -67 --separate-stderr rbee breaker reset "$name"
+    done
+    answers <<<'GET /v1/breakers/* error 404 BREAKER_NOT_FOUND "no such GPU"'
+    run -67 --separate-stderr rbee breaker show gpu:7 --json
+    assert_json_error BREAKER_NOT_FOUND
+}
+
+@test "status shows who is held, why, and what ends it" {
+    run -0 rbee up
+    answers <<<'GET /v1/status json 200 "{\"state\":\"ok\",\"pid\":1,\"version\":\"x\",\"uptime_ms\":1,\"socket\":\"\",\"reasons\":[],\"workers\":[{\"name\":\"llama\",\"state\":\"held\",\"held_reason\":\"new \u001b fan\"},{\"name\":\"b\",\"state\":\"held\"}],\"requests\":[]}"'
+    run -0 --separate-stderr rbee status
+    assert_line "  held: llama (new ␛ fan); rbee worker release llama"
+    assert_line "  held: b; rbee worker release b"
 }
 
 @test "model add makes the path absolute and prints the name" {

@@ -24,6 +24,9 @@ ALTER TABLE workers ADD COLUMN degraded_context     INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE workers ADD COLUMN degraded_slots       INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE workers ADD COLUMN pin                  INTEGER NOT NULL DEFAULT 0
     CHECK (pin IN (0, 1));
+-- No restart helps, whatever state it is in: a hold does not mend a configuration fault.
+ALTER TABLE workers ADD COLUMN is_failed            INTEGER NOT NULL DEFAULT 0
+    CHECK (is_failed IN (0, 1));
 -- Class of the last failure.
 ALTER TABLE workers ADD COLUMN fault                TEXT    NOT NULL DEFAULT '';
 ALTER TABLE workers ADD COLUMN ready_ms             INTEGER NOT NULL DEFAULT 0;
@@ -47,6 +50,8 @@ CREATE TABLE breakers (
     flap_from_ms     INTEGER NOT NULL,
     probe_is_running INTEGER NOT NULL CHECK (probe_is_running IN (0, 1)),
     last_words       TEXT NOT NULL,
+    -- A person's, who forced it open.
+    reason           TEXT NOT NULL,
     boot_id          TEXT NOT NULL,
     updated_ms       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -48,6 +48,7 @@ static const struct worker_row WORKER = {.name = "w",
                                          .degraded_context = 13,
                                          .degraded_slots = 14,
                                          .pin = true,
+                                         .is_failed = true,
                                          .fault = "crash",
                                          .ready_ms = 15};
 static const struct model_row MODEL = {.name = "m",
@@ -85,6 +86,7 @@ static const struct breaker_row BREAKER = {.key = "worker:w",
                                            .flap_from_ms = 8,
                                            .probe_is_running = true,
                                            .last_words = "last",
+                                           .reason = "reason",
                                            .boot_id = "boot",
                                            .updated_ms = 6};
 static const struct event_row EVENT = {
@@ -315,7 +317,7 @@ static struct worker_row worker_of_schema_1(void)
     row.fault = "";
     row.held_ms = row.restart_count = row.attempt = row.incident_ms = row.next_restart_at_ms =
         row.next_restart_wall_ms = row.degraded_context = row.degraded_slots = row.ready_ms = 0;
-    row.is_degraded = row.pin = row.owes_restart = false;
+    row.is_degraded = row.pin = row.owes_restart = row.is_failed = false;
     return row;
 }
 
