@@ -5,6 +5,7 @@
 #include "common/http/route.h"
 #include "common/json.h"
 #include "common/token.h"
+#include "hip/drill.h"
 #include "hip/engine/engine.h"
 #include "hip/reply.h"
 #include "hip/serve.h"
@@ -117,6 +118,7 @@ static void api_on_closed(struct http_exchange *x, void *owner, bool completed)
     struct reply *reply = http_exchange_user(x);
 
     serve->exchange_count--;
+    drill_on_closed(serve, x);
     if (reply != NULL)
         reply_on_closed(reply);
     serve_check_drained(serve);
@@ -177,6 +179,14 @@ static void api_inference(struct serve *serve, struct http_exchange *x, const ch
     struct err err = ERR_INIT;
 
     if (reply_start(serve, x, &err) < 0)
+        http_reply_error(x, &err, NULL);
+}
+
+static void api_drill(struct serve *serve, struct http_exchange *x, const char *parameter)
+{
+    struct err err = ERR_INIT;
+
+    if (drill_start(serve, x, &err) < 0)
         http_reply_error(x, &err, NULL);
 }
 

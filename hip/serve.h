@@ -8,6 +8,7 @@
 #ifndef RBEE_HIP_SERVE_H
 #define RBEE_HIP_SERVE_H
 
+#include "common/drill.h"
 #include "common/err.h"
 
 #include <event2/event.h>
@@ -16,6 +17,7 @@
 #include <sys/queue.h>
 
 struct engine;
+struct http_exchange;
 struct http_server;
 struct reply;
 
@@ -43,6 +45,8 @@ struct serve {
     uint64_t started_ms;
     bool is_ready;
     bool is_draining;
+    const struct http_exchange *drill_exchange; /* when it has been answered, we end; NULL: none */
+    enum drill_kind drill;
 };
 
 /* First thing in the program: TERM, INT and HUP wait until serve_run() takes them, so that one that

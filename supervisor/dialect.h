@@ -11,6 +11,7 @@
 #ifndef RBEE_SUPERVISOR_DIALECT_H
 #define RBEE_SUPERVISOR_DIALECT_H
 
+#include "common/drill.h"
 #include "common/err.h"
 #include "common/http/http.h"
 #include "common/token.h"
@@ -59,6 +60,9 @@ struct worker_dialect {
     void (*ask_canary)(const struct worker *worker, struct dialect_ask *out);
     int (*take_canary)(const struct worker *worker, int status, const json_t *body,
                        struct err *err);
+
+    /* A fault, made by the worker itself for a person to see. NULL: it cannot be asked to. */
+    void (*ask_drill)(enum drill_kind kind, struct dialect_ask *out);
 
     /* ---- inference ---- */
 

@@ -103,6 +103,14 @@ static int native_take_canary(const struct worker *worker, int status, const jso
                    status);
 }
 
+static void native_ask_drill(enum drill_kind kind, struct dialect_ask *out)
+{
+    AUTO_JSON json_t *body = json_pack("{s:s}", "kind", drill_name(kind));
+
+    *out =
+        (struct dialect_ask){.method = HTTP_POST, .target = "/drill", .body = json_to_text(body)};
+}
+
 /* ---- inference ---- */
 
 /* The body as the client sent it, unknown fields included (the worker warns of them), but for what
@@ -249,6 +257,7 @@ const struct worker_dialect DIALECT_NATIVE = {
     .read_counters = native_read_counters,
     .ask_canary = native_ask_canary,
     .take_canary = native_take_canary,
+    .ask_drill = native_ask_drill,
     .ask_inference = native_ask_inference,
     .take_event = native_take_event,
     .take_reply = native_take_reply,

@@ -203,7 +203,7 @@ void journal_failure(const struct worker *worker, enum fault_class fault, int64_
         .instance = worker->process.instance,
         .load_ms = load_ms,
         .wait_ms = worker->failed_wait_ms,
-        .is_drill = worker->process.is_drill,
+        .is_drill = worker_is_in_drill(worker),
     };
 
     journal_judge(worker->supervisor,

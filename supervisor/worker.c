@@ -358,6 +358,8 @@ static void worker_tell(const struct worker *worker, enum life_state from, enum 
         (void)json_object_set_new(
             details, "fault",
             json_string(fault_name(worker->has_failed ? worker->recovery.fault : FAULT_NONE)));
+        (void)json_object_set_new(details, "drill",
+                                  json_boolean(worker->has_failed && worker_is_in_drill(worker)));
         (void)json_object_set_new(details, "stderr", worker_output_lines(&worker->output));
     }
     log_event(worker->has_failed ? LOG_WARN : LOG_INFO, "worker",

@@ -8,6 +8,7 @@
  *   worker_wish.c    what people and requests want of it: start, stop, with which options
  *   worker_recovery.c what follows its end: restarts, breakers; every start
  *   worker_people.c  what people do to it by hand: restart, hold, release, its breaker
+ *   worker_drill.c   faults made for a person to see
  *   worker_time.c    its one timer
  *   worker_spawn.c   socket, token, environment, the process
  *   worker_command.c the same for a worker that is a command of the configuration
@@ -51,6 +52,7 @@ struct worker_rows;
 struct http_client;
 struct http_call;
 struct event;
+struct drill;
 
 enum {
     WORKER_DEVICE_MAX_BYTES = 63,
@@ -99,7 +101,8 @@ struct worker_process {
     bool is_killed;    /* KILL has been sent by us */
     bool was_judged;   /* we end it for `fault`, and last_exit says so */
     enum fault_class fault;
-    bool is_drill;     /* a person made it fail, to see what happens */
+    /* What fails until then is a drill: a person made it, to see what happens. 0: none is. */
+    uint64_t drill_until_ms;
     int64_t oom_kills; /* the kernel's count when it began; -1: not known */
 };
 
@@ -180,6 +183,7 @@ struct worker {
     struct worker_load load;
     struct worker_live live;
     struct worker_facts facts;
+    struct drill *drill; /* that it was asked for and has not answered; NULL: none */
     struct worker_output output;
     char *last_exit;  /* "" until there was one */
     char *last_words; /* what it said before that */
@@ -323,6 +327,10 @@ void worker_grace_is_over(struct worker *worker);
 int64_t worker_stop_due_ms(const struct worker *worker);
 /* Why a worker that drains or stops does so, for the requests that fail of it. */
 void worker_explain_stop(const struct worker *worker, struct err *out);
+/* Whether what fails now is a drill. */
+bool worker_is_in_drill(const struct worker *worker);
+/* Its process is gone: who waits for its answer to a drill is told. */
+void worker_drill_end(struct worker *worker);
 /* Sends SIGNAL to the worker's group. */
 void worker_signal(struct worker *worker, int signal);
 /* Sets its timer anew, from absolute times: see worker_time.c. */

@@ -78,6 +78,14 @@ void worker_probe_ask_token(struct worker_probe *probe)
     probe_send(probe, &ask);
 }
 
+void worker_probe_ask_drill(struct worker_probe *probe, enum drill_kind kind)
+{
+    struct dialect_ask ask;
+
+    probe->worker->dialect->ask_drill(kind, &ask);
+    probe_send(probe, &ask);
+}
+
 void worker_probe_cancel(struct worker_probe *probe)
 {
     if (probe->call != NULL)

@@ -5,6 +5,7 @@
 #define RBEE_SUPERVISOR_WORKER_PROBE_H
 
 #include "common/buf.h"
+#include "common/drill.h"
 #include "common/err.h"
 
 #include <jansson.h>
@@ -39,6 +40,8 @@ void worker_probe_ask_ready(struct worker_probe *probe);
 void worker_probe_ask_alive(struct worker_probe *probe);
 /* The same for one token, as a request with an id of its own. */
 void worker_probe_ask_token(struct worker_probe *probe);
+/* The same for the dialect's ask_drill, which it has. */
+void worker_probe_ask_drill(struct worker_probe *probe, enum drill_kind kind);
 /* Closes the connection: the worker stops computing. No answer comes. */
 void worker_probe_cancel(struct worker_probe *probe);
 

@@ -216,6 +216,7 @@ void worker_process_release(struct worker *worker)
     struct worker_process *process = &worker->process;
 
     assert(TAILQ_EMPTY(&worker->in_flight)); /* their calls are the client's, and go with it */
+    worker_drill_end(worker);
     worker_live_end(worker);
     watcher_remove(&worker->supervisor->watcher, process->instance);
     worker_watch_load_end(worker);

@@ -323,7 +323,8 @@ print(p.returncode, p.stderr)'
 @test "commands that need a supervisor say 69 and how to start one" {
     local command
     for command in ps 'model ls' 'model show x' 'model rm x' 'worker show x' 'worker stop x' 'worker restart x' 'worker hold x' \
-        'worker release x' 'breaker ls' 'breaker show x' 'breaker reset gpu:0' 'breaker open x' 'wait x'; do
+        'worker release x' 'breaker ls' 'breaker show x' 'breaker reset gpu:0' 'breaker open x' 'drill crash x --yes' \
+        'wait x'; do
         # shellcheck disable=SC2086 # a command of several words
         run --separate-stderr rbee $command
         assert_failure 69

@@ -283,6 +283,32 @@ is_silent() {
     assert_equal "$(call /ready -w ' %{http_code}')" 'all is well 200'
 }
 
+# ---- drills ----
+
+drill() { # KIND [CURL-OPTION...]
+    local kind=$1
+    shift
+    call /drill -d "{\"kind\":\"$kind\"}" "$@"
+}
+
+@test "drills as rbee-worker has them; drill_status; drill_silent" {
+    start_fake </dev/null
+    assert_equal "$(drill slow)" '{"for_ms": 30000}'
+    assert_equal "$(drill oom)" '{"for_ms": 0}'
+    assert_worker_exit 11
+    assert_equal "$(tail -n 1 "$T/worker.err")" "fatal class=host_memory reason=a drill"
+    launch_again
+    client wait_ready
+    drill gpu-fault
+    assert_worker_exit 13
+    start_fake <<<"drill_status 503 SERVER_BUSY not now"
+    assert_equal "$(drill oom | jq -r .error.code)" SERVER_BUSY
+    end_by_kill
+    start_fake <<<"drill_silent"
+    run ! drill oom
+    assert_worker_exit 11
+}
+
 # ---- requests ----
 
 @test "a stream without a fault keeps every rule, so that what a fault breaks is that alone" {

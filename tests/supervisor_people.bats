@@ -380,6 +380,115 @@ details() { # KIND
     refused 75 'worker a is down: rbee worker start a' wait a --for=idle
 }
 
+# ---- drills ----
+
+# A drill of KIND on worker a ends it by CLASS, and it comes back: all of that is written down.
+assert_drill() { # KIND CLASS EXIT
+    RESTART_BASE=10ms fake_config </dev/null
+    start_rbeed
+    model a </dev/null
+    rbee worker start a --wait
+    run -0 --separate-stderr rbee drill "$1" a --yes
+    assert_output ""
+    wait_until worker_has a restarts 1
+    rbee wait a
+    assert_equal "$(worker_field a last_fault)" "$2"
+    assert_equal "$(api GET /v1/breakers/a | jq .failures)" 1
+    stop_rbeed
+    assert_equal "$(db 'select class, is_drill from failures')" "$2|1"
+    assert_equal "$(details drill | jq -c '[.kind, .drill]')" "[\"$1\",true]"
+    assert_equal "$(db "select count(*) from events where kind='worker_state' and
+        json_extract(details, '\$.drill') = 1 and json_extract(details, '\$.exit') like '$3'")" 1
+}
+
+@test "drill crash: SIGSEGV, counted and restarted as a real one" {
+    assert_drill crash crash 'SIGSEGV'
+}
+
+@test "drill oom: out of host memory, restarted with less" {
+    assert_drill oom oom 'exit 11 %'
+}
+
+@test "drill gpu-fault" {
+    assert_drill gpu-fault gpu_fault 'exit 13 %'
+}
+
+@test "drill hang: found by the watch, killed and restarted" {
+    PROGRESS_TIMEOUT=1s CANARY=200ms assert_drill hang hang 'killed: %'
+}
+
+@test "drill slow: its tokens come slowly, which is no failure, and what fails afterwards is none" {
+    use_test_hooks
+    start_rbeed
+    model a </dev/null
+    rbee worker start a --wait
+    run -0 --separate-stderr rbee drill slow a --yes --json
+    assert_equal "$(jq -r .state <<<"$output")" ready
+    run ask a '"max_tokens":1'
+    assert_output --partial '"stop_reason":"length"'
+    clock_advance 31000
+    kill -SEGV "$(worker_field a pid)"
+    wait_until worker_has a last_fault crash
+    stop_rbeed
+    assert_equal "$(details drill | jq -r .kind)" slow
+    assert_equal "$(db 'select class, is_drill from failures')" 'crash|0'
+}
+
+@test "a drill in the middle of an answer breaks it, and one that ends before it answers is one" {
+    RESTART_BASE=10ms fake_config </dev/null
+    start_rbeed
+    model a <<<$'@1 gate_after 1 never\n@2 drill_silent'
+    rbee worker start a --wait
+    ask_later 1 a
+    wait_for_deed a gate
+    run -0 --separate-stderr rbee drill crash a --yes
+    wait "$ASKED"
+    run events <"$T/out.1"
+    assert_line --partial '"code":"WORKER_DIED"'
+    wait_until worker_has a restarts 1
+    rbee wait a
+    run -0 --separate-stderr rbee drill oom a --yes
+    wait_until worker_has a restarts 2
+    rbee wait a
+    stop_rbeed
+    assert_equal "$(db 'select class, is_drill from failures order by seq')" $'crash|1\noom|1'
+}
+
+@test "drills that are refused: by a worker that cannot, and in every other state" {
+    RESTART_BASE=1h fake_config </dev/null
+    start_rbeed
+    refused 67 'there is no worker a' drill crash a --yes
+    model a <<<$'@1 drill_status 404 NOT_FOUND "no such route"\n@2 load_gate go'
+    rbee worker start a --wait
+    refused 76 'worker a answered 404 to a drill' drill oom a --yes
+    assert_equal "$(worker_field a state)" ready
+    rbee worker stop a --wait
+    refused 75 'worker a is down: rbee worker start a' drill crash a --yes
+    rbee worker start a
+    refused 75 'worker a is starting, a drill needs one that is ready: rbee wait a' drill crash a --yes
+    rbee worker hold a --wait
+    refused 75 'worker a is held; rbee worker release a' drill hang a --yes
+    refused 2 'a drill must be crash, hang, oom, slow or gpu-fault, not "flood"' drill flood a --yes
+    assert_equal "$(api_status POST /v1/workers/a/drill -d '{"kind":"flood"}')" 400
+    stop_rbeed
+    assert_equal "$(db 'select count(*) from failures')" 0
+}
+
+@test "a drill is confirmed on a terminal, or with --yes" {
+    start_rbeed
+    model a </dev/null
+    rbee worker start a --wait
+    refused 2 'a drill breaks what a is doing; without a terminal to ask on it needs --yes' drill crash a
+    local pid
+    pid=$(worker_field a pid)
+    run env script -qec 'rbee drill crash a' /dev/null <<<"n"
+    assert_output --partial "it dies of SIGSEGV, what it is doing breaks"
+    assert_output --partial "nothing was done"
+    assert_equal "$(worker_field a pid)" "$pid"
+    run env script -qec 'rbee drill crash a' /dev/null <<<"y"
+    wait_until is_gone "$pid"
+}
+
 # ---- what is asked wrongly ----
 
 @test "reasons are one line, and of a length; unknown goals are refused" {

@@ -252,7 +252,7 @@ OPTIONS
     run client call GET /health
     assert_output --partial '200 {"status":"ok"}'
     with_token -
-    for route in "GET /ready" "POST /v1/inference" "DELETE /v1/inference/x" "GET /nothing"; do
+    for route in "GET /ready" "POST /v1/inference" "POST /drill" "DELETE /v1/inference/x" "GET /nothing"; do
         # shellcheck disable=SC2086
         run client call $route
         assert_output "401 MISSING_API_KEY"
@@ -564,5 +564,47 @@ PYTHON
     start_worker "$T/slow.gguf" --device ref
     run client term "$WORKER_PID" started
     assert_output WORKER_DRAINING
+    assert_worker_exit 0
+}
+
+# ---- drills ----
+
+drill() { # KIND
+    client call POST /drill "{\"kind\":\"$1\"}"
+}
+
+@test "a drill ends the worker as the fault itself does: exit code and last words" {
+    start_worker "$T/tiny.gguf"
+    run drill oom
+    assert_output '202 {"for_ms":0}'
+    assert_worker_exit 11
+    assert_equal "$(tail -n 1 "$T/worker.err")" \
+        "fatal class=host_memory reason=a drill: as if memory had run out"
+    rm -f "$T/w.sock"
+    start_worker "$T/tiny.gguf"
+    run drill gpu-fault
+    assert_output '202 {"for_ms":0}'
+    assert_worker_exit 13
+    assert_equal "$(tail -n 1 "$T/worker.err")" \
+        "fatal class=gpu_fault reason=a drill: as if the GPU had failed"
+}
+
+@test "a slow worker answers the same, and what is no drill of its own is refused" {
+    local question='{"prompt":"once","raw":true,"temperature":0,"max_tokens":3,"stream":false}'
+    start_worker "$T/tiny.gguf"
+    run client call POST /v1/inference "$question"
+    local before
+    before=$(jq -r .text <<<"${output#* }")
+    run drill slow
+    assert_output '202 {"for_ms":30000}'
+    run client call POST /v1/inference "$question"
+    assert_equal "$(jq -r .text <<<"${output#* }")" "$before"
+    # Two of the pauses lie within its decoding: no machine is so fast that it would be shorter.
+    assert [ "$(jq '.timings.decode_ms >= 400' <<<"${output#* }")" = true ]
+    for kind in crash hang nonsense; do
+        run drill "$kind"
+        assert_output --partial "400 INVALID_FIELD"
+    done
+    kill "$WORKER_PID"
     assert_worker_exit 0
 }

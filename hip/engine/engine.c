@@ -2,6 +2,7 @@
  * scheduler.c's, what the loop sees is mailbox.c's. */
 #include "hip/engine/engine.h"
 
+#include "common/clock.h"
 #include "common/mem.h"
 #include "hip/engine/mailbox.h"
 #include "hip/engine/request.h"
@@ -15,6 +16,9 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
+
+/* Of a drill: a pace that a person sees, far from what counts as a hang. */
+enum { ENGINE_SLOW_STEP_MS = 250 };
 
 struct engine {
     struct mailbox mailbox;
@@ -34,6 +38,7 @@ struct engine {
      * change. */
     _Atomic enum engine_phase phase;
     struct err failure;
+    _Atomic uint64_t slow_until_ms; /* by the loop; 0: not slow */
 };
 
 /* ---- loading ---- */
@@ -100,6 +105,8 @@ static void engine_run(struct engine *engine)
             engine_fail(engine, &err);
         else if (!has_computed)
             mailbox_wait(&engine->mailbox);
+        else if (clock_monotonic_ms() < atomic_load(&engine->slow_until_ms))
+            mailbox_pause(&engine->mailbox, ENGINE_SLOW_STEP_MS);
     }
 }
 
@@ -223,6 +230,11 @@ struct engine_request *engine_submit(struct engine *engine, const struct inferen
 void engine_drain(struct engine *engine)
 {
     mailbox_drain(&engine->mailbox);
+}
+
+void engine_slow_down(struct engine *engine, uint64_t for_ms)
+{
+    atomic_store(&engine->slow_until_ms, clock_monotonic_ms() + for_ms);
 }
 
 void *engine_request_user(const struct engine_request *request)

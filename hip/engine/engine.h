@@ -140,6 +140,9 @@ const struct engine_outcome *engine_request_outcome(const struct engine_request 
 /* After the terminal event has been taken. */
 void engine_request_free(struct engine_request *request);
 
+/* For so long, each step is followed by a pause: for a drill. A cancel does not wait for that. */
+void engine_slow_down(struct engine *engine, uint64_t for_ms);
+
 /* Ends every request with ERR_WORKER_DRAINING before the next step, and each that still comes. */
 void engine_drain(struct engine *engine);
 

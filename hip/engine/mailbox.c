@@ -1,6 +1,7 @@
 /* Owns the lock between the two threads and the events on their way. */
 #include "hip/engine/mailbox.h"
 
+#include "common/clock.h"
 #include "common/mem.h"
 #include "hip/engine/request.h"
 
@@ -9,17 +10,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 int mailbox_init(struct mailbox *mailbox, struct err *err)
 {
+    pthread_condattr_t attributes;
     int event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
     if (event_fd < 0)
         return err_set(err, ERR_INTERNAL, "make an eventfd: %m");
     *mailbox = (struct mailbox){.event_fd = event_fd};
     pthread_mutex_init(&mailbox->lock, NULL);
-    pthread_cond_init(&mailbox->wake, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&mailbox->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
     TAILQ_INIT(&mailbox->inbox);
     TAILQ_INIT(&mailbox->eventful);
     return 0;
@@ -149,6 +155,19 @@ void mailbox_wait(struct mailbox *mailbox)
     pthread_mutex_lock(&mailbox->lock);
     while (!mailbox->has_changed)
         pthread_cond_wait(&mailbox->wake, &mailbox->lock);
+    pthread_mutex_unlock(&mailbox->lock);
+}
+
+void mailbox_pause(struct mailbox *mailbox, uint64_t ms)
+{
+    uint64_t until_ms = clock_monotonic_ms() + ms;
+    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
+                             .tv_nsec = (long)(until_ms % 1000) * 1000000};
+
+    pthread_mutex_lock(&mailbox->lock);
+    while (!mailbox->has_changed &&
+           pthread_cond_timedwait(&mailbox->wake, &mailbox->lock, &until) == 0)
+        ;
     pthread_mutex_unlock(&mailbox->lock);
 }
 

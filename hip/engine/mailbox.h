@@ -59,6 +59,8 @@ struct mailbox_orders {
 struct mailbox_orders mailbox_collect(struct mailbox *mailbox, struct request_list *into);
 /* Returns when the loop has done something since the last mailbox_collect(). */
 void mailbox_wait(struct mailbox *mailbox);
+/* The same, but after MS at the latest. */
+void mailbox_pause(struct mailbox *mailbox, uint64_t ms);
 /* Delivers an event. TEXT may be NULL. After the terminal event the request belongs to the loop. */
 void mailbox_deliver(struct mailbox *mailbox, struct engine_request *request,
                      enum engine_event_kind kind, uint32_t position, const char *text,

@@ -49,7 +49,7 @@ DIRECTIVES = {
 }
 
 # The stages in which a fault strikes, each with its functions by name.
-AT_START, IN_LOAD, WHEN_READY, IN_READY, IN_INFERENCE, AT_TOKEN = ({} for _ in range(6))
+AT_START, IN_LOAD, WHEN_READY, IN_READY, IN_DRILL, IN_INFERENCE, AT_TOKEN = ({} for _ in range(7))
 
 
 def fault(stage, name, text):

@@ -37,7 +37,7 @@ import sys
 import threading
 import time
 
-from fake_script import (AT_START, AT_TOKEN, DIRECTIVES, IN_INFERENCE, IN_LOAD, IN_READY, WHEN_READY,
+from fake_script import (AT_START, AT_TOKEN, DIRECTIVES, IN_DRILL, IN_INFERENCE, IN_LOAD, IN_READY, WHEN_READY,
                          Script, die, fault, leave, sleep_for_ever, spin, stop_oneself, strike)
 
 
@@ -102,6 +102,7 @@ class Worker:
         self.memory_bytes = 12345678
         self.resting = set()  # connections on which nothing is being answered
         self.is_refusing = False
+        self.slow_until = 0
         self.lock = threading.Lock()  # of all that counts
         self.tokens = 0
         self.prefill_tokens = 0
@@ -189,6 +190,8 @@ class Worker:
             return self.answer_ready(conn)
         if method == "POST" and target == "/v1/inference":
             return self.answer_inference(conn, headers, body)
+        if method == "POST" and target == "/drill":
+            return self.answer_drill(conn, json.loads(body)["kind"])
         if method == "DELETE" and target.startswith("/v1/inference/"):
             event = self.cancelled.get(target.rsplit("/", 1)[1])
             if event:
@@ -209,6 +212,18 @@ class Worker:
         if strike(IN_READY, self.script, self, conn, reply):
             return None
         return send_json(conn, 200, reply)
+
+    def answer_drill(self, conn, kind):
+        self.journal("drill", kind=kind)
+        if strike(IN_DRILL, self.script, self, conn):
+            return
+        if kind == "slow":
+            self.slow_until = time.monotonic() + 30
+            send_json(conn, 202, {"for_ms": 30000})
+            return
+        send_json(conn, 202, {"for_ms": 0})
+        code, name = {"oom": (11, "host_memory"), "gpu-fault": (13, "gpu_fault")}[kind]
+        leave(code, name, "a drill")
 
     def answer_inference(self, conn, headers, body):
         with self.lock:
@@ -327,7 +342,8 @@ class Reply:
             if self.script.has("until") and os.path.exists(self.script.path("until")):
                 return pieces, "stop"
             strike_at(index, self)
-            if self.pause(self.script.number("token_ms", 0)):
+            slow_ms = 250 if time.monotonic() < self.worker.slow_until else 0
+            if self.pause(max(slow_ms, self.script.number("token_ms", 0))):
                 return pieces, "cancelled"
             piece = words[index % len(words)]
             if index == count - 1:
@@ -512,6 +528,19 @@ def ready_without_counters(_worker, _conn, reply):
 def counters_fall(worker, _conn, reply, first):
     worker.fallen = getattr(worker, "fallen", int(first) + 1) - 1
     reply["tokens"] = max(worker.fallen, 0)
+
+
+# ---- faults: in the answer to /drill ----
+
+@fault(IN_DRILL, "drill_status", "CODE WIRE MESSAGE: drills are answered with that error")
+def drill_status(_worker, conn, code, wire, *message):
+    send_error(conn, int(code), wire, " ".join(message))
+    return True
+
+
+@fault(IN_DRILL, "drill_silent", "ends of a drill without having answered")
+def drill_silent(_worker, _conn):
+    leave(11, "host_memory", "a drill")
 
 
 # ---- faults: instead of an answer ----

@@ -88,12 +88,12 @@ static void a_table_is_aligned_and_unknown_is_a_dash(void **state)
     assert_string_equal(
         out.data,
         "NAME       STATE  MODEL  PID  DEVICE    MEMORY  TOK/S  RUNNING  QUEUED  RESTARTS  BREAKER"
-        "  RETRY IN  UPTIME\n"
+        "  RETRY IN  WAITS FOR  UPTIME\n"
         "caf\xc3\xa9       text   text     7  text     3.0 MiB   12.3        7       7         7  "
         "text   "
-        "     1m05s   1m05s\n"
+        "     1m05s  text        1m05s\n"
         "small-one  -      -        -  a?[2J b  3.0 MiB   12.3        7       7         7  text   "
-        "     1m05s   1m05s\n");
+        "     1m05s  text        1m05s\n");
 }
 
 static void an_empty_table_is_its_headings(void **state)
