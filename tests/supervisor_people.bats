@@ -154,6 +154,31 @@ details() { # KIND
     assert_equal "$(start_count a)" 1
 }
 
+# No file of rbeed may grow any more, or again: full_disk BYTES|unlimited
+full_disk() {
+    prlimit --pid "$RBEED_PID" --fsize="$1:unlimited"
+}
+
+@test "with a full disk a hold stops the worker, and says that it would be forgotten" {
+    start_rbeed
+    model a </dev/null
+    rbee worker start a --wait
+    full_disk 1
+    run -75 --separate-stderr rbee worker hold a --json
+    assert_equal "$(jq -r .error.code <<<"$output")" NOT_STORED
+    assert_regex "$stderr" 'done, but a restart of the supervisor would forget it: .*say it again'
+    wait_for_worker a held
+    run -75 --separate-stderr rbee breaker open a
+    assert breaker_is a forced_open
+    full_disk unlimited
+    done_quietly worker hold a
+    kill -KILL "$RBEED_PID"
+    wait "$RBEED_PID" || true
+    start_rbeed
+    assert_equal "$(worker_field a state)" held
+    assert breaker_is a forced_open
+}
+
 # ---- restart ----
 
 @test "a restart lets what runs finish, and starts what is down" {
