@@ -89,6 +89,9 @@ static void journal_transition(struct supervisor *supervisor,
     const char *to = breaker_state_name(now->state);
     const char *cause = breaker_cause_name(now->cause);
 
+    metrics_count_opening(&supervisor->metrics,
+                          event->worker[0] != '\0' ? METRIC_BREAKER_WORKER : METRIC_BREAKER_DEVICE,
+                          event->before, now);
     if (now->state == event->before->state)
         return;
     log_event(now->state == BREAKER_CLOSED ? LOG_INFO : LOG_WARN, "breaker",

@@ -68,10 +68,24 @@ int proxy_start(struct request *request, json_t *event, struct err *err)
     return 0;
 }
 
+static void proxy_measure_token(struct request *request, uint64_t now_us)
+{
+    struct metrics *metrics = &request->supervisor->metrics;
+
+    if (request->token_count == 0)
+        metrics_observe(metrics, METRIC_FIRST_TOKEN, now_us - request->arrived_us);
+    else if (request->last_token_us != 0)
+        metrics_observe(metrics, METRIC_NEXT_TOKEN, now_us - request->last_token_us);
+    request->last_token_us = now_us;
+}
+
 void proxy_count_token(struct request *request)
 {
+    uint64_t now_us = clock_monotonic_us();
+
+    proxy_measure_token(request, now_us);
     request->token_count++;
-    worker_count_token(request->worker, clock_monotonic_ms());
+    worker_count_token(request->worker, now_us / 1000);
     worker_live_progress(request->worker);
 }
 
@@ -185,6 +199,7 @@ void proxy_resume(struct request *request)
     if (!request->is_paused)
         return;
     request->is_paused = false;
+    request->last_token_us = 0; /* the time until the next one was the client's */
     worker_live_load_changed(request->worker);
     http_call_resume(request->call);
 }
@@ -214,7 +229,7 @@ static void proxy_on_end(struct http_call *call, void *owner, const struct err *
     if (failure != NULL)
         worker_live_call_failed(request->worker, failure);
     if (request->has_ended) {
-        request_end(request, "completed");
+        request_end(request, REQUEST_COMPLETED);
         return;
     }
     if (failure != NULL && failure->kind == ERR_PROTOCOL) {
@@ -226,7 +241,7 @@ static void proxy_on_end(struct http_call *call, void *owner, const struct err *
     } else if (request->worker->dialect->take_reply(request, &err) != 0) {
         request_fail(request, &err);
     } else {
-        request_end(request, "completed");
+        request_end(request, REQUEST_COMPLETED);
     }
 }
 

@@ -58,7 +58,7 @@ static void request_on_timer(evutil_socket_t fd, short what, void *arg)
         request_fail(request, &err);
         break;
     case REQUEST_TIMER_TAIL:
-        request_end(request, "completed");
+        request_end(request, REQUEST_COMPLETED);
         break;
     }
 }
@@ -70,7 +70,7 @@ static void request_on_closed(struct api_held *held)
     struct request *request = CONTAINER_OF(held, struct request, held);
 
     request->exchange = NULL;
-    request_end(request, "cancelled");
+    request_end(request, REQUEST_CANCELLED);
 }
 
 static void request_on_drained(struct api_held *held)
@@ -129,17 +129,30 @@ struct request *request_find(struct supervisor *supervisor, const char *id)
     return NULL;
 }
 
+const char *request_state_name(enum request_state state)
+{
+    static const char *const NAMES[REQUEST_STATE_COUNT] = {"resolving", "queued", "running"};
+
+    return NAMES[state];
+}
+
+const char *request_outcome_name(enum request_outcome outcome)
+{
+    static const char *const NAMES[REQUEST_OUTCOME_COUNT] = {"completed", "cancelled", "failed"};
+
+    return NAMES[outcome];
+}
+
 json_t *request_record(const struct request *request)
 {
-    static const char *const STATES[REQUEST_STATE_COUNT] = {"resolving", "queued", "running"};
     json_t *worker = request->worker == NULL ? json_null() : json_string(request->worker->name);
     json_t *prompt_tokens =
         request->prompt_tokens < 0 ? json_null() : json_integer(request->prompt_tokens);
     uint64_t age_ms = (clock_monotonic_us() - request->arrived_us) / 1000;
     json_t *record = json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:I}", "id", request->id, "state",
-                               STATES[request->state], "request_id", request->label, "worker",
-                               worker, "tokens", (json_int_t)request->token_count, "prompt_tokens",
-                               prompt_tokens, "age_ms", (json_int_t)age_ms);
+                               request_state_name(request->state), "request_id", request->label,
+                               "worker", worker, "tokens", (json_int_t)request->token_count,
+                               "prompt_tokens", prompt_tokens, "age_ms", (json_int_t)age_ms);
 
     record_check(RECORD_REQUEST, record);
     return record;
@@ -345,9 +358,9 @@ void request_fail(struct request *request, const struct err *cause)
     request_say_failure(request, cause);
     log_event(LOG_INFO, "request_failed", "id=%s code=%s message=\"%s\"", request->id,
               err_wire_code(cause->kind), cause->message);
-    request_end(request, request->has_ended             ? "completed"
-                         : cause->kind == ERR_CANCELLED ? "cancelled"
-                                                        : "failed");
+    request_end(request, request->has_ended             ? REQUEST_COMPLETED
+                         : cause->kind == ERR_CANCELLED ? REQUEST_CANCELLED
+                                                        : REQUEST_FAILED);
 }
 
 static void request_log_end(const struct request *request, const char *outcome)
@@ -358,12 +371,23 @@ static void request_log_end(const struct request *request, const char *outcome)
               outcome, request->token_count, (clock_monotonic_us() - request->arrived_us) / 1000);
 }
 
-void request_end(struct request *request, const char *outcome)
+/* A worker may say more, or less, than it has sent: what it says at the end counts. */
+static void request_count(const struct request *request, enum request_outcome outcome)
+{
+    struct metrics *metrics = &request->supervisor->metrics;
+
+    metrics_count(metrics, METRIC_REQUESTS, outcome);
+    metrics_add(metrics, METRIC_PROMPT_TOKENS, request->prompt_tokens);
+    metrics_add(metrics, METRIC_COMPLETION_TOKENS, request->token_count);
+}
+
+void request_end(struct request *request, enum request_outcome outcome)
 {
     struct worker *worker = request->worker;
 
-    request_log_end(request, outcome);
-    journal_request(request, outcome);
+    request_log_end(request, request_outcome_name(outcome));
+    journal_request(request, request_outcome_name(outcome));
+    request_count(request, outcome);
     request_leave_worker(request);
     resolve_cancel(request);
     if (request->call != NULL)

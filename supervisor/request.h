@@ -42,6 +42,13 @@ enum request_state {
     REQUEST_STATE_COUNT,
 };
 
+enum request_outcome {
+    REQUEST_COMPLETED,
+    REQUEST_CANCELLED,
+    REQUEST_FAILED,
+    REQUEST_OUTCOME_COUNT,
+};
+
 /* A request waits for one thing at a time. */
 enum request_timer {
     REQUEST_TIMER_PING,  /* silence: tell the client that we live */
@@ -84,7 +91,8 @@ struct request {
     uint64_t dispatched_us;
     uint64_t load_us; /* of the wait, what the load took */
     int64_t token_count;
-    int64_t prompt_tokens; /* -1: not known */
+    uint64_t last_token_us; /* 0: none yet, or the client was too slow to take it */
+    int64_t prompt_tokens;  /* -1: not known */
     /* Of a dialect that has to make our events of others: see dialect_openai.c. */
     json_t *warnings; /* NULL: none */
     int64_t event_count;
@@ -99,6 +107,9 @@ TAILQ_HEAD(request_queue, request);
 struct request *request_new(struct api_call *call, json_t *body,
                             const struct inference_request *parsed);
 struct request *request_find(struct supervisor *supervisor, const char *id);
+/* As the API and the store call them. */
+const char *request_state_name(enum request_state state);
+const char *request_outcome_name(enum request_outcome outcome);
 /* The REQUEST record; a new reference. */
 json_t *request_record(const struct request *request);
 
@@ -122,7 +133,7 @@ void request_arm_timer(struct request *request, enum request_timer purpose, uint
 /* Answers with CAUSE (a status before the first event, an error event after) and ends. */
 void request_fail(struct request *request, const struct err *cause);
 /* Closes the books: leaves its worker, stops its call, tells log and store that it ended with
- * OUTCOME ("completed", "cancelled", "failed"), and frees. The exchange is answered or gone. */
-void request_end(struct request *request, const char *outcome);
+ * OUTCOME, and frees. The exchange is answered or gone. */
+void request_end(struct request *request, enum request_outcome outcome);
 
 #endif

@@ -2,16 +2,21 @@
 #include "supervisor/stored.h"
 
 #include "common/clock.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/token.h"
+#include "db/events.h"
 #include "supervisor/device.h"
 #include "supervisor/life.h"
 #include "supervisor/supervisor.h"
 
 #include <string.h>
 
-enum { STORED_FAILURES_MAX_COUNT = 4096 };
+enum {
+    STORED_FAILURES_MAX_COUNT = 4096,
+    STORED_DETAILS_MAX_BYTES = 1024, /* of the one event that is read back */
+};
 
 static const char WORKER_PREFIX[] = "worker:";
 
@@ -188,13 +193,34 @@ static void stored_distrust_all(struct supervisor *supervisor)
     }
 }
 
+/* A run that ended in order has said so last of all. */
+static int stored_load_stop(struct supervisor *supervisor, struct err *err)
+{
+    struct event_rows rows = {0};
+    struct err ignored = ERR_INIT;
+    AUTO_JSON json_t *details = NULL;
+    const json_t *took_ms = NULL;
+
+    supervisor->last_stop_ms = -1;
+    if (events_load_last(supervisor->store, 1, &rows, err) != 0)
+        return err_wrap(err, "read the last event");
+    if (rows.count == 1 && strcmp(rows.rows[0].kind, STORED_STOPPED_KIND) == 0)
+        details = json_parse(rows.rows[0].details, strlen(rows.rows[0].details),
+                             STORED_DETAILS_MAX_BYTES, &ignored);
+    took_ms = json_object_get(details, "took_ms");
+    if (json_is_integer(took_ms) && json_integer_value(took_ms) >= 0)
+        supervisor->last_stop_ms = json_integer_value(took_ms);
+    event_rows_release(&rows);
+    return 0;
+}
+
 int stored_load(struct supervisor *supervisor, struct err *err)
 {
     struct breaker_rows rows = {0};
 
     if (supervisor->set_aside != NULL)
         stored_distrust_all(supervisor);
-    if (stored_load_failures(supervisor, err) != 0)
+    if (stored_load_failures(supervisor, err) != 0 || stored_load_stop(supervisor, err) != 0)
         return -1;
     if (breakers_load_all(supervisor->store, &rows, err) != 0)
         return err_wrap(err, "read the breakers");

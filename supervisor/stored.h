@@ -11,6 +11,9 @@
 
 struct supervisor;
 
+/* The kind of the event with which a run ends that ends in order. */
+#define STORED_STOPPED_KIND "stopped"
+
 /* Wall time of a monotonic moment; 0 for INT64_MIN, "never". */
 int64_t stored_wall_ms(int64_t mono_ms);
 
@@ -27,7 +30,8 @@ void stored_restore_recovery(const struct worker_row *row, const char *boot_id,
 /* A failure as the breaker counted it. */
 struct breaker_failure stored_restore_failure(const struct failure_row *row, const char *boot_id);
 
-/* Breakers and failures of all workers and devices, which are there already. Before store_start. */
+/* Breakers and failures of all workers and devices, which are there already, and how the last run
+ * ended. Before store_start. */
 int stored_load(struct supervisor *supervisor, struct err *err);
 
 #endif

@@ -95,8 +95,10 @@ void supervisor_stop(struct supervisor *supervisor, uint64_t drain_ms)
 {
     struct worker *worker = NULL;
 
-    if (!supervisor->is_stopping)
+    if (!supervisor->is_stopping) {
         log_event(LOG_INFO, "stopping", "drain_ms=%llu", (unsigned long long)drain_ms);
+        supervisor->stopping_since_ms = clock_monotonic_ms();
+    }
     supervisor->is_stopping = true;
     supervisor_fail_resolving(supervisor);
     TAILQ_FOREACH(worker, &supervisor->workers, link)
@@ -149,6 +151,9 @@ static void supervisor_on_health(void *owner, const struct err *err)
 
 static void supervisor_on_lost(void *owner, const struct err *err)
 {
+    struct supervisor *supervisor = owner;
+
+    metrics_count(&supervisor->metrics, METRIC_STORE_ROWS_LOST, 0);
     log_event(LOG_ERROR, "store_row_lost", "error=%s", err->message);
 }
 
@@ -330,12 +335,23 @@ struct supervisor *supervisor_new(struct config *config, struct err *err)
     return supervisor;
 }
 
+/* The last event of a run that ends in order: the next one reads it (stored.c). */
+static void supervisor_tell_stopped(struct supervisor *supervisor)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    uint64_t took_ms = now_ms - supervisor->stopping_since_ms;
+
+    log_event(LOG_INFO, "stopped", "uptime_ms=%llu took_ms=%llu",
+              (unsigned long long)(now_ms - supervisor->started_ms), (unsigned long long)took_ms);
+    journal_event(supervisor, STORED_STOPPED_KIND, "", "",
+                  json_pack("{s:I}", "took_ms", (json_int_t)took_ms));
+}
+
 int supervisor_run(struct supervisor *supervisor, struct err *err)
 {
     if (event_base_dispatch(supervisor->base) < 0)
         return err_set(err, ERR_INTERNAL, "the event loop failed: %m");
-    log_event(LOG_INFO, "stopped", "uptime_ms=%llu",
-              (unsigned long long)(clock_monotonic_ms() - supervisor->started_ms));
+    supervisor_tell_stopped(supervisor);
     return 0;
 }
 

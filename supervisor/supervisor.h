@@ -19,6 +19,7 @@
 #include "supervisor/listener.h"
 #include "supervisor/lock.h"
 #include "supervisor/log_file.h"
+#include "supervisor/metrics.h"
 #include "supervisor/models.h"
 #include "supervisor/policy.h"
 #include "supervisor/request.h"
@@ -52,6 +53,7 @@ struct supervisor {
     bool is_journal_refused; /* a row could not even be queued; said once */
 
     struct policy policy;
+    struct metrics metrics;
     struct listener listener;
     struct device_list devices;
     uint64_t postponed_count; /* starts that had to wait for their device, ever */
@@ -69,6 +71,8 @@ struct supervisor {
     struct clock_mover *clock_mover; /* NULL but where a test moves the clock */
     uint64_t started_ms;
     bool is_stopping;
+    uint64_t stopping_since_ms;
+    int64_t last_stop_ms;      /* what the stop of the last run took; -1: not known */
     uint64_t farewell_ends_ms; /* 0: workers are still there */
 };
 

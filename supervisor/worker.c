@@ -290,6 +290,8 @@ static void worker_end(struct worker *worker, int signal, const struct err *caus
         return;
     }
     worker->process.is_killed = signal == SIGKILL;
+    metrics_count(&worker->supervisor->metrics, METRIC_WORKER_SIGNALS,
+                  signal == SIGKILL ? METRIC_SIGNAL_KILL : METRIC_SIGNAL_TERM);
     worker_signal(worker, signal);
 }
 

@@ -167,6 +167,7 @@ struct worker {
     struct worker_postponed postponed;
     struct worker_ticket *ticket;  /* a spawn that waits until it is written down; NULL: none */
     struct worker_options reduced; /* context and slots since it ran out of memory */
+    bool is_restart;               /* its last start followed a failure */
     int64_t failed_wait_ms;        /* the back-off before the process that failed last */
     char *held_reason;
     int64_t held_ms;      /* wall time; 0: not held */

@@ -237,6 +237,7 @@ static void command_lose_port(struct worker *worker)
     process->was_judged = true; /* what is said here says more than the KILL */
     free(worker->last_exit);
     worker->last_exit = xasprintf("killed: another program listens at its port %u", process->port);
+    metrics_count(&worker->supervisor->metrics, METRIC_WORKER_SIGNALS, METRIC_SIGNAL_KILL);
     worker_signal(worker, SIGKILL);
 }
 

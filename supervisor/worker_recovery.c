@@ -77,6 +77,15 @@ static void worker_reduce(struct worker *worker, enum fault_class fault)
     worker->reduced.slots = slots / 2 > 1 ? slots / 2 : 1;
 }
 
+static void worker_count_failure(const struct worker *worker, enum fault_class fault)
+{
+    struct metrics *metrics = &worker->supervisor->metrics;
+
+    metrics_count(metrics, METRIC_WORKER_FAILURES, fault);
+    if (worker->is_restart && worker->process.ready_ms == 0)
+        metrics_count(metrics, METRIC_RESTART_FAILURES, 0);
+}
+
 void worker_ended(struct worker *worker, enum fault_class fault, const struct err *cause)
 {
     struct breaker before = worker->recovery.breaker;
@@ -95,6 +104,7 @@ void worker_ended(struct worker *worker, enum fault_class fault, const struct er
         recovery_on_fault(&worker->recovery, worker_policy(worker), fault, load_ms, now_ms,
                           token_random());
         journal_failure(worker, fault, load_ms, now_ms);
+        worker_count_failure(worker, fault);
         worker->has_failed = true;
         worker_reduce(worker, fault);
         /* A stop is under way that it only came before: nobody wants it back. */
@@ -136,10 +146,14 @@ static void worker_start_on(struct worker *worker, struct device *device, enum r
         [RECOVERY_OURSELVES] = LIFE_ON_RESTART,
     };
     struct breaker before = worker->recovery.breaker;
+    int64_t restart_count = worker->recovery.restart.total;
 
     worker->device = device;
     worker->postponed = (struct worker_postponed){0};
     recovery_on_start(&worker->recovery, asker);
+    worker->is_restart = worker->recovery.restart.total != restart_count;
+    if (worker->is_restart)
+        metrics_count(&worker->supervisor->metrics, METRIC_WORKER_RESTARTS, worker->recovery.fault);
     device_on_start(device, worker, recovery_now_ms());
     worker_breaker_told(worker, &before);
     worker_step(worker, EVENTS[asker], NULL);

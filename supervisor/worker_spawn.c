@@ -204,6 +204,7 @@ int worker_spawn(struct worker *worker, struct err *err)
         worker_process_release(worker);
         return -1;
     }
+    metrics_count(&worker->supervisor->metrics, METRIC_WORKER_SPAWNS, 0);
     worker->process.start_ticks = process_start_ticks(worker->process.pid);
     watcher_add(&worker->supervisor->watcher, worker->process.pid, worker->process.start_ticks,
                 worker->process.instance);
