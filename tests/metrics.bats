@@ -89,8 +89,8 @@ PROMISED
 
 # ---- a crash loop ----
 
-# One that never comes up has been started four times, its three restarts have failed, and it is
-# open; $1 is worker `loop`.
+# Worker `loop` never comes up: it has been started four times, its three restarts have failed, and
+# its breaker is open.
 crash_loop() {
     model loop <<<'kill SEGV'
     run ask loop
@@ -197,7 +197,7 @@ END
     wait_until metric_is 1 rbee_hive_queue_depth worker=a
     assert_metric 1 rbee_hive_requests state=queued
     assert_equal "$(worker_field a queued)" 1
-    kill "$ASKED"
+    kill "$(pgrep -P "$ASKED" curl || echo "$ASKED")"
     wait_until metric_is 1 rbee_hive_requests_total outcome=cancelled
     assert_metric 0 rbee_hive_queue_depth worker=a
     touch "$T/m/a.done"
