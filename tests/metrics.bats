@@ -87,6 +87,22 @@ PROMISED
     assert_no_process
 }
 
+@test "the check of the format is a check" {
+    local head=$'# HELP a_total A.\n# TYPE a_total counter\n' bad
+    run "$TESTS_DIR/metrics_check.py" a_total x=$'"\n' <<<"${head}a_total{x=\"\\\"\\n\"} 1"
+    assert_output 1
+    for bad in 'a_total{x="} 1' 'a_total{x=1} 1' 'a_total 1,5' 'a_total 1 # x' 'a_total -1' 'b_total 1' \
+        $'a_total 1\na_total 1' $'a_total{x="\\q"} 1' '' ' a_total 1' 'a_total{} 1' \
+        $'# TYPE a_total gauge\na_total 1' $'# HELP a_total A.'; do
+        run "$TESTS_DIR/metrics_check.py" <<<"$head$bad"
+        assert_failure
+    done
+    run "$TESTS_DIR/metrics_check.py" <<<$'a_total 1'
+    assert_failure
+    run "$TESTS_DIR/metrics_check.py" <<<$'# HELP h H.\n# TYPE h histogram\nh_bucket{le="1"} 2\nh_bucket{le="+Inf"} 2\nh_sum 1'
+    assert_failure
+}
+
 # ---- a crash loop ----
 
 # Worker `loop` never comes up: it has been started four times, its three restarts have failed, and
