@@ -10,6 +10,7 @@
 #include "supervisor/journal.h"
 #include "supervisor/proxy.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/timer.h"
 
 #include <assert.h>
 #include <event2/event.h>
@@ -26,11 +27,8 @@ enum {
 
 void request_arm_timer(struct request *request, enum request_timer purpose, uint64_t ms)
 {
-    struct timeval after = {.tv_sec = (time_t)(ms / 1000),
-                            .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
-
     request->timer_purpose = purpose;
-    (void)evtimer_add(request->timer, &after); /* fails only without memory */
+    timer_arm_after(request->timer, (int64_t)ms);
 }
 
 static void request_ping(struct request *request)

@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/timer.h"
 #include "supervisor/worker.h"
 
 #include <event2/event.h>
@@ -25,10 +26,8 @@ enum {
 static void worker_poll_later(struct worker *worker)
 {
     uint64_t ms = worker->load.poll_interval_ms;
-    struct timeval after = {.tv_sec = (time_t)(ms / 1000),
-                            .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
 
-    (void)evtimer_add(worker->load.poll_timer, &after); /* fails only without memory */
+    timer_arm_after(worker->load.poll_timer, (int64_t)ms);
     worker->load.poll_interval_ms = ms * 2 < POLL_MAX_MS ? ms * 2 : POLL_MAX_MS;
 }
 
