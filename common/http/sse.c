@@ -2,6 +2,7 @@
  */
 #include "common/http/sse.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 enum {
@@ -21,6 +22,18 @@ int sse_append(struct buf *buf, const char *text, size_t len)
     (void)buf_add(buf, text, len);
     (void)buf_add(buf, after, sizeof(after) - 1);
     return 0;
+}
+
+int sse_append_numbered(struct buf *buf, int64_t id, const char *text, size_t len)
+{
+    size_t before_len = buf->len;
+
+    if (buf_printf(buf, "id: %" PRId64 "\n", id) == 0 && sse_append(buf, text, len) == 0)
+        return 0;
+    buf->len = before_len; /* what was added is behind it, and not read */
+    if (buf->len < buf->capacity)
+        buf->data[buf->len] = '\0';
+    return -1;
 }
 
 int sse_append_ping(struct buf *buf)

@@ -7,11 +7,15 @@
 #include "common/err.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum { SSE_EVENT_MAX_BYTES = 1 << 20 };
 
 /* Appends "data: TEXT\n\n". TEXT holds no newline (compact JSON or "[DONE]"). */
 int sse_append(struct buf *buf, const char *text, size_t len);
+/* The same with "id: ID" before it: a client that comes back says the last one it has seen
+ * (Last-Event-ID). */
+int sse_append_numbered(struct buf *buf, int64_t id, const char *text, size_t len);
 /* A comment that keeps the connection alive: ": ping\n\n" */
 int sse_append_ping(struct buf *buf);
 

@@ -72,6 +72,22 @@ static void events_are_read(void **state)
     buf_release(&trace);
 }
 
+static void a_numbered_event_is_read_as_any_other(void **state)
+{
+    AUTO_BUF struct buf written = BUF_INIT(SSE_EVENT_MAX_BYTES);
+    AUTO_BUF struct buf full = BUF_INIT(8);
+    struct buf trace;
+
+    buf_init(&trace, TRACE_MAX_BYTES);
+    assert_int_equal(sse_append_numbered(&written, 7, "a", 1), 0);
+    assert_string_equal(written.data, "id: 7\ndata: a\n\n");
+    assert_int_equal(read_events(written.data, written.len, 1, &trace), 0);
+    assert_string_equal(trace.data, "[a]");
+    assert_int_equal(sse_append_numbered(&full, 7, "a", 1), -1);
+    assert_int_equal(full.len, 0);
+    buf_release(&trace);
+}
+
 static void a_refused_event_ends_the_feed(void **state)
 {
     const char *text = "data: a\n\ndata: stop\n\ndata: b\n\n";
@@ -146,6 +162,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_are_read),
+        cmocka_unit_test(a_numbered_event_is_read_as_any_other),
         cmocka_unit_test(a_refused_event_ends_the_feed),
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(an_event_that_does_not_fit_is_not_begun),
