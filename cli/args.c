@@ -57,11 +57,31 @@ static void shown_name(const struct args_occurrence *at, char out[ARGS_NAME_MAX_
                    (int)at->name_len, at->name); /* cut: a name of ours is never so long */
 }
 
+/* The option as far as can be told while reading: that of the command where its words have been
+ * read; else the first of this name, which a letter of another command's may not be. */
+static enum option_id guess_option(const struct args_reader *reader,
+                                   const struct args_occurrence *at)
+{
+    const struct args *args = reader->args;
+    const struct command *command = NULL;
+    const struct command_group *ignored_group = NULL;
+    enum option_id id = OPTION_COUNT;
+    struct err ignored = ERR_INIT; /* it is told once all is read */
+    size_t word_count = 0;
+
+    if (args->operand_count > 0)
+        command = command_find(args->operands, args->operand_count, &word_count, &ignored_group,
+                               &ignored);
+    if (command != NULL)
+        id = find_option(at, command);
+    return id < OPTION_COUNT ? id : find_option(at, NULL);
+}
+
 static int add_occurrence(struct args_reader *reader, const struct args_occurrence *at,
                           struct err *err)
 {
     struct args *args = reader->args;
-    enum option_id id = find_option(at, NULL);
+    enum option_id id = guess_option(reader, at);
     const struct option *option = id < OPTION_COUNT ? option_get(id) : NULL;
     struct args_occurrence found = *at;
     char name[ARGS_NAME_MAX_BYTES];
@@ -97,7 +117,7 @@ static int read_letters(struct args_reader *reader, const char *text, struct err
 {
     while (*text != '\0') {
         struct args_occurrence at = {.name = text, .name_len = 1, .is_letter = true};
-        enum option_id id = find_option(&at, NULL);
+        enum option_id id = guess_option(reader, &at);
         bool has_value = id < OPTION_COUNT && option_has_value(option_get(id));
 
         text++;

@@ -126,7 +126,7 @@ static void what_is_wrong_is_refused_by_name(void **state)
         {"rbee infer x --seed 9007199254740993",
          "--seed must be a whole number from 0 to 9007199254740992, not \"9007199254740993\""},
         {"rbee infer x --stream=json", "--stream must be one of ndjson, not \"json\""},
-        {"rbee wait x --for=rea", "--for must be one of ready|stopped, not \"rea\""},
+        {"rbee wait x --for=rea", "--for must be one of ready|idle|stopped|closed, not \"rea\""},
         {"rbee down --drain 5", "--drain must be a duration like 500ms, 30s, 5m or 1h, at most "
                                 "1h00m, not \"5\""},
         {"rbee infer x --temp", "--temp needs a value: T"},
@@ -189,7 +189,8 @@ static void help_is_not_kept_back_by_what_else_is_wrong(void **state)
     args_release(&p.args);
 }
 
-/* Before the command is read, an option's name alone must say whether a value follows. */
+/* Before the command is read, a long name alone must say whether a value follows. No command has
+ * two options of one name or letter. */
 static void options_of_one_name_agree_on_having_a_value(void **state)
 {
     for (int a = 0; a < OPTION_COUNT; a++) {
@@ -197,13 +198,40 @@ static void options_of_one_name_agree_on_having_a_value(void **state)
             const struct option *one = option_get((enum option_id)a);
             const struct option *other = option_get((enum option_id)b);
             bool same_letter = one->letter != 0 && one->letter == other->letter;
+            bool same_name = strcmp(one->long_name, other->long_name) == 0;
 
-            if (same_letter || strcmp(one->long_name, other->long_name) == 0) {
+            if (same_name)
                 assert_int_equal(option_has_value(one), option_has_value(other));
+            if (same_name || same_letter)
                 assert_int_equal(one->commands & other->commands, 0);
-            }
         }
     }
+}
+
+/* -f is a file of infer, and a flag of logs. */
+static void a_letter_behind_its_command_is_that_commands(void **state)
+{
+    struct parsed p;
+
+    parse(&p, "rbee logs -f a");
+    assert_int_equal(p.rc, 0);
+    assert_true(args_has(&p.args, OPTION_FOLLOW));
+    assert_int_equal(p.args.operand_count, 1);
+    args_release(&p.args);
+    parse(&p, "rbee logs a -fn3");
+    assert_int_equal(p.rc, 0);
+    assert_true(args_has(&p.args, OPTION_FOLLOW));
+    assert_int_equal(args_integer(&p.args, OPTION_LINE_COUNT), 3);
+    args_release(&p.args);
+    parse(&p, "rbee infer -f a");
+    assert_int_equal(p.rc, 0);
+    assert_true(args_has(&p.args, OPTION_FILE));
+    assert_int_equal(p.args.operand_count, 0);
+    args_release(&p.args);
+    parse(&p, "rbee -f a infer");
+    assert_int_equal(p.rc, 0);
+    assert_true(args_has(&p.args, OPTION_FILE));
+    args_release(&p.args);
 }
 
 int main(void)
@@ -217,6 +245,7 @@ int main(void)
         cmocka_unit_test(json_holds_for_the_failure_of_the_command_line_itself),
         cmocka_unit_test(help_is_not_kept_back_by_what_else_is_wrong),
         cmocka_unit_test(options_of_one_name_agree_on_having_a_value),
+        cmocka_unit_test(a_letter_behind_its_command_is_that_commands),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
