@@ -2,9 +2,12 @@
  * nothing of what handlers do. */
 #include "supervisor/api.h"
 
+#include "common/clock.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/moment.h"
+#include "common/units.h"
 #include "supervisor/auth.h"
 #include "supervisor/supervisor.h"
 
@@ -179,5 +182,44 @@ int api_read_query(const struct api_call *call, const char *key, char *out, size
         }
         query += len + (query[len] == '&');
     }
+    return 0;
+}
+
+enum { API_QUERY_VALUE_BYTES = 64 };
+
+int api_read_query_number(const struct api_call *call, const char *key, int64_t min, int64_t max,
+                          int64_t *out, struct err *err)
+{
+    char text[API_QUERY_VALUE_BYTES];
+
+    if (api_read_query(call, key, text, sizeof(text), err) != 0)
+        return -1;
+    if (text[0] == '\0' || units_parse_integer(text, min, max, out, err) == 0)
+        return 0;
+    err->kind = ERR_INVALID_FIELD;
+    return err_wrap(err, "%s", key);
+}
+
+int api_read_query_moment(const struct api_call *call, const char *key, int64_t *out_ms,
+                          struct err *err)
+{
+    char text[API_QUERY_VALUE_BYTES];
+
+    if (api_read_query(call, key, text, sizeof(text), err) != 0)
+        return -1;
+    if (text[0] == '\0' || moment_parse(text, clock_wall_ms(), out_ms, err) == 0)
+        return 0;
+    err->kind = ERR_INVALID_FIELD;
+    return err_wrap(err, "%s", key);
+}
+
+int api_read_follow(const struct api_call *call, bool *out_follow, struct err *err)
+{
+    const char *accept = http_head_find(http_exchange_head(call->exchange), "Accept");
+    int64_t follow = 0;
+
+    if (api_read_query_number(call, "follow", 0, 1, &follow, err) != 0)
+        return -1;
+    *out_follow = follow == 1 || (accept != NULL && strstr(accept, "text/event-stream") != NULL);
     return 0;
 }

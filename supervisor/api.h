@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct supervisor;
 struct api_route;
@@ -54,5 +55,14 @@ struct worker *api_find_worker(const struct api_call *call, struct err *err);
 /* The value of KEY in the query, "" when there is none. ERR_INVALID when it is longer than SIZE. */
 int api_read_query(const struct api_call *call, const char *key, char *out, size_t size,
                    struct err *err);
+
+/* A number in the query; *out stays when there is none. ERR_INVALID_FIELD. */
+int api_read_query_number(const struct api_call *call, const char *key, int64_t min, int64_t max,
+                          int64_t *out, struct err *err);
+/* A moment in the query, as moment.h has it; *out_ms stays when there is none. */
+int api_read_query_moment(const struct api_call *call, const char *key, int64_t *out_ms,
+                          struct err *err);
+/* Whether a stream is wanted: "follow=1", or the header Accept says so. */
+int api_read_follow(const struct api_call *call, bool *out_follow, struct err *err);
 
 #endif

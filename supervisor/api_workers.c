@@ -14,11 +14,7 @@ enum {
 
 struct worker *api_find_worker(const struct api_call *call, struct err *err)
 {
-    struct worker *worker = worker_find(call->supervisor, call->parameter);
-
-    if (worker == NULL)
-        return err_set_null(err, ERR_WORKER_NOT_FOUND, "there is no worker %s", call->parameter);
-    return worker;
+    return resolve_known_worker(call->supervisor, call->parameter, err);
 }
 
 static void api_reply_worker(struct api_call *call, int status, struct worker *worker)

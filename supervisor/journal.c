@@ -188,6 +188,7 @@ void journal_event(struct supervisor *supervisor, const char *kind, const char *
 
     journal_judge(supervisor, events_append(supervisor->store, &row, STORE_NOBODY, NULL, &err),
                   &err);
+    feed_wake(supervisor);
 }
 
 void journal_failure(const struct worker *worker, enum fault_class fault, int64_t load_ms,

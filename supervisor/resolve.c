@@ -90,6 +90,31 @@ static int resolve_refuse_unknown(struct supervisor *supervisor, const char *nam
                    "no model or worker is called %s, and there is none: rbee model add FILE", name);
 }
 
+static void resolve_collect_worker_name(void *owner, const struct worker *worker, const char *name)
+{
+    if (worker != NULL)
+        resolve_collect_name(owner, worker, name);
+}
+
+struct worker *resolve_known_worker(struct supervisor *supervisor, const char *name,
+                                    struct err *err)
+{
+    struct worker *worker = worker_find(supervisor, name);
+    struct resolve_names close = {.asked = name};
+
+    if (worker != NULL)
+        return worker;
+    if (model_find(supervisor, name) != NULL)
+        return err_set_null(err, ERR_WORKER_NOT_FOUND,
+                            "there is no worker %s: model %s has none yet (rbee worker start %s)",
+                            name, name, name);
+    resolve_each_name(supervisor, resolve_collect_worker_name, &close);
+    if (close.count > 0)
+        return err_set_null(err, ERR_WORKER_NOT_FOUND, "there is no worker %s; did you mean %s?",
+                            name, close.text);
+    return err_set_null(err, ERR_WORKER_NOT_FOUND, "there is no worker %s", name);
+}
+
 /* The default, else the only name there is that somebody has given. */
 static const char *resolve_default(struct supervisor *supervisor, struct err *err)
 {

@@ -19,5 +19,8 @@ void resolve_cancel(struct request *request);
  * absolute path; NULL: as it is, or the model of that name). */
 struct worker *resolve_worker(struct supervisor *supervisor, const char *name, const char *model,
                               struct err *err);
+/* The worker NAME; ERR_WORKER_NOT_FOUND with the names that lie near. */
+struct worker *resolve_known_worker(struct supervisor *supervisor, const char *name,
+                                    struct err *err);
 
 #endif

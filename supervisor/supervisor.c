@@ -60,6 +60,8 @@ static void supervisor_on_farewell(evutil_socket_t fd, short what, void *arg)
 
     if (supervisor->farewell_ends_ms == 0) {
         supervisor->farewell_ends_ms = clock_monotonic_ms() + FAREWELL_MS;
+        feed_end_all(supervisor);
+        log_streams_end_all(supervisor);
         listener_stop(&supervisor->listener);
     }
     if (listener_client_count(&supervisor->listener) > 0 &&
@@ -147,6 +149,7 @@ static void supervisor_on_health(void *owner, const struct err *err)
     else
         log_event(LOG_WARN, "store_works_again", "queued=%zu",
                   store_queued_count(supervisor->store));
+    feed_wake(supervisor);
 }
 
 static void supervisor_on_lost(void *owner, const struct err *err)
@@ -163,6 +166,7 @@ static void supervisor_on_upkeep(evutil_socket_t fd, short what, void *arg)
 
     if (supervisor->farewell_ends_ms == 0)
         listener_upkeep(&supervisor->listener);
+    feed_retry(supervisor);
     if (supervisor->own_log.path != NULL)
         log_file_redirect(&supervisor->own_log, STDERR_FILENO);
 }
@@ -322,6 +326,8 @@ struct supervisor *supervisor_new(struct config *config, struct err *err)
     TAILQ_INIT(&supervisor->workers);
     TAILQ_INIT(&supervisor->requests);
     TAILQ_INIT(&supervisor->waiters);
+    TAILQ_INIT(&supervisor->feeds);
+    log_streams_init(&supervisor->log_streams);
     TAILQ_INIT(&supervisor->describes);
     supervisor->base = event_base_new();
     if (supervisor->base == NULL) {

@@ -16,9 +16,11 @@
 #include "supervisor/clock_mover_hook.h"
 #include "supervisor/describe.h"
 #include "supervisor/device.h"
+#include "supervisor/feed.h"
 #include "supervisor/listener.h"
 #include "supervisor/lock.h"
 #include "supervisor/log_file.h"
+#include "supervisor/log_stream.h"
 #include "supervisor/metrics.h"
 #include "supervisor/models.h"
 #include "supervisor/policy.h"
@@ -62,6 +64,8 @@ struct supervisor {
     struct watcher watcher; /* of the workers' processes, should we die */
     struct request_list requests;
     struct waiter_list waiters;
+    struct feed_list feeds;
+    struct log_streams log_streams;
     struct describe_list describes;
     unsigned describe_count;
 

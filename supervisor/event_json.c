@@ -1,0 +1,41 @@
+/* Owns the shape of events on the wire. Knows nothing of how they are found. */
+#include "supervisor/event_json.h"
+
+#include "common/clock.h"
+#include "common/json.h"
+
+#include <string.h>
+
+json_t *event_details(const struct event_row *row)
+{
+    struct err ignored =
+        ERR_INIT; /* somebody else wrote into the file: the rest is worth showing */
+    json_t *details = json_parse(row->details, strlen(row->details), STORE_ROW_MAX_BYTES, &ignored);
+
+    if (json_is_object(details))
+        return details;
+    json_decref(details);
+    return json_object();
+}
+
+static json_t *event_text(const char *text)
+{
+    return text[0] == '\0' ? json_null() : json_text_lossy(text, strlen(text));
+}
+
+json_t *event_to_json(const struct event_row *row)
+{
+    char at[CLOCK_RFC3339_BYTES];
+
+    clock_format_rfc3339(row->at_ms, at);
+    return json_pack("{s:s, s:I, s:s, s:o, s:o, s:o, s:o}", "type", "event", "seq",
+                     (json_int_t)row->seq, "at", at, "kind", event_text(row->kind), "worker",
+                     event_text(row->worker), "request", event_text(row->request), "details",
+                     event_details(row));
+}
+
+json_t *event_gap_to_json(int64_t after_seq, int64_t next_seq)
+{
+    return json_pack("{s:s, s:I, s:I}", "type", "gap", "after", (json_int_t)after_seq, "next",
+                     (json_int_t)next_seq);
+}
