@@ -730,6 +730,7 @@ def accept(worker):
             continue  # it has gone, or the listener has
         conn.setblocking(True)
         threading.Thread(target=worker.serve, args=(conn,), daemon=True).start()
+    worker.listener.close()  # who came in between is refused as well, not left without an answer
 
 
 def main():
