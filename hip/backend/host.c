@@ -1,19 +1,17 @@
 /* Owns the memory of devices that are the host. Computes nothing. */
 #include "hip/backend/host.h"
 
-#include "common/attr.h"
+#include "common/host_memory.h"
 #include "common/mem.h"
-#include "common/paths.h"
 #include "hip/model/quant.h"
 
 #include <assert.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-enum { HUGE_ENOUGH_BYTES = 1024 * 1024, KIB = 1024 };
+enum { HUGE_ENOUGH_BYTES = 1024 * 1024 };
 
 void *host_alloc(uint64_t count, uint64_t size)
 {
@@ -29,93 +27,12 @@ void *host_alloc(uint64_t count, uint64_t size)
     return memory;
 }
 
-static bool read_number(const char *folder, const char *name, uint64_t *out)
-{
-    AUTO_FREE char *path = paths_join(folder, name);
-    AUTO_FCLOSE FILE *file = fopen(path, "re");
-
-    return file != NULL && fscanf(file, "%" SCNu64, out) == 1; /* not when it is "max" */
-}
-
-/* Pages of files that the kernel gives up before it refuses memory. */
-static uint64_t cached_file_bytes(const char *folder)
-{
-    AUTO_FREE char *path = paths_join(folder, "memory.stat");
-    AUTO_FCLOSE FILE *file = fopen(path, "re");
-    char line[128];
-    uint64_t bytes = 0;
-    uint64_t value = 0;
-
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        if (sscanf(line, "active_file %" SCNu64, &value) == 1 ||
-            sscanf(line, "inactive_file %" SCNu64, &value) == 1)
-            bytes += value;
-    }
-    return bytes;
-}
-
-uint64_t host_cgroup_available(const char *root, const char *group)
-{
-    AUTO_FREE char *folder = paths_join(root, group);
-    uint64_t least = UINT64_MAX;
-
-    /* A limit of any group above holds as well. */
-    while (strlen(folder) >= strlen(root)) {
-        char *slash = strrchr(folder, '/');
-        uint64_t max = 0;
-        uint64_t used = 0;
-
-        if (read_number(folder, "memory.max", &max) &&
-            read_number(folder, "memory.current", &used)) {
-            uint64_t cached = cached_file_bytes(folder);
-            uint64_t held = used > cached ? used - cached : 0;
-            uint64_t left = max > held ? max - held : 0;
-
-            least = left < least ? left : least;
-        }
-        if (slash == NULL)
-            break;
-        *slash = '\0';
-    }
-    return least;
-}
-
-/* What the limits of our control groups leave; UINT64_MAX without any. cgroups(7) */
-static uint64_t own_cgroup_available(void)
-{
-    AUTO_FCLOSE FILE *file = fopen("/proc/self/cgroup", "re");
-    char line[4096];
-
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        if (strncmp(line, "0::/", 4) != 0)
-            continue;
-        line[strcspn(line, "\n")] = '\0';
-        return host_cgroup_available("/sys/fs/cgroup", line + 4);
-    }
-    return UINT64_MAX;
-}
-
-static uint64_t system_available(void)
-{
-    AUTO_FCLOSE FILE *file = fopen("/proc/meminfo", "re");
-    char line[128];
-    uint64_t kib = 0;
-
-    if (file == NULL)
-        return UINT64_MAX; /* unknown: the allocation itself will tell */
-    while (fgets(line, sizeof(line), file) != NULL) {
-        if (sscanf(line, "MemAvailable: %" SCNu64 " kB", &kib) == 1)
-            return kib * KIB;
-    }
-    return UINT64_MAX;
-}
-
 uint64_t host_memory_available(struct backend *backend)
 {
-    uint64_t of_system = system_available();
-    uint64_t of_groups = own_cgroup_available();
+    struct host_memory memory;
 
-    return of_system < of_groups ? of_system : of_groups;
+    host_memory_read(&memory);
+    return memory.available_bytes;
 }
 
 struct backend_buffer *host_buffer_new(struct backend *backend, uint32_t row_max, uint32_t width,

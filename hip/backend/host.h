@@ -33,8 +33,6 @@ struct backend_kv {
 void *host_alloc(uint64_t count, uint64_t size);
 /* The lesser of what the system and the limits of our control groups leave. */
 uint64_t host_memory_available(struct backend *backend);
-/* What the limits of GROUP and the groups above it, folders below ROOT, leave. */
-uint64_t host_cgroup_available(const char *root, const char *group);
 struct backend_buffer *host_buffer_new(struct backend *backend, uint32_t row_max, uint32_t width,
                                        struct err *err);
 void host_buffer_free(struct backend *backend, struct backend_buffer *buffer);

@@ -634,30 +634,6 @@ static void an_unknown_device_is_refused_by_name(void **state)
     assert_non_null(strstr(err.message, "gpu:0"));
 }
 
-static void the_narrowest_control_group_limits_memory(void **state)
-{
-    AUTO_FREE char *root = temp_folder_make();
-    AUTO_FREE char *outer = paths_join(root, "outer");
-    AUTO_FREE char *inner = paths_join(outer, "inner");
-
-    assert_int_equal(mkdir(outer, 0700), 0);
-    assert_int_equal(mkdir(inner, 0700), 0);
-    assert_true(host_cgroup_available(root, "outer/inner") == UINT64_MAX);
-    free(temp_folder_write(inner, "memory.max", "max\n", 0600));
-    free(temp_folder_write(inner, "memory.current", "500\n", 0600));
-    assert_true(host_cgroup_available(root, "outer/inner") == UINT64_MAX);
-    free(temp_folder_write(outer, "memory.max", "1000\n", 0600));
-    free(temp_folder_write(outer, "memory.current", "700\n", 0600));
-    assert_true(host_cgroup_available(root, "outer/inner") == 300);
-    /* Pages of files are given up when memory is short. */
-    free(temp_folder_write(outer, "memory.stat",
-                           "anon 300\nfile 400\ninactive_file 150\nactive_file 50\n", 0600));
-    assert_true(host_cgroup_available(root, "outer/inner") == 500);
-    free(temp_folder_write(outer, "memory.max", "100\n", 0600));
-    assert_true(host_cgroup_available(root, "outer/inner") == 0);
-    temp_folder_remove(root);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -670,7 +646,6 @@ int main(void)
         cmocka_unit_test(attention_agrees_over_blocks_heads_and_sequences),
         cmocka_unit_test(a_planted_fault_of_attention_passes_the_bound),
         cmocka_unit_test(nan_travels_to_the_logits),
-        cmocka_unit_test(the_narrowest_control_group_limits_memory),
         cmocka_unit_test(an_unknown_device_is_refused_by_name),
     };
 
