@@ -4,10 +4,26 @@
 #include "common/buf.h"
 #include "common/io.h"
 #include "common/json.h"
+#include "hip/backend/backend.h"
 #include "hip/model/model.h"
 #include "hip/text/vocab.h"
 
 #include <string.h>
+
+/* What it takes on the CPU, so that the supervisor knows before it starts a worker. */
+static int describe_need(const struct model *model, json_t *record, struct err *err)
+{
+    struct backend *backend = backend_new("cpu", 1, err);
+    struct session_need need;
+
+    if (backend == NULL)
+        return -1;
+    session_need(model, backend, &need);
+    backend_free(backend);
+    (void)json_object_set_new(record, "fixed_bytes", json_integer((json_int_t)need.fixed_bytes));
+    (void)json_object_set_new(record, "token_bytes", json_integer((json_int_t)need.token_bytes));
+    return 0;
+}
 
 static int describe_model(const struct model *model, struct err *err)
 {
@@ -20,6 +36,8 @@ static int describe_model(const struct model *model, struct err *err)
         return -1;
     vocab_free(vocab);
     record = model_describe(model);
+    if (describe_need(model, record, err) != 0)
+        return -1;
     text = json_to_text(record);
     if (io_write_all(STDOUT_FILENO, text, strlen(text), err) < 0)
         return -1;

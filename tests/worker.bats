@@ -66,6 +66,21 @@ assert record["context_tokens"] == 512 and record["template"] == "chatml", recor
 assert record["size_bytes"] > 0 and record["parameters"] > 0, record'
 }
 
+@test "what it takes of memory is described before it is started" {
+    run --separate-stderr "$worker" --describe "$T/tiny.gguf"
+    assert_success
+    local described=$output
+    start_worker "$T/tiny.gguf"
+    run client call GET /ready '' "Authorization: Bearer $TOKEN"
+    # Its context of 512 tokens is as long as the longest step: nothing of the scratch is left out.
+    python3 -c '
+import json, re, sys
+described, ready = json.loads(sys.argv[1]), json.loads(re.search("{.*}", sys.argv[2]).group())
+need = described["fixed_bytes"] + 512 * described["token_bytes"]
+assert ready["context_tokens"] == 512 and ready["memory_bytes"] == need, (described, ready)
+' "$described" "$output"
+}
+
 @test "each damaged file is refused by name, with one line and nothing on stdout" {
     local fault
     while read -r fault reason; do

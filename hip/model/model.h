@@ -46,6 +46,14 @@ void session_free(struct session *session);
 uint64_t session_memory_bytes(const struct session *session);
 uint32_t session_context_tokens(const struct session *session);
 
+/* What a session of MODEL takes on BACKEND, as session_memory_bytes() counts: weights and scratch,
+ * and for each token of its context. */
+struct session_need {
+    uint64_t fixed_bytes;
+    uint64_t token_bytes;
+};
+void session_need(const struct model *model, struct backend *backend, struct session_need *out);
+
 enum { SESSION_BATCH_MAX_ROWS = 512, SESSION_SEQUENCE_MAX_COUNT = 16 };
 
 /* One step: COUNT rows (1 to SESSION_BATCH_MAX_ROWS), any mix of sequences. The frame runs one

@@ -147,6 +147,19 @@ static uint64_t scratch_bytes(const struct model_params *params, uint32_t rows)
     return floats * sizeof(float);
 }
 
+void session_need(const struct model *model, struct backend *backend, struct session_need *out)
+{
+    const struct backend_kv_shape block = {
+        .layer_count = model->params.layer_count,
+        .block_count = 1,
+        .kv_head_count = model->params.kv_head_count,
+        .head_dim = model->params.head_dim,
+    };
+
+    out->fixed_bytes = weight_bytes(model) + scratch_bytes(&model->params, SESSION_BATCH_MAX_ROWS);
+    out->token_bytes = backend->ops->kv_bytes(backend, &block) / KV_BLOCK_TOKENS;
+}
+
 /* Asked before anything is taken: an overcommitted allocation would succeed here and end the
  * process later, in the middle of somebody's answer. Weights count whole, though they may lie in
  * the page cache already: what is available counts the cache as well. */
