@@ -3,6 +3,7 @@
 #include "supervisor/device.h"
 
 #include "common/clock.h"
+#include "common/host_memory.h"
 #include "common/mem.h"
 #include "common/token.h"
 #include "supervisor/breaker_text.h"
@@ -61,6 +62,12 @@ void device_arm(struct device *device)
                  device->breaker.state == BREAKER_OPEN ? device->breaker.until_ms : INT64_MAX);
 }
 
+/* A turn of the loop of its own: what has changed is complete by then. */
+static void device_on_room(evutil_socket_t fd, short what, void *arg)
+{
+    worker_room_look_again(arg);
+}
+
 struct device *device_get(struct supervisor *supervisor, const char *name)
 {
     struct device *device = device_find(supervisor, name);
@@ -74,6 +81,7 @@ struct device *device_get(struct supervisor *supervisor, const char *name)
     breaker_init(&device->breaker);
     device->breaker_reason = xstrdup("");
     device->timer = evtimer_new(supervisor->base, device_on_timer, device);
+    device->room = evtimer_new(supervisor->base, device_on_room, device);
     TAILQ_INSERT_TAIL(&supervisor->devices, device, link);
     return device;
 }
@@ -85,6 +93,7 @@ void devices_release(struct supervisor *supervisor)
 
         TAILQ_REMOVE(&supervisor->devices, device, link);
         event_free(device->timer);
+        event_free(device->room);
         free(device->breaker_reason);
         free(device);
     }
@@ -108,6 +117,28 @@ enum device_answer device_ask(const struct device *device, int64_t now_ms, int64
         break;
     }
     return DEVICE_GO;
+}
+
+static int64_t device_known_bytes(uint64_t bytes)
+{
+    return bytes < ROOM_UNLIMITED ? (int64_t)bytes : ROOM_UNLIMITED;
+}
+
+/* Of the machine's own memory, what is free is not all that counts: weights lie in the page cache,
+ * which is free to whoever asks, and two models that share it would read them from the disk for
+ * each token.
+ * NEEDSWORK: what is a GPU's? Its own memory, once a backend tells how much that is. */
+void device_room(const struct device *device, struct room *out)
+{
+    int64_t limit_bytes = config_number(device->supervisor->config, CONFIG_limits_memory);
+    struct host_memory memory = {UINT64_MAX, UINT64_MAX};
+
+    if (!device->is_gpu && limit_bytes > 0)
+        memory.total_bytes = (uint64_t)limit_bytes;
+    else if (!device->is_gpu)
+        host_memory_read(&memory);
+    out->budget_bytes = device_known_bytes(memory.total_bytes);
+    out->available_bytes = device_known_bytes(memory.available_bytes);
 }
 
 void device_on_start(struct device *device, struct worker *worker, int64_t now_ms)

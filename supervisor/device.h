@@ -10,6 +10,7 @@
 #include "common/err.h"
 #include "supervisor/breaker.h"
 #include "supervisor/guard.h"
+#include "supervisor/room.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +34,7 @@ struct device {
     char *breaker_reason;   /* of the person who forced it open; "" */
     unsigned lost_count;    /* processes on it that survived KILL and are still there */
     struct event *timer;    /* the end of its open time */
+    struct event *room;     /* made active when who waits for room there is to be looked at */
 };
 
 TAILQ_HEAD(device_list, device);
@@ -42,6 +44,9 @@ enum device_answer {
     DEVICE_OPEN,    /* its breaker, or a lost process on it, allows no start */
     DEVICE_STORM,   /* too many starts: *out_until_ms */
     DEVICE_LOADING, /* another model loads there */
+    /* worker_room_take()'s, after DEVICE_GO: */
+    DEVICE_ROOM,    /* there will be room: others go, or will be idle */
+    DEVICE_NO_ROOM, /* there is none, and none in sight */
 };
 
 /* NAME as in options ("" is the CPU); made when it is new. */
@@ -53,6 +58,8 @@ void devices_release(struct supervisor *supervisor);
 /* *out_until_ms is set for DEVICE_STORM, and for DEVICE_OPEN to the end of the open time
  * (INT64_MAX: not known). */
 enum device_answer device_ask(const struct device *device, int64_t now_ms, int64_t *out_until_ms);
+/* Sets the budget of *OUT and what the device has free. */
+void device_room(const struct device *device, struct room *out);
 void device_on_start(struct device *device, struct worker *worker, int64_t now_ms);
 /* WORKER's load is over. Who waits for that may start: worker_recovery.c looks for them. */
 void device_on_load_end(struct device *device, const struct worker *worker);

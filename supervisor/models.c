@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 
 enum { NANOSECONDS_PER_SECOND = 1000000000 };
+/* Nothing is as large; what a record says above it is not believed. */
+static const int64_t MODEL_NEED_MAX_BYTES = (int64_t)1 << 60;
 
 struct model *model_find(struct supervisor *supervisor, const char *name)
 {
@@ -70,6 +72,39 @@ enum model_state model_look(const struct model *model)
     if (model_stamp_of(model->path, &now, &ignored) != 0)
         return MODEL_MISSING;
     return model_stamp_equal(&now, &model->stamp) ? MODEL_OK : MODEL_CHANGED;
+}
+
+static int64_t model_read_bytes(const json_t *details, const char *key)
+{
+    json_int_t bytes = json_integer_value(json_object_get(details, key));
+
+    return bytes < 0 || bytes > MODEL_NEED_MAX_BYTES ? 0 : bytes;
+}
+
+struct model_need model_need_of(const json_t *details)
+{
+    struct model_need need = {
+        .fixed_bytes = model_read_bytes(details, "fixed_bytes"),
+        .token_bytes = model_read_bytes(details, "token_bytes"),
+        .context_tokens = json_integer_value(json_object_get(details, "context_tokens")),
+    };
+
+    return need.fixed_bytes == 0 ? (struct model_need){0} : need;
+}
+
+int64_t model_need_bytes(const struct model_need *need, int64_t context_tokens)
+{
+    int64_t bytes = 0;
+
+    if (context_tokens == 0) {
+        context_tokens = MODEL_CONTEXT_DEFAULT_TOKENS;
+        if (need->context_tokens > 0 && need->context_tokens < context_tokens)
+            context_tokens = need->context_tokens;
+    }
+    if (__builtin_mul_overflow(need->token_bytes, context_tokens, &bytes) ||
+        __builtin_add_overflow(bytes, need->fixed_bytes, &bytes))
+        return INT64_MAX;
+    return bytes;
 }
 
 int model_name_of(const char *path, char out[CONFIG_NAME_MAX_BYTES + 1], struct err *err)
@@ -154,7 +189,8 @@ static struct model *model_insert(struct supervisor *supervisor, const char *nam
 static int model_check_details(const json_t *details, struct err *err)
 {
     static const char *const TEXTS[] = {"architecture", "quantisation", "template"};
-    static const char *const NUMBERS[] = {"parameters", "context_tokens"};
+    static const char *const NUMBERS[] = {"parameters", "context_tokens", "fixed_bytes",
+                                          "token_bytes"};
     struct err inner = ERR_INIT;
     const char *text = NULL;
     int64_t number = 0;
@@ -201,6 +237,7 @@ int models_load(struct supervisor *supervisor, struct err *err)
         model->stamp = (struct model_stamp){row->size_bytes, row->file_modified_ns};
         model->added_ms = row->added_ms;
         model->details = model_read_details(row->details);
+        model->need = model_need_of(model->details);
     }
     model_rows_release(&rows);
     return 0;
@@ -274,6 +311,7 @@ struct model *model_put(struct supervisor *supervisor, const char *name, const c
     model->stamp = row.stamp;
     json_decref(model->details);
     model->details = json_incref(details);
+    model->need = model_need_of(details);
     model->added_ms = row.added_ms;
     model_tell_workers(supervisor, name);
     return model;

@@ -194,8 +194,12 @@ static struct worker *resolve_finish(struct resolve *resolve, const json_t *reco
     AUTO_JSON json_t *details = NULL;
     struct worker *worker = NULL;
 
-    if (!resolve->is_registered)
-        return resolve_place_path(supervisor, resolve->name, resolve->path, err);
+    if (!resolve->is_registered) {
+        worker = resolve_place_path(supervisor, resolve->name, resolve->path, err);
+        if (worker != NULL)
+            worker->described = model_need_of(record);
+        return worker;
+    }
     details = json_deep_copy(record);
     worker = worker_find(supervisor, resolve->name);
     if (worker == NULL)

@@ -46,6 +46,8 @@ enum scheduler_verdict scheduler_admit(const struct scheduler_view *view,
             return scheduler_refuse(ERR_CIRCUIT_OPEN, out_refusal);
         return scheduler_queue(view, SCHEDULER_QUEUE, out_refusal);
     case LIFE_WAITING:
+        if (view->has_no_room)
+            return scheduler_refuse(ERR_NO_MEMORY, out_refusal);
         return scheduler_queue(view, SCHEDULER_QUEUE, out_refusal);
     case LIFE_OPEN:
         if (view->allows_probe && view->may_start)

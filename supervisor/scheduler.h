@@ -15,6 +15,7 @@ struct scheduler_view {
     bool allows_probe; /* it rests in `open`, and this request may be that start */
     /* The stop under way is one for idleness: it starts again for whoever comes meanwhile. */
     bool is_idle_stop;
+    bool has_no_room; /* it waits until there is room on its device, and none is in sight */
     /* A start waits for the end of a stop. */
     bool starts_again;
     unsigned in_flight_count;
@@ -32,7 +33,7 @@ enum scheduler_verdict {
 };
 
 /* *out_refusal is set only with SCHEDULER_REFUSE: ERR_QUEUE_FULL, ERR_WORKER_DOWN,
- * ERR_WORKER_DRAINING, ERR_CIRCUIT_OPEN, ERR_WORKER_HELD or ERR_WORKER_FAILED. */
+ * ERR_WORKER_DRAINING, ERR_CIRCUIT_OPEN, ERR_NO_MEMORY, ERR_WORKER_HELD or ERR_WORKER_FAILED. */
 enum scheduler_verdict scheduler_admit(const struct scheduler_view *view,
                                        enum err_kind *out_refusal);
 /* How many of those that wait go to the worker now, the oldest first. */

@@ -33,7 +33,8 @@ static bool worker_is_under_way(const struct worker *worker)
 {
     if (worker->state == LIFE_DRAINING || worker->state == LIFE_STOPPING)
         return worker->starts_again;
-    return worker->process.pid > 0 || (worker->state == LIFE_WAITING && !worker->has_failed);
+    return worker->process.pid > 0 ||
+           (worker->state == LIFE_WAITING && !worker->has_failed && worker_may_come(worker));
 }
 
 /* 1: the goal is there. 0: it may still come. -1: it cannot come by itself; OUT says why. */

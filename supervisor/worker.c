@@ -122,6 +122,7 @@ void worker_set_model(struct worker *worker, const char *model, const char *path
     worker->model = xstrdup(model);
     worker->model_path = xstrdup(path);
     worker->stamp = (struct model_stamp){0};
+    worker->described = (struct model_need){0};
 }
 
 const char *worker_path(const struct worker *worker)
@@ -199,15 +200,17 @@ static void worker_on_recorded(void *owner, const struct err *err)
     worker_spawn_now(worker);
 }
 
-/* It ran out of memory with more. */
-static void worker_options_reduce(struct worker *worker)
+struct worker_options worker_next_options(const struct worker *worker)
 {
-    struct worker_options *running = &worker->running;
+    struct worker_options next = worker->next_running;
 
-    if (running->context_tokens == 0 || running->context_tokens > worker->reduced.context_tokens)
-        running->context_tokens = worker->reduced.context_tokens;
-    if (running->slots == 0 || running->slots > worker->reduced.slots)
-        running->slots = worker->reduced.slots;
+    if (!worker->recovery.is_reduced)
+        return next;
+    if (next.context_tokens == 0 || next.context_tokens > worker->reduced.context_tokens)
+        next.context_tokens = worker->reduced.context_tokens;
+    if (next.slots == 0 || next.slots > worker->reduced.slots)
+        next.slots = worker->reduced.slots;
+    return next;
 }
 
 void worker_begin(struct worker *worker)
@@ -215,9 +218,7 @@ void worker_begin(struct worker *worker)
     struct err err = ERR_INIT;
     struct worker_ticket *ticket = NULL;
 
-    worker->running = worker->next_running;
-    if (worker->recovery.is_reduced)
-        worker_options_reduce(worker);
+    worker->running = worker_next_options(worker);
     worker->stop_cause = WORKER_STOP_ASKED;
     worker->starts_again = false;
     worker->has_failed = false;
@@ -385,6 +386,7 @@ void worker_step(struct worker *worker, enum life_event event, const struct err 
     worker_act(worker, rule->action, cause);
     worker_arm_deadline(worker);
     journal_worker(worker);
+    worker_room_changed(worker);
     supervisor_worker_changed(worker->supervisor, worker);
 }
 
@@ -403,4 +405,5 @@ void worker_requests_changed(struct worker *worker)
     worker_live_load_changed(worker);
     worker_arm_deadline(worker);
     waiter_check(worker); /* for it to be idle */
+    worker_room_changed(worker);
 }

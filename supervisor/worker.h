@@ -9,6 +9,7 @@
  *   worker_recovery.c what follows its end: restarts, breakers; every start
  *   worker_people.c  what people do to it by hand: restart, hold, release, its breaker
  *   worker_drill.c   faults made for a person to see
+ *   worker_room.c    whether there is room for it on its device, and who is evicted for it
  *   worker_time.c    its one timer
  *   worker_spawn.c   socket, token, environment, the process
  *   worker_command.c the same for a worker that is a command of the configuration
@@ -106,12 +107,20 @@ struct worker_process {
     int64_t oom_kills; /* the kernel's count when it began; -1: not known */
 };
 
+/* Of a start for which there is not enough room. */
+struct worker_room {
+    uint64_t turn;           /* its place in the line; 0: it is in none */
+    bool has_evicted;        /* others, to have room */
+    int64_t return_until_ms; /* when their memory must be back; 0: they are not gone yet */
+};
+
 /* A start that waits until its device takes it. */
 struct worker_postponed {
     enum device_answer answer; /* DEVICE_GO: none */
     enum recovery_asker asker;
     int64_t until_ms; /* INT64_MAX: until the device changes */
     uint64_t turn;    /* who came first */
+    struct worker_room room;
 };
 
 struct worker_load {
@@ -138,6 +147,13 @@ struct worker_facts {
     char model_name[WORKER_MODEL_NAME_MAX_BYTES + 1];
 };
 
+/* What it held when it was last ready, and with what it had been started. */
+struct worker_known {
+    int64_t memory_bytes; /* 0: never */
+    struct worker_options options;
+    struct model_stamp stamp;
+};
+
 enum { WORKER_RATE_SECONDS = 5 };
 
 struct worker {
@@ -147,10 +163,13 @@ struct worker {
     char *model;      /* of the registry; "": the path decides */
     char *model_path; /* "": the model decides */
     const struct worker_dialect *dialect;
-    struct command_line *command;  /* NULL: rbee-worker */
-    char *health;                  /* of a command: the path that answers 200; NULL */
-    unsigned port_loss_count;      /* since it was last started for another reason than that */
-    struct model_stamp stamp;      /* of the file at the last start */
+    struct command_line *command; /* NULL: rbee-worker */
+    char *health;                 /* of a command: the path that answers 200; NULL */
+    unsigned port_loss_count;     /* since it was last started for another reason than that */
+    struct model_stamp stamp;     /* of the file at the last start */
+    struct model_need described;  /* of a file that is no model of the registry */
+    struct worker_known known;
+    int64_t need_bytes;            /* of memory, for its last start or the next one */
     struct worker_options options; /* for every start */
     struct worker_options running; /* of this one: options, and what its request asked for */
     struct worker_options next_running;
@@ -177,6 +196,7 @@ struct worker {
     enum recovery_asker again_asker;
     bool has_failed; /* the last process ended, or could not be made, without being asked to */
     enum worker_stop_cause stop_cause;
+    char evicted_for[CONFIG_NAME_MAX_BYTES + 1]; /* with WORKER_STOP_EVICTED: who needs the room */
     uint64_t drain_ms;      /* what runs may take to finish, from stage_since_ms on */
     struct event *deadline; /* see worker_time.c */
 
@@ -307,13 +327,27 @@ void worker_judge(struct worker *worker, enum fault_class fault, const char *exi
 /* A start with next_running, if recovery.h and the device let it through: else it waits, or who
  * waits for it is refused. */
 void worker_try_start(struct worker *worker, enum recovery_asker asker);
+/* Its device takes no start just now: it waits, which is no failure. WHY may be told to people. */
+void worker_postpone(struct worker *worker, enum recovery_asker asker, enum device_answer answer,
+                     int64_t until_ms, const struct err *why);
+/* The options it would be started with: fewer than next_running when it ran out of memory. */
+struct worker_options worker_next_options(const struct worker *worker);
+/* For a start that its device lets through. False: it waits for room, or has been refused. */
+bool worker_room_take(struct worker *worker, enum recovery_asker asker);
+bool worker_waits_for_room(const struct worker *worker);
+/* What it needs, what there is, and who holds it. */
+void worker_explain_room(const struct worker *worker, struct err *out);
+/* WORKER's state or its requests are others: who waits for room on its device is looked at soon. */
+void worker_room_changed(struct worker *worker);
+/* Tries anew the start of each that waits for room on DEVICE, in the order of their turns. */
+void worker_room_look_again(struct device *device);
 /* DEVICE takes starts it did not take before. */
 void worker_device_changed(struct supervisor *supervisor, struct device *device);
 /* From state down to the rest that recovery.h knows of, and on if it is wanted. CAUSE is why. */
 void worker_come_to_rest(struct worker *worker, const struct err *cause);
 /* Nobody waits for the start that is due or postponed any more. */
 void worker_lapse(struct worker *worker);
-/* The restart that is due, if anybody still wants it. */
+/* The restart or the postponed start that is due, if anybody still wants it. */
 void worker_restart_due(struct worker *worker);
 /* Whether its breaker, once open, tries a start without being asked. */
 bool worker_probes_by_itself(const struct worker *worker);

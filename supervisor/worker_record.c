@@ -75,6 +75,9 @@ static const char *worker_waits_for(const struct worker *worker)
         return "storm_guard";
     case DEVICE_LOADING:
         return "other_load";
+    case DEVICE_ROOM:
+    case DEVICE_NO_ROOM:
+        return "room";
     case DEVICE_GO:
         break;
     }

@@ -12,10 +12,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum {
-    CONTEXT_DEFAULT_TOKENS = 8192, /* the worker's, when nothing is said */
-    CONTEXT_MIN_TOKENS = 256,      /* fewer are of no use to anybody */
-};
+enum { CONTEXT_MIN_TOKENS = 256 }; /* fewer are of no use to anybody */
 
 static int64_t recovery_now_ms(void)
 {
@@ -71,7 +68,7 @@ static void worker_reduce(struct worker *worker, enum fault_class fault)
     if (context_tokens == 0)
         context_tokens = worker->running.context_tokens;
     if (context_tokens == 0)
-        context_tokens = CONTEXT_DEFAULT_TOKENS;
+        context_tokens = MODEL_CONTEXT_DEFAULT_TOKENS;
     worker->reduced.context_tokens =
         context_tokens / 2 > CONTEXT_MIN_TOKENS ? context_tokens / 2 : CONTEXT_MIN_TOKENS;
     worker->reduced.slots = slots / 2 > 1 ? slots / 2 : 1;
@@ -121,20 +118,16 @@ void worker_ended(struct worker *worker, enum fault_class fault, const struct er
 
 /* ---- a start ---- */
 
-/* Its device takes no start just now: it waits, which is no failure. */
-static void worker_postpone(struct worker *worker, enum recovery_asker asker,
-                            enum device_answer answer, int64_t until_ms)
+void worker_postpone(struct worker *worker, enum recovery_asker asker, enum device_answer answer,
+                     int64_t until_ms, const struct err *why)
 {
-    struct err why = ERR_INIT;
-
     worker->postponed.answer = answer;
     worker->postponed.asker = asker;
     worker->postponed.until_ms = until_ms;
     worker->postponed.turn = ++worker->supervisor->postponed_count;
-    err_fill(&why, ERR_BUSY, "%s",
-             answer == DEVICE_STORM ? "too many starts on its device: it waits for its turn"
-                                    : "another model is loading on its device");
-    worker_step(worker, LIFE_ON_POSTPONED, &why);
+    if (worker_waits_for_room(worker) && worker->postponed.room.turn == 0)
+        worker->postponed.room.turn = worker->postponed.turn;
+    worker_step(worker, LIFE_ON_POSTPONED, why);
     worker_arm_deadline(worker);
 }
 
@@ -169,7 +162,8 @@ static void worker_try_device(struct worker *worker, enum recovery_asker asker)
     worker->device = device;
     switch (answer) {
     case DEVICE_GO:
-        worker_start_on(worker, device, asker);
+        if (worker_room_take(worker, asker))
+            worker_start_on(worker, device, asker);
         break;
     case DEVICE_OPEN:
         device_explain(device, &why);
@@ -178,9 +172,16 @@ static void worker_try_device(struct worker *worker, enum recovery_asker asker)
         worker_step(worker, LIFE_ON_TRIPPED, &why);
         break;
     case DEVICE_STORM:
-    case DEVICE_LOADING:
-        worker_postpone(worker, asker, answer, until_ms);
+        err_fill(&why, ERR_BUSY, "too many starts on its device: it waits for its turn");
+        worker_postpone(worker, asker, answer, until_ms, &why);
         break;
+    case DEVICE_LOADING:
+        err_fill(&why, ERR_BUSY, "another model is loading on its device");
+        worker_postpone(worker, asker, answer, until_ms, &why);
+        break;
+    case DEVICE_ROOM:
+    case DEVICE_NO_ROOM:
+        break; /* worker_room_take()'s answers */
     }
 }
 
@@ -222,15 +223,17 @@ bool worker_may_come(const struct worker *worker)
     switch (worker->state) {
     case LIFE_STARTING:
     case LIFE_READY:
-    case LIFE_WAITING:
         return true;
+    case LIFE_WAITING:
+        return worker->postponed.answer != DEVICE_NO_ROOM;
     case LIFE_DRAINING:
     case LIFE_STOPPING:
     case LIFE_DOWN: /* between the two processes of a restart, too */
         return worker->starts_again;
     case LIFE_OPEN: /* its probe waits for its turn */
         return worker->postponed.answer == DEVICE_STORM ||
-               worker->postponed.answer == DEVICE_LOADING;
+               worker->postponed.answer == DEVICE_LOADING ||
+               worker->postponed.answer == DEVICE_ROOM;
     case LIFE_HELD:
     case LIFE_FAILED:
     case LIFE_LOST:
@@ -344,11 +347,13 @@ void worker_restart_due(struct worker *worker)
     enum recovery_asker asker =
         worker->postponed.answer == DEVICE_GO ? RECOVERY_OURSELVES : worker->postponed.asker;
 
-    worker->postponed = (struct worker_postponed){0};
+    /* It keeps its place in the line for room. */
+    worker->postponed = (struct worker_postponed){.room = worker->postponed.room};
     if (is_wanted) {
         worker_try_start(worker, asker);
         return;
     }
+    worker->postponed = (struct worker_postponed){0};
     if (worker->state == LIFE_OPEN)
         return; /* the next request asks for its probe */
     recovery_on_lapse(&worker->recovery);

@@ -88,6 +88,9 @@ void worker_explain_stop(const struct worker *worker, struct err *out)
     else if (worker->stop_cause == WORKER_STOP_HELD)
         err_fill(out, ERR_WORKER_HELD, "worker %s is held: rbee worker release %s", worker->name,
                  worker->name);
+    else if (worker->stop_cause == WORKER_STOP_EVICTED)
+        err_fill(out, ERR_WORKER_DRAINING, "worker %s is evicted: %s needs its room", worker->name,
+                 worker->evicted_for);
     else
         err_fill(out, ERR_WORKER_DRAINING, "worker %s is being stopped", worker->name);
 }

@@ -125,6 +125,11 @@ static void worker_note_exit(struct worker *worker, const siginfo_t *status)
         return; /* the reason for our KILL says more than the KILL */
     free(worker->last_exit);
     worker->last_exit = worker_exit_text(worker, status);
+    if (worker->stop_cause == WORKER_STOP_EVICTED) {
+        AUTO_FREE char *end = worker->last_exit;
+
+        worker->last_exit = xasprintf("evicted for %s: %s", worker->evicted_for, end);
+    }
 }
 
 /* The kernel counts the processes it has killed for want of memory, in every control group; whose

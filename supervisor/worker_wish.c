@@ -208,6 +208,7 @@ void worker_view(const struct worker *worker, bool may_start, struct scheduler_v
                         worker->postponed.answer == DEVICE_GO,
         .is_idle_stop =
             worker->stop_cause == WORKER_STOP_IDLE || worker->stop_cause == WORKER_STOP_EVICTED,
+        .has_no_room = worker->postponed.answer == DEVICE_NO_ROOM,
         .starts_again = worker->starts_again,
         .in_flight_count = worker->in_flight_count,
         .slot_count = (unsigned)worker->facts.slots,
@@ -273,6 +274,8 @@ void worker_explain(const struct worker *worker, struct err *out)
         worker_explain_held(worker, out);
     else if (worker->state == LIFE_OPEN)
         worker_explain_open(worker, out);
+    else if (worker->state == LIFE_WAITING && worker_waits_for_room(worker))
+        worker_explain_room(worker, out);
     else if (worker->state == LIFE_FAILED || worker->state == LIFE_LOST || worker->has_failed)
         worker_explain_failed(worker, out);
     else

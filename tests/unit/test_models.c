@@ -1,6 +1,8 @@
 /* The registry of models as the rest of rbeed sees it, beside a real store. */
 #include "supervisor/models.h"
 
+#include "common/attr.h"
+#include "common/json.h"
 #include "supervisor/supervisor.h"
 #include "tests/full_disk.h"
 #include "tests/temp_folder.h"
@@ -129,9 +131,39 @@ static void what_is_no_description_changes_nothing(void **state)
 
 #define IN_A_REGISTRY(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+/* What a description says of memory is another program's word. */
+static void the_need_of_a_model_is_what_its_description_says(void **state)
+{
+    static const struct {
+        const char *details;
+        int64_t context_tokens;
+        int64_t bytes;
+    } CASES[] = {
+        {"{\"fixed_bytes\":1000,\"token_bytes\":3,\"context_tokens\":100000}", 10, 1030},
+        {"{\"fixed_bytes\":1000,\"token_bytes\":3,\"context_tokens\":100000}", 0, 25576},
+        {"{\"fixed_bytes\":1000,\"token_bytes\":3,\"context_tokens\":100}", 0, 1300},
+        {"{\"fixed_bytes\":1000,\"token_bytes\":3}", 0, 25576},
+        {"{\"fixed_bytes\":1000,\"context_tokens\":100}", 0, 1000},
+        {"{\"fixed_bytes\":1000,\"token_bytes\":1000000000000000000}", 100, INT64_MAX},
+        {"{\"fixed_bytes\":1000,\"token_bytes\":-3}", 10, 1000},
+        {"{\"fixed_bytes\":-1,\"token_bytes\":3}", 10, 0},
+        {"{\"fixed_bytes\":\"many\",\"token_bytes\":3}", 10, 0},
+        {"{\"fixed_bytes\":9000000000000000000,\"token_bytes\":3}", 10, 0},
+        {"{}", 10, 0},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        AUTO_JSON json_t *details = json_loads(CASES[i].details, 0, NULL);
+        struct model_need need = model_need_of(details);
+
+        assert_int_equal(model_need_bytes(&need, CASES[i].context_tokens), CASES[i].bytes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_need_of_a_model_is_what_its_description_says),
         IN_A_REGISTRY(a_put_makes_and_replaces),
         IN_A_REGISTRY(a_put_that_the_store_does_not_take_changes_nothing),
         IN_A_REGISTRY(what_is_no_description_changes_nothing),

@@ -102,6 +102,16 @@ static void a_queue_of_none_still_lets_a_worker_start(void **state)
     assert_int_equal(refusal_of(&view), ERR_QUEUE_FULL);
 }
 
+/* It starts when there is room, whenever that is: who asks now is told at once. */
+static void who_waits_without_hope_of_room_takes_nobody(void **state)
+{
+    struct scheduler_view view = idle_view(LIFE_WAITING);
+
+    assert_int_equal(verdict_of(&view), SCHEDULER_QUEUE);
+    view.has_no_room = true;
+    assert_int_equal(refusal_of(&view), ERR_NO_MEMORY);
+}
+
 static void what_is_down_is_started_only_where_that_is_allowed(void **state)
 {
     struct scheduler_view view = idle_view(LIFE_DOWN);
@@ -146,6 +156,7 @@ int main(void)
         cmocka_unit_test(as_many_go_as_there_are_slots),
         cmocka_unit_test(a_full_queue_refuses_in_every_state_that_queues),
         cmocka_unit_test(a_queue_of_none_still_lets_a_worker_start),
+        cmocka_unit_test(who_waits_without_hope_of_room_takes_nobody),
         cmocka_unit_test(what_is_down_is_started_only_where_that_is_allowed),
         cmocka_unit_test(a_failed_worker_is_never_started_by_a_request),
         cmocka_unit_test(a_stopping_worker_refuses_unless_it_stops_for_idleness),
