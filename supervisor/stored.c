@@ -8,6 +8,7 @@
 #include "common/token.h"
 #include "db/events.h"
 #include "supervisor/device.h"
+#include "supervisor/journal.h"
 #include "supervisor/life.h"
 #include "supervisor/supervisor.h"
 
@@ -152,30 +153,49 @@ static int stored_load_failures(struct supervisor *supervisor, struct err *err)
     return 0;
 }
 
+/* BREAKER as ROW has it, for the event that tells what has become of it since. */
+static struct breaker stored_breaker_before(const struct breaker_row *row,
+                                            const struct breaker *breaker)
+{
+    struct breaker before = *breaker;
+
+    (void)breaker_state_of_name(row->state, &before.state); /* unreadable: as it is without a row */
+    return before;
+}
+
 static void stored_restore_worker(struct supervisor *supervisor, const struct breaker_row *row)
 {
     struct worker *worker = worker_find(supervisor, row->key + strlen(WORKER_PREFIX));
+    struct breaker before;
 
     if (worker == NULL)
         return;
+    before = stored_breaker_before(row, &worker->recovery.breaker);
     stored_restore_breaker(row, &supervisor->policy.worker.breaker, supervisor->boot_id,
                            &worker->recovery.breaker);
     free(worker->breaker_reason);
     worker->breaker_reason = xstrdup(row->reason);
+    if (worker->recovery.breaker.state != before.state)
+        journal_worker_breaker(worker, &before);
 }
 
 static void stored_restore_row(struct supervisor *supervisor, const struct breaker_row *row)
 {
     struct device *device = NULL;
+    struct breaker before;
 
     if (strncmp(row->key, WORKER_PREFIX, strlen(WORKER_PREFIX)) == 0) {
         stored_restore_worker(supervisor, row);
         return;
     }
     device = device_get(supervisor, row->key);
+    before = stored_breaker_before(row, &device->breaker);
     stored_restore_breaker(row, &supervisor->policy.device, supervisor->boot_id, &device->breaker);
     free(device->breaker_reason);
     device->breaker_reason = xstrdup(row->reason);
+    if (device->breaker.state != before.state)
+        journal_device_breaker(device, &before);
+    device_arm(device);
 }
 
 /* What was known of restarts is gone with the database: nothing starts by itself until a person or
@@ -188,8 +208,11 @@ static void stored_distrust_all(struct supervisor *supervisor)
 
     TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
+        struct breaker before = worker->recovery.breaker;
+
         (void)breaker_trip(&worker->recovery.breaker, policy, BREAKER_BY_STORE, now_ms, 0);
         (void)breaker_half_open(&worker->recovery.breaker, BREAKER_BY_STORE);
+        journal_worker_breaker(worker, &before); /* the next supervisor finds a good database */
     }
 }
 
@@ -216,16 +239,20 @@ static int stored_load_stop(struct supervisor *supervisor, struct err *err)
 
 int stored_load(struct supervisor *supervisor, struct err *err)
 {
-    struct breaker_rows rows = {0};
+    if (stored_load_failures(supervisor, err) != 0 || stored_load_stop(supervisor, err) != 0)
+        return -1;
+    if (breakers_load_all(supervisor->store, &supervisor->stored_breakers, err) != 0)
+        return err_wrap(err, "read the breakers");
+    return 0;
+}
+
+void stored_restore(struct supervisor *supervisor)
+{
+    struct breaker_rows *rows = &supervisor->stored_breakers;
 
     if (supervisor->set_aside != NULL)
         stored_distrust_all(supervisor);
-    if (stored_load_failures(supervisor, err) != 0 || stored_load_stop(supervisor, err) != 0)
-        return -1;
-    if (breakers_load_all(supervisor->store, &rows, err) != 0)
-        return err_wrap(err, "read the breakers");
-    for (size_t i = 0; i < rows.count; i++)
-        stored_restore_row(supervisor, &rows.rows[i]);
-    breaker_rows_release(&rows);
-    return 0;
+    for (size_t i = 0; i < rows->count; i++)
+        stored_restore_row(supervisor, &rows->rows[i]);
+    breaker_rows_release(rows);
 }

@@ -30,8 +30,12 @@ void stored_restore_recovery(const struct worker_row *row, const char *boot_id,
 /* A failure as the breaker counted it. */
 struct breaker_failure stored_restore_failure(const struct failure_row *row, const char *boot_id);
 
-/* Breakers and failures of all workers and devices, which are there already, and how the last run
- * ended. Before store_start. */
+/* Reads breakers and failures of all workers and devices, which are there already, and how the last
+ * run ended. Before store_start. */
 int stored_load(struct supervisor *supervisor, struct err *err);
+/* Puts the breakers back. What has become of one since it was written (a probe was cut off, the
+ * machine has been started anew, the database was corrupt) is a transition, and written down as
+ * such: after store_start. */
+void stored_restore(struct supervisor *supervisor);
 
 #endif

@@ -300,7 +300,10 @@ static int supervisor_begin(struct supervisor *supervisor, struct err *err)
     supervisor_open_log(supervisor);
     if (supervisor_open_store(supervisor, err) != 0 || models_load(supervisor, err) != 0 ||
         worker_load_all(supervisor, err) != 0 || stored_load(supervisor, err) != 0 ||
-        supervisor_start_store(supervisor, err) != 0 || supervisor_listen(supervisor, err) != 0)
+        supervisor_start_store(supervisor, err) != 0)
+        return -1;
+    stored_restore(supervisor);
+    if (supervisor_listen(supervisor, err) != 0)
         return -1;
     watcher_start(&supervisor->watcher, supervisor->base);
     supervisor_watch(supervisor);
@@ -397,6 +400,7 @@ void supervisor_free(struct supervisor *supervisor)
     free(supervisor->runtime_dir);
     free(supervisor->worker_program);
     free(supervisor->set_aside);
+    breaker_rows_release(&supervisor->stored_breakers);
     free(supervisor);
 }
 

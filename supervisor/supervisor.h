@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/err.h"
+#include "db/breakers.h"
 #include "db/store.h"
 #include "supervisor/clock_mover_hook.h"
 #include "supervisor/describe.h"
@@ -56,6 +57,7 @@ struct supervisor {
 
     struct policy policy;
     struct metrics metrics;
+    struct breaker_rows stored_breakers; /* until stored_restore() */
     struct listener listener;
     struct device_list devices;
     uint64_t postponed_count; /* starts that had to wait for their device, ever */

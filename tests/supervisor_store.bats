@@ -107,3 +107,32 @@ is_pruned() {
     }
     wait_until old_ones_are_gone
 }
+
+@test "after a corrupt database nothing starts by itself, over restarts too, until a start proves good" {
+    local number
+    write_config <<END
+restart { base = 0ms }
+breaker { probe_stable = 100ms }
+worker ant { model = "$T/m/ant.gguf"
+ autostart = true }
+END
+    script ant <<<'reply one'
+    start_rbeed
+    wait_for_worker ant ready
+    stop_rbeed
+    echo 'this is no database' >"$STATE/rbee.db"
+    for number in 1 2; do
+        start_rbeed
+        assert_equal "$(api GET /v1/workers/ant | jq -r '"\(.state) \(.breaker)"')" 'open half_open'
+        kill -KILL "$RBEED_PID"
+        wait "$RBEED_PID" || true
+    done
+    start_rbeed
+    assert_equal "$(start_count ant)" 1
+    run ask ant
+    assert_output --partial '"type":"end"'
+    wait_until worker_has ant breaker closed
+    stop_rbeed
+    start_rbeed
+    wait_for_worker ant ready
+}
