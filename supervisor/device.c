@@ -143,11 +143,15 @@ void device_room(const struct device *device, struct room *out)
 
 void device_on_start(struct device *device, struct worker *worker, int64_t now_ms)
 {
+    const struct breaker before = device->breaker;
+
     guard_on_start(&device->guard, now_ms);
     device->loading = worker;
     breaker_on_start(&device->breaker);
-    if (device->breaker.has_probe)
-        device->probe = worker;
+    if (!device->breaker.has_probe)
+        return;
+    device->probe = worker;
+    journal_device_breaker(device, &before); /* a supervisor that dies meanwhile finds it */
 }
 
 void device_on_load_end(struct device *device, const struct worker *worker)

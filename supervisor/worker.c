@@ -303,6 +303,7 @@ static void worker_give_up(struct worker *worker, const struct err *cause)
     request_fail_waiting(worker, cause);
     request_fail_running(worker, cause);
     device_on_lost(worker->device);
+    device_on_load_end(worker->device, worker); /* others on a CPU need not wait for it */
 }
 
 static void worker_drain(struct worker *worker, const struct err *cause)

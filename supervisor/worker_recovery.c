@@ -431,14 +431,34 @@ static struct worker *worker_next_postponed(const struct supervisor *supervisor,
     return first;
 }
 
+/* What they wait for on DEVICE does not come any more: each finds it open, and says so to who
+ * waits. */
+static void worker_refuse_postponed(struct supervisor *supervisor, const struct device *device)
+{
+    struct worker *worker = NULL;
+
+    TAILQ_FOREACH(worker, &supervisor->workers, link)
+    {
+        bool is_resting = worker->state == LIFE_WAITING || worker->state == LIFE_OPEN;
+
+        if (worker->device == device && is_resting &&
+            (worker->postponed.answer == DEVICE_STORM ||
+             worker->postponed.answer == DEVICE_LOADING))
+            worker_restart_due(worker);
+    }
+}
+
 void worker_device_changed(struct supervisor *supervisor, struct device *device)
 {
     struct worker *worker = NULL;
     int64_t ignored_ms = 0;
 
-    if (supervisor->is_stopping ||
-        device_ask(device, recovery_now_ms(), &ignored_ms) == DEVICE_OPEN)
+    if (supervisor->is_stopping)
         return;
+    if (device_ask(device, recovery_now_ms(), &ignored_ms) == DEVICE_OPEN) {
+        worker_refuse_postponed(supervisor, device);
+        return;
+    }
     TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
         if (worker->device == device && worker->state == LIFE_OPEN &&
