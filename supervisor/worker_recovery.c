@@ -61,7 +61,7 @@ static enum life_event worker_exit_event(const struct worker *worker)
 static void worker_reduce(struct worker *worker, enum fault_class fault)
 {
     int64_t context_tokens = worker->facts.context_tokens;
-    int64_t slots = worker->facts.slots > 0 ? worker->facts.slots : worker->running.slots;
+    int64_t slots = context_tokens > 0 ? worker->facts.slots : worker->running.slots;
 
     if (fault_then(fault) != FAULT_THEN_REDUCE || !worker->recovery.is_reduced)
         return;
@@ -367,6 +367,8 @@ void worker_lapse(struct worker *worker)
     recovery_on_lapse(&worker->recovery);
     if (worker->postponed.answer != DEVICE_OPEN) /* that goes on keeping it down */
         worker->postponed = (struct worker_postponed){0};
+    if (worker->state == LIFE_OPEN)
+        worker_refuse_waiting(worker); /* for a probe that was to follow another's load */
 }
 
 void worker_recovery_on_due(struct worker *worker)

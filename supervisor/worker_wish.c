@@ -272,7 +272,8 @@ void worker_explain(const struct worker *worker, struct err *out)
 {
     if (worker->recovery.is_held && worker->state != LIFE_LOST)
         worker_explain_held(worker, out);
-    else if (worker->state == LIFE_OPEN)
+    else if (worker->state == LIFE_OPEN ||
+             (worker->state == LIFE_STARTING && worker->recovery.breaker.has_probe))
         worker_explain_open(worker, out);
     else if (worker->state == LIFE_WAITING && worker_waits_for_room(worker))
         worker_explain_room(worker, out);
