@@ -155,6 +155,19 @@ static void add_waiting(const json_t *record, struct buf *out)
         add_field(out, "waits for", 1, "%s", meaning);
 }
 
+/* What there is not enough of, or who has it now. */
+static void add_room(const json_t *record, struct buf *out)
+{
+    static const char EVICTED[] = "evicted for ";
+    const char *end = text_of(record, "exit");
+
+    if (strcmp(text_of(record, "waits_for"), "room") == 0)
+        add_field(out, "room", 3, "%s", text_of(record, "summary"));
+    else if (strcmp(text_of(record, "state"), "down") == 0 &&
+             strncmp(end, EVICTED, strlen(EVICTED)) == 0)
+        add_field(out, "room", 2, "%s: %s", end, text_of(record, "exit_meaning"));
+}
+
 static void add_held(const json_t *record, struct buf *out)
 {
     const json_t *worker = json_object_get(record, "worker");
@@ -325,6 +338,7 @@ void why_text(const json_t *record, struct buf *out)
     add_headline(record, out);
     add_waiting(record, out);
     add_held(record, out);
+    add_room(record, out);
     add_failure(record, out);
     add_counts(record, out);
     add_one_breaker(json_object_get(record, "breaker"), "breaker",

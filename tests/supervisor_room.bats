@@ -56,6 +56,8 @@ is_in_room_line() { # NAME
     assert_equal "$(worker_field new state)" ready
     assert_equal "$(worker_field big state)" ready
     # That was no failure, and what it was is said everywhere.
+    run rbee why old
+    assert_output --regexp 'room +evicted for big: exit 0: '
     assert_equal "$(worker_field old last_exit)" 'evicted for big: exit 0'
     assert_equal "$(worker_field old restarts)" 0
     assert_equal "$(worker_field old last_fault)" null
@@ -250,6 +252,7 @@ is_in_room_line() { # NAME
     # The same without the pin stops after five minutes.
     rbee worker stop a
     ask b | grep -q DONE
+    wait_until worker_has b in_flight 0 # that is when it begins to be idle
     clock_advance 300000
     wait_for_worker b down
 }
@@ -353,6 +356,10 @@ skip_if_memory_is_limited() {
     assert_equal "$(api_status POST /v1/workers/b/start)" 507
     assert_equal "$(worker_field b waits_for)" room
     assert_equal "$(worker_field b desired)" up
+    run rbee why b
+    assert_output --partial 'room on its device'
+    assert_output --regexp 'room +worker b needs 57.2 MiB of memory, and cpu has 38.1 MiB left of'
+    assert_output --partial '(wanted up)'
     assert_equal "$(api_status POST /v1/inference -d '{"model":"b","prompt":"hi"}')" 507
     assert_equal "$(api_status GET '/v1/workers/b/wait?for=ready')" 507
     api POST /v1/workers/a/stop >/dev/null
