@@ -443,9 +443,8 @@ static void worker_refuse_postponed(struct supervisor *supervisor, const struct 
     {
         bool is_resting = worker->state == LIFE_WAITING || worker->state == LIFE_OPEN;
 
-        if (worker->device == device && is_resting &&
-            (worker->postponed.answer == DEVICE_STORM ||
-             worker->postponed.answer == DEVICE_LOADING))
+        if (worker->device == device && is_resting && worker->postponed.answer != DEVICE_GO &&
+            worker->postponed.answer != DEVICE_OPEN)
             worker_restart_due(worker);
     }
 }
