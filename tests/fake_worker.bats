@@ -130,6 +130,19 @@ has_lines() { # FILE COUNT
     [ "$(wc -l <"$1")" = "$2" ]
 }
 
+@test "alone: a second process says that it is one, a next one is none" {
+    start_fake <<<"alone"
+    local first=$WORKER_PID
+    launch_again
+    deed double
+    kill -KILL "$first"
+    end_by_kill
+    launch_again
+    client wait_ready
+    end_by_kill
+    assert_equal "$(grep -c double "$T/journal")" 1
+}
+
 @test "flood: so many lines of such a length" {
     start_fake <<<"flood 5000 80"
     deed flooded

@@ -414,6 +414,18 @@ def start_child(worker, *_):
         start_one_child(worker.options["model"] + ".child", kinds)
 
 
+@fault(AT_START, "alone",
+       "two processes of this model at a time are `double` in the journal: each holds a lock as long "
+       "as it lives")
+def start_alone(worker):
+    # Not inherited by what it starts; kept open by being somebody's.
+    worker.lock_file = open(worker.options["model"] + ".alone", "w", encoding="ascii")
+    try:
+        fcntl.flock(worker.lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        worker.journal("double")
+
+
 @fault(AT_START, "flood", "LINES BYTES: that many lines of that length on stderr, at once")
 def start_flood(worker, lines, size):
     for number in range(int(lines)):
