@@ -120,6 +120,25 @@ void waiter_begin(struct api_call *call, struct worker *worker, enum waiter_goal
     api_hold(call, &waiter->held);
 }
 
+static void waiter_end(struct waiter *waiter, int verdict, const struct err *cause)
+{
+    api_release(waiter->exchange);
+    waiter_reply(waiter->exchange, waiter->worker, waiter->goal, verdict, cause);
+    waiter_free(waiter);
+}
+
+void waiter_fail(struct worker *worker, const struct err *cause)
+{
+    struct waiter *next = NULL;
+
+    for (struct waiter *waiter = TAILQ_FIRST(&worker->supervisor->waiters); waiter != NULL;
+         waiter = next) {
+        next = TAILQ_NEXT(waiter, link);
+        if (waiter->worker == worker)
+            waiter_end(waiter, -1, cause);
+    }
+}
+
 void waiter_check(struct worker *worker)
 {
     struct waiter *next = NULL;
@@ -135,8 +154,6 @@ void waiter_check(struct worker *worker)
         verdict = waiter_judge(worker, waiter->goal, &cause);
         if (verdict == 0)
             continue;
-        api_release(waiter->exchange);
-        waiter_reply(waiter->exchange, worker, waiter->goal, verdict, &cause);
-        waiter_free(waiter);
+        waiter_end(waiter, verdict, &cause);
     }
 }

@@ -109,8 +109,15 @@ void worker_free(struct worker *worker)
     free(worker);
 }
 
+/* Without a process it may still be waited for: it was to be started again. */
 void worker_remove(struct worker *worker)
 {
+    struct err why = ERR_INIT;
+
+    err_fill(&why, ERR_WORKER_NOT_FOUND, "worker %s has been removed", worker->name);
+    worker_lapse(worker);
+    request_fail_waiting(worker, &why);
+    waiter_fail(worker, &why);
     journal_worker_removed(worker->supervisor, worker->name);
     worker_free(worker);
 }

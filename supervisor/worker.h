@@ -227,9 +227,9 @@ struct worker *worker_find(struct supervisor *supervisor, const char *name);
 /* A new worker in state down. NAME is valid and not taken; MODEL or PATH may be "". */
 struct worker *worker_new(struct supervisor *supervisor, const char *name, const char *model,
                           const char *path);
-/* For a worker without a process and without requests. */
+/* For a worker without a process, and that nobody waits for. */
 void worker_free(struct worker *worker);
-/* As worker_free, and the store forgets it too. */
+/* For a worker without a process: who waits for it is told, and the store forgets it too. */
 void worker_remove(struct worker *worker);
 /* For a worker without a process: another model from the next start on. */
 void worker_set_model(struct worker *worker, const char *model, const char *path);

@@ -255,3 +255,20 @@ END
     assert_equal "$(db 'select count(*), min(outcome), max(outcome) from requests')" \
         '3|completed|completed'
 }
+
+@test "a model that is forgotten while its worker waits for a restart: who waits is told" {
+    RESTART_BASE=1m fake_config </dev/null
+    start_rbeed
+    model brittle <<<'exit 14 internal gone'
+    ask_later 1 brittle
+    wait_for_worker brittle waiting
+    api GET '/v1/workers/brittle/wait?for=ready' >"$T/out.wait" 3>&- &
+    local waiting=$!
+    wait_until grep -q queued "$T/out.1"
+    assert_equal "$(api_status DELETE /v1/models/brittle)" 204
+    wait "$ASKED" "$waiting"
+    run events <"$T/out.1"
+    assert_line --partial 'has been removed'
+    assert_equal "$(api GET /v1/status | jq -r '.requests | length')" 0
+    assert_equal "$(api_status GET /v1/workers/brittle)" 404
+}
