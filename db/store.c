@@ -235,6 +235,26 @@ size_t store_queued_count(struct store *store)
     return count;
 }
 
+uint64_t store_posted_count(struct store *store)
+{
+    uint64_t count = 0;
+
+    store_queue_lock(&store->queue);
+    count = store->queue.posted_count;
+    store_queue_unlock(&store->queue);
+    return count;
+}
+
+uint64_t store_done_count(struct store *store)
+{
+    uint64_t count = 0;
+
+    store_queue_lock(&store->queue);
+    count = store->queue.posted_count - store->queue.row_count;
+    store_queue_unlock(&store->queue);
+    return count;
+}
+
 void store_close(struct store *store)
 {
     struct store_queue *queue = NULL;

@@ -89,6 +89,10 @@ int store_fd(const struct store *store);
 void store_dispatch(struct store *store);
 /* Rows posted and not yet on disk. */
 size_t store_queued_count(struct store *store);
+/* Rows posted ever, and those of them that are done with, in order: what had been posted when the
+ * first was N is on disk (or lost) when the second is N. */
+uint64_t store_posted_count(struct store *store);
+uint64_t store_done_count(struct store *store);
 /* Writes what is queued, tells who waits, ends the writer, frees. Rows that the disk refuses even
  * now are reported as lost. Accepts NULL and a store that was never started. */
 void store_close(struct store *store);

@@ -78,7 +78,7 @@ int api_breaker_list(struct api_call *call, struct err *err)
             (void)json_array_append_new(list, api_device_record(device));
     }
     (void)json_object_set_new(body, "breakers", list);
-    http_reply_json(call->exchange, 200, body);
+    shown_reply(call, body);
     return 0;
 }
 
@@ -90,7 +90,7 @@ int api_breaker_show(struct api_call *call, struct err *err)
     if (api_find_breaker(call, &breaker, err) != 0)
         return -1;
     record = api_breaker_record(&breaker);
-    http_reply_json(call->exchange, 200, record);
+    shown_reply(call, record);
     return 0;
 }
 

@@ -29,7 +29,7 @@ int api_status(struct api_call *call, struct err *err)
 {
     AUTO_JSON json_t *record = supervisor_record(call->supervisor);
 
-    http_reply_json(call->exchange, 200, record);
+    shown_reply(call, record);
     return 0;
 }
 

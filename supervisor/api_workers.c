@@ -35,17 +35,18 @@ int api_worker_list(struct api_call *call, struct err *err)
         (void)json_array_append_new(list, worker_record(worker));
     }
     (void)json_object_set_new(body, "workers", list);
-    http_reply_json(call->exchange, 200, body);
+    shown_reply(call, body);
     return 0;
 }
 
 int api_worker_show(struct api_call *call, struct err *err)
 {
     struct worker *worker = api_find_worker(call, err);
+    AUTO_JSON json_t *record = worker == NULL ? NULL : worker_record(worker);
 
-    if (worker == NULL)
+    if (record == NULL)
         return -1;
-    api_reply_worker(call, 200, worker);
+    shown_reply(call, record);
     return 0;
 }
 

@@ -137,6 +137,7 @@ static void supervisor_on_store(evutil_socket_t fd, short what, void *arg)
     struct supervisor *supervisor = arg;
 
     store_dispatch(supervisor->store);
+    shown_check(supervisor);
 }
 
 static void supervisor_on_health(void *owner, const struct err *err)
@@ -329,6 +330,7 @@ struct supervisor *supervisor_new(struct config *config, struct err *err)
     TAILQ_INIT(&supervisor->workers);
     TAILQ_INIT(&supervisor->requests);
     TAILQ_INIT(&supervisor->waiters);
+    TAILQ_INIT(&supervisor->shown);
     TAILQ_INIT(&supervisor->feeds);
     log_streams_init(&supervisor->log_streams);
     TAILQ_INIT(&supervisor->describes);

@@ -27,6 +27,7 @@
 #include "supervisor/policy.h"
 #include "supervisor/request.h"
 #include "supervisor/resolve.h"
+#include "supervisor/shown.h"
 #include "supervisor/waiter.h"
 #include "supervisor/watcher.h"
 #include "supervisor/worker.h"
@@ -66,6 +67,7 @@ struct supervisor {
     struct watcher watcher; /* of the workers' processes, should we die */
     struct request_list requests;
     struct waiter_list waiters;
+    struct shown_list shown;
     struct feed_list feeds;
     struct log_streams log_streams;
     struct describe_list describes;

@@ -67,6 +67,8 @@ class Shown:
         self.looks = 0
 
     def take(self, records, key, names):
+        """Whether one of them is higher than it was."""
+        has_risen = False
         with self.lock:
             self.looks += 1
             for record in records:
@@ -74,7 +76,9 @@ class Shown:
                     at = (record[key], name)
                     if record[name] < self.counts.get(at, 0):
                         raise Broken(f"{at} was shown as {self.counts[at]}, now as {record[name]}")
+                    has_risen = has_risen or record[name] > self.counts.get(at, 0)
                     self.counts[at] = record[name]
+        return has_risen
 
 
 class Run:
@@ -85,6 +89,7 @@ class Run:
         self.shown = shown
         self.rnd = rnd
         self.is_over = threading.Event()
+        self.dies_of_news = False  # killed as soon as a count is shown to have risen
         self.broken = []
         self.socket = os.path.join(world, "run/rbee/rbee.sock")
         read_end, write_end = os.pipe()
@@ -116,8 +121,9 @@ class Run:
                 ("/v1/workers", "workers", "name", ("restarts", "attempt")),
                 ("/v1/breakers", "breakers", "name", ("trips",))):
             reply = self.ask("GET", path)
-            if reply:
-                self.shown.take(json.loads(reply)[kind], key, names)
+            if reply and self.shown.take(json.loads(reply)[kind], key, names) and self.dies_of_news:
+                os.kill(self.process.pid, signal.SIGKILL)
+                self.is_over.set()
 
     def watch(self):
         try:
@@ -251,10 +257,12 @@ class Harness:
         try:
             run.load()
             # Half of the kills come at any moment, the others after every worker has begun again:
-            # so a restart that is due may be put off by kills, but not for ever.
+            # so a restart that is due may be put off by kills, but not for ever. A third of all come
+            # as soon as there is news, which must not be forgotten.
             if self.rnd.random() < 0.5:
                 self.wait_for_starts(before)
-            time.sleep(self.rnd.random() * LATEST_KILL_S)
+            run.dies_of_news = self.rnd.random() < 1 / 3
+            run.is_over.wait((PATIENCE_S if run.dies_of_news else self.rnd.random() * LATEST_KILL_S))
         finally:
             run.kill()
         self.check_gone()
