@@ -257,6 +257,7 @@ END
 }
 
 @test "a model that is forgotten while its worker waits for a restart: who waits is told" {
+    stop_rbeed
     RESTART_BASE=1m fake_config </dev/null
     start_rbeed
     model brittle <<<'exit 14 internal gone'
