@@ -175,17 +175,19 @@ void infer_answer_say_stats(const struct infer_answer *answer)
     const json_t *usage = json_object_get(answer->end, "usage");
     const json_t *timings = json_object_get(answer->end, "timings");
     double prompt = number_of(usage, "prompt_tokens");
+    double cached = number_of(usage, "cached_tokens"); /* 0 where the worker does not tell */
     double completion = number_of(usage, "completion_tokens");
     double prefill_ms = number_of(timings, "prefill_ms");
     double decode_ms = number_of(timings, "decode_ms");
 
-    message_always(answer->cli,
-                   "prompt %.0f tokens in %.1f ms (%.1f/s), answer %.0f tokens in %.1f ms "
-                   "(%.1f/s), first token after %.1f ms, queue %.1f ms, load %.1f ms, stop: %s",
-                   prompt, prefill_ms, per_second(prompt, prefill_ms), completion, decode_ms,
-                   per_second(completion, decode_ms), number_of(timings, "first_token_ms"),
-                   number_of(timings, "queue_ms"), number_of(timings, "load_ms"),
-                   text_of(answer->end, "stop_reason"));
+    message_always(
+        answer->cli,
+        "prompt %.0f tokens (%.0f cached) in %.1f ms (%.1f/s), answer %.0f tokens in %.1f ms "
+        "(%.1f/s), first token after %.1f ms, queue %.1f ms, load %.1f ms, stop: %s",
+        prompt, cached, prefill_ms, per_second(prompt - cached, prefill_ms), completion, decode_ms,
+        per_second(completion, decode_ms), number_of(timings, "first_token_ms"),
+        number_of(timings, "queue_ms"), number_of(timings, "load_ms"),
+        text_of(answer->end, "stop_reason"));
 }
 
 void infer_answer_tell_failure(struct infer_answer *answer, const struct err *failure)

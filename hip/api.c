@@ -169,8 +169,9 @@ static void api_ready(struct serve *serve, struct http_exchange *x, const char *
     }
     body = json_pack("{s:s, s:I, s:I, s:I, s:i, s:s, s:I}", "phase", PHASES[status.phase], "tokens",
                      (json_int_t)status.tokens, "prefill_tokens", (json_int_t)status.prefill_tokens,
-                     "context_tokens", (json_int_t)status.context_tokens, "slots", ENGINE_SLOTS,
-                     "device", status.device, "memory_bytes", (json_int_t)status.memory_bytes);
+                     "context_tokens", (json_int_t)status.context_tokens, "slots",
+                     (int)status.slot_count, "device", status.device, "memory_bytes",
+                     (json_int_t)status.memory_bytes);
     http_reply_json(x, 200, body);
 }
 

@@ -211,22 +211,20 @@ static int options_read_numbers(struct worker_options *options, struct err *err)
 {
     int64_t context = 0;
     int64_t threads = 0;
-    int64_t slots = ENGINE_SLOTS;
+    int64_t slots = 0;
     int64_t listen_fd = -1;
     int64_t token_fd = -1;
 
     if (read_integer(options, WORKER_OPTION_CONTEXT, 0, CONTEXT_MAX_TOKENS, &context, err) < 0 ||
         read_integer(options, WORKER_OPTION_THREADS, 0, BACKEND_THREADS_MAX_COUNT, &threads, err) <
             0 ||
-        read_integer(options, WORKER_OPTION_SLOTS, 1, INT32_MAX, &slots, err) < 0 ||
+        read_integer(options, WORKER_OPTION_SLOTS, 1, ENGINE_SLOTS_MAX_COUNT, &slots, err) < 0 ||
         read_integer(options, WORKER_OPTION_LISTEN_FD, 0, FD_MAX, &listen_fd, err) < 0 ||
         read_integer(options, WORKER_OPTION_TOKEN_FD, 0, FD_MAX, &token_fd, err) < 0)
         return -1;
-    if (slots != ENGINE_SLOTS)
-        return err_set(err, ERR_USAGE, "--slots %s: this version runs %d request at a time",
-                       options->text[WORKER_OPTION_SLOTS], ENGINE_SLOTS);
     options->context_tokens = (uint32_t)context;
     options->thread_count = (uint32_t)threads;
+    options->slot_count = (uint32_t)slots;
     options->listen_fd = (int)listen_fd;
     options->token_fd = (int)token_fd;
     return 0;

@@ -34,6 +34,7 @@ struct worker_options {
     size_t stop_count;
     uint32_t context_tokens; /* 0: not given */
     uint32_t thread_count;   /* 0: not given */
+    uint32_t slot_count;     /* 0: not given */
     int listen_fd;           /* SUPERVISED */
     int token_fd;            /* SUPERVISED */
 };

@@ -124,8 +124,9 @@ static void reply_add_outcome(json_t *object, const struct engine_outcome *outco
     json_object_set_new(object, "stop_reason",
                         json_string(engine_stop_reason_name(outcome->stop_reason)));
     json_object_set_new(object, "usage",
-                        json_pack("{s:i, s:i}", "prompt_tokens", (int)outcome->prompt_tokens,
-                                  "completion_tokens", (int)outcome->completion_tokens));
+                        json_pack("{s:i, s:i, s:i}", "prompt_tokens", (int)outcome->prompt_tokens,
+                                  "cached_tokens", (int)outcome->cached_tokens, "completion_tokens",
+                                  (int)outcome->completion_tokens));
     json_object_set_new(object, "timings",
                         json_pack("{s:o, s:i, s:o, s:o, s:o}", "queue_ms",
                                   reply_ms(outcome->queue_us), "load_ms", 0, "prefill_ms",

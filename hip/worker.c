@@ -99,6 +99,7 @@ static struct engine *start_engine(const struct worker_options *options, struct 
         .allow_cpu = options->text[WORKER_OPTION_ALLOW_CPU] != NULL,
         .context_tokens = options->context_tokens,
         .thread_count = options->thread_count,
+        .slot_count = options->slot_count,
     };
 
     return engine_new(&engine, err);

@@ -166,7 +166,7 @@ assert_refused() { # CODE MESSAGE COMMAND
     answer_paris
     run -0 --separate-stderr rbee infer hello --no-stdin --stats -q
     assert_output "Paris is"
-    assert_equal "$stderr" "rbee: prompt 5 tokens in 12.5 ms (400.0/s), answer 2 tokens in 80.0 ms (25.0/s), first token after 13.0 ms, queue 0.0 ms, load 0.0 ms, stop: stop"
+    assert_equal "$stderr" "rbee: prompt 5 tokens (0 cached) in 12.5 ms (400.0/s), answer 2 tokens in 80.0 ms (25.0/s), first token after 13.0 ms, queue 0.0 ms, load 0.0 ms, stop: stop"
 }
 
 @test "warnings of the supervisor are said" {

@@ -144,7 +144,7 @@ FAULTS
 --bogus unknown option --bogus
 --prompt wants an argument
 --prompt,x,more unexpected argument
---prompt,x,--slots,2 slots
+--prompt,x,--slots,257 slots.*256
 --prompt,x,--device,gpu:0 --allow-cpu
 --prompt,x,--device,abacus abacus
 --prompt,x,--context,513 more than the model
@@ -342,7 +342,7 @@ OPTIONS
     assert_output --regexp '^(503 WORKER_LOADING|200 .*)$'
     client wait_ready
     run client call GET /ready
-    assert_output --partial '"context_tokens":2048,"slots":1,"device":"ref"'
+    assert_output --partial '"context_tokens":2048,"slots":4,"device":"ref"'
 }
 
 @test "TERM while the model loads: exit 0 at once" {
@@ -470,19 +470,19 @@ BODIES
 
 @test "a client that leaves while its answer is computed frees the slot within a step" {
     slow_model
-    start_worker "$T/slow.gguf" --device ref
+    start_worker "$T/slow.gguf" --device ref --slots 1
     client leave_in_decode
 }
 
 @test "a client that leaves while its prompt is computed frees the slot within a chunk" {
     slow_model
-    start_worker "$T/slow.gguf" --device ref
+    start_worker "$T/slow.gguf" --device ref --slots 1
     client leave_in_prefill 600
 }
 
 @test "a client that leaves the queue is never computed, and touches nobody" {
     slow_model
-    start_worker "$T/slow.gguf" --device ref
+    start_worker "$T/slow.gguf" --device ref --slots 1
     client leave_in_queue
 }
 
@@ -494,8 +494,20 @@ BODIES
 
 @test "a second request waits its turn and says so" {
     slow_model
-    start_worker "$T/slow.gguf" --device ref
+    start_worker "$T/slow.gguf" --device ref --slots 1
     client two_at_once
+}
+
+@test "sixteen at once over four slots: each says what it says alone" {
+    tiny_model seed=5 never_ends "$T/random.gguf"
+    start_worker "$T/random.gguf"
+    client many_at_once 16
+}
+
+@test "a store that two requests fill: sixteen at once still say what they say alone" {
+    tiny_model seed=5 never_ends "$T/random.gguf"
+    start_worker "$T/random.gguf" --context 192
+    client many_at_once 16
 }
 
 @test "a client that does not read pauses its answer and loses nothing" {

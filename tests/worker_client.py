@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 
 PATIENCE_S = int(os.environ.get("WAIT_LIMIT_S", "60"))  # of tests/helpers.bash
@@ -177,6 +178,9 @@ def do_stream_rules(client, body):
     check(timings["load_ms"] == 0, timings)
     _, whole = client.whole(**body)
     check(whole["text"] == "".join(token["t"] for token in tokens), whole["text"], tokens)
+    cached = whole["usage"].pop("cached_tokens")  # the second time, what the first has computed
+    check(end["usage"].pop("cached_tokens") == 0, end)
+    check(cached <= end["usage"]["prompt_tokens"], cached)
     check(whole["stop_reason"] == end["stop_reason"] and whole["usage"] == end["usage"], end)
     check(whole["id"] != events[0]["id"], "ids differ from request to request")
 
@@ -275,6 +279,27 @@ def do_two_at_once(client):
     check("".join(e["t"] for e in events if e["type"] == "token") == alone["text"], events, alone)
     check(events[-1]["timings"]["queue_ms"] > 0, events[-1])
     check(first.read_until("end")[-1]["usage"]["completion_tokens"] == 12)
+
+
+def do_many_at_once(client, count):
+    """Each says what it says alone, whoever shares its steps, its blocks and the queue."""
+    # Some begin alike, so that they share what has been computed; lengths differ.
+    bodies = [{**LONG, "prompt": "once upon a time there was " * (i % 3 * 2) + f"number {i} ",
+               "max_tokens": 20 + i} for i in range(int(count))]
+    alone = [client.whole(**body)[1]["text"] for body in reversed(bodies)]
+    streams = [Stream(client, body) for body in bodies]
+    texts = [None] * len(streams)
+
+    def read(i):
+        texts[i] = "".join(e["t"] for e in streams[i].read_until("end") if e["type"] == "token")
+
+    readers = [threading.Thread(target=read, args=(i,)) for i in range(len(streams))]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    for i, text in enumerate(reversed(alone)):
+        check(texts[i] == text, i, texts[i], text)
 
 
 def do_same_id_twice(client):

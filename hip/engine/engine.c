@@ -192,6 +192,7 @@ void engine_read_status(struct engine *engine, struct engine_status *out)
     if (out->phase != ENGINE_READY)
         return;
     out->context_tokens = engine->runtime.context_tokens;
+    out->slot_count = engine->runtime.slot_count;
     out->memory_bytes = session_memory_bytes(engine->runtime.session);
     out->device = engine->runtime.device;
 }

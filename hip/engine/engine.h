@@ -10,8 +10,8 @@
  * has forgotten the request, and the loop frees it.
  *
  * Each step takes rows of every active request: one token of those that decode, a chunk of the
- * prompt of those that prefill. ENGINE_SLOTS of them are active at a time, the others wait in
- * order. A cancelled request ends before the next step.
+ * prompt of those that prefill. As many run at a time as there are slots, the others wait in order.
+ * A cancelled request ends before the next step.
  *
  * A client that does not read: the loop leaves the request's events where they are, and with
  * ENGINE_EVENT_MAX_COUNT of them untaken the request gets no rows until some are taken. Nothing is
@@ -30,7 +30,8 @@
 #include <sys/queue.h>
 
 enum {
-    ENGINE_SLOTS = 1,
+    ENGINE_SLOTS_DEFAULT = 4,
+    ENGINE_SLOTS_MAX_COUNT = 256,
     /* At 50 bytes an event this is a twentieth of what the connection itself may hold unsent; it
      * only has to cover the time between two turns of the loop. */
     ENGINE_EVENT_MAX_COUNT = 256,
@@ -47,10 +48,13 @@ struct engine_request;
 
 struct engine_options {
     const char *model_path;
-    const char *device;      /* "cpu", "ref" (the oracle: slow), "gpu:ID" */
-    bool allow_cpu;          /* where the wanted GPU cannot be used */
-    uint32_t context_tokens; /* 0: ENGINE_CONTEXT_DEFAULT_TOKENS, or the model's if less */
-    uint32_t thread_count;   /* 0: one for each core */
+    const char *device; /* "cpu", "ref" (the oracle: slow), "gpu:ID" */
+    bool allow_cpu;     /* where the wanted GPU cannot be used */
+    /* Of all requests together, and the most of one. 0: ENGINE_CONTEXT_DEFAULT_TOKENS, or the
+     * model's if less. */
+    uint32_t context_tokens;
+    uint32_t thread_count; /* 0: one for each core */
+    uint32_t slot_count;   /* requests at a time; 0: ENGINE_SLOTS_DEFAULT */
 };
 
 enum engine_phase { ENGINE_LOAD, ENGINE_WARM_UP, ENGINE_READY, ENGINE_FAILED };
@@ -62,6 +66,7 @@ struct engine_status {
     uint64_t tokens;         /* sampled since the start; only rises */
     uint64_t prefill_tokens; /* of prompts, computed since the start; only rises */
     uint32_t context_tokens; /* from READY on */
+    uint32_t slot_count;     /* from READY on */
     uint64_t memory_bytes;   /* from READY on */
     const char *device;      /* what it runs on; from READY on */
 };
@@ -117,6 +122,7 @@ struct engine_outcome {
     struct err error; /* of ERROR; not set after END */
     enum engine_stop_reason stop_reason;
     uint32_t prompt_tokens;
+    uint32_t cached_tokens;     /* of the prompt, found computed already when it began */
     uint32_t completion_tokens; /* sampled; the token that ends the text is not counted */
     uint64_t queue_us;          /* submitted -> first step */
     uint64_t prefill_us;        /* first step -> prompt computed */

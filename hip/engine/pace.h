@@ -1,8 +1,9 @@
-/* How many rows of a prompt one step takes: as many as the measured speed allows in PACE_TARGET_US,
- * so that a cancel, or another request's next token, never waits longer. Pure. */
+/* How many rows of prompts one step takes: as many as the measured speed allows in the time it may
+ * take, so that a cancel, or another request's next token, never waits longer. Pure. */
 #ifndef RBEE_HIP_ENGINE_PACE_H
 #define RBEE_HIP_ENGINE_PACE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -10,15 +11,28 @@ enum {
     /* One measurement may be far off (a page fault, a busy neighbour); a chunk grows by no more
      * than this factor over the one that was measured. */
     PACE_GROWTH_MAX = 4,
+    /* The usual time of a step is the mean of about so many. */
+    PACE_USUAL_STEPS = 8,
 };
 
 struct pace {
-    uint32_t rows; /* of the next chunk */
+    uint32_t rows_alone;  /* of a chunk, when nobody decodes */
+    uint32_t rows_beside; /* of a chunk beside tokens of others */
+    uint64_t usual_us;    /* a step without a chunk */
+};
+
+/* What a step was made of. */
+struct pace_step {
+    uint32_t prompt_rows;
+    uint32_t decode_rows;
+    uint64_t took_us;
 };
 
 /* TOOK_US is the time one single row took. */
 void pace_init(struct pace *pace, uint64_t took_us);
-/* A chunk of ROWS took so long. */
-void pace_measure(struct pace *pace, uint32_t rows, uint64_t took_us);
+/* Rows that the chunk of the next step may have; at least 1. With IS_BESIDE, when others decode, it
+ * takes no longer than a usual step does, so that the gap before their tokens at most doubles. */
+uint32_t pace_rows(const struct pace *pace, bool is_beside);
+void pace_measure(struct pace *pace, const struct pace_step *step);
 
 #endif

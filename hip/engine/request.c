@@ -40,7 +40,7 @@ struct engine_request *engine_request_new(struct mailbox *mailbox,
     request->asked = *asked;
     request->body = body;
     request->user = user;
-    token_list_init(&request->prompt, 0); /* its room depends on the context */
+    token_list_init(&request->tokens, 0); /* its room depends on the context */
     buf_init(&request->text, REQUEST_TEXT_MAX_BYTES);
     request->submitted_us = clock_monotonic_us();
     return request;
@@ -54,7 +54,7 @@ void engine_request_delete(struct engine_request *request)
     sampler_free(request->sampler);
     text_output_free(request->output);
     buf_release(&request->text);
-    token_list_release(&request->prompt);
+    token_list_release(&request->tokens);
     json_decref(request->body);
     free(request);
 }
@@ -69,14 +69,14 @@ static int request_make_tokens(struct engine_request *request, const struct runt
 
     if (asked->raw)
         return chat_format_raw(runtime->vocab, asked->prompt, strlen(asked->prompt),
-                               &request->prompt, err);
+                               &request->tokens, err);
     if (asked->messages != NULL)
         return chat_format_render(runtime->format, runtime->vocab, asked->messages,
-                                  &request->prompt, err);
+                                  &request->tokens, err);
     messages = json_pack("[{s:s, s:s}]", "role", "user", "content", asked->prompt);
     if (messages == NULL)
         return err_set(err, ERR_INVALID_UTF8, "the prompt is not valid UTF-8");
-    return chat_format_render(runtime->format, runtime->vocab, messages, &request->prompt, err);
+    return chat_format_render(runtime->format, runtime->vocab, messages, &request->tokens, err);
 }
 
 /* Others wait while this runs: tokens far beyond the context are not counted. */
@@ -85,7 +85,7 @@ static int request_tokenize(struct engine_request *request, const struct runtime
 {
     size_t most = (size_t)ENGINE_PROMPT_COUNTED_CONTEXTS * runtime->context_tokens;
 
-    request->prompt.max = most;
+    request->tokens.max = most;
     if (request_make_tokens(request, runtime, err) == 0)
         return 0;
     if (err->kind != ERR_PROMPT_TOO_LONG)
@@ -101,7 +101,7 @@ static int request_tokenize(struct engine_request *request, const struct runtime
 static int request_check_room(struct engine_request *request, const struct runtime *runtime,
                               struct err *err)
 {
-    size_t prompt_tokens = request->prompt.count;
+    size_t prompt_tokens = request->tokens.count;
     int64_t asked_tokens = request->asked.max_tokens;
 
     if (prompt_tokens == 0)
@@ -131,7 +131,7 @@ static int request_make_sampler(struct engine_request *request, const struct run
         .top_k = (uint32_t)asked->top_k,
         .seed = (uint64_t)asked->seed,
     };
-    size_t count = request->prompt.count;
+    size_t count = request->tokens.count;
 
     if (asked->seed < 0 &&
         getrandom(&params.seed, sizeof(params.seed), 0) != (ssize_t)sizeof(params.seed))
@@ -140,7 +140,7 @@ static int request_make_sampler(struct engine_request *request, const struct run
     request->sampler = sampler_new(&params, vocab_count(runtime->vocab));
     for (size_t i = count > SAMPLER_REPEAT_WINDOW ? count - SAMPLER_REPEAT_WINDOW : 0; i < count;
          i++)
-        sampler_accept(request->sampler, request->prompt.ids[i]);
+        sampler_accept(request->sampler, request->tokens.ids[i]);
     return 0;
 }
 
@@ -170,58 +170,51 @@ void engine_request_prepare(struct engine_request *request, const struct runtime
 
 /* ---- running ---- */
 
-void engine_request_begin(struct engine_request *request, uint32_t sequence)
+void engine_request_begin(struct engine_request *request, uint32_t sequence, uint32_t held)
 {
-    assert(request->state == REQUEST_QUEUED);
+    assert(request->state == REQUEST_QUEUED && held < request->tokens.count);
     request->state = REQUEST_PREFILL;
     request->sequence = sequence;
+    request->computed_tokens = held;
+    if (request->began_us > 0) /* it was interrupted, and goes on */
+        return;
     request->began_us = clock_monotonic_us();
+    request->outcome.cached_tokens = held;
     mailbox_deliver(request->mailbox, request, ENGINE_EVENT_STARTED, 0, NULL, 0);
 }
 
-static uint32_t request_add_prompt_rows(struct engine_request *request, struct batch_row *rows,
-                                        uint32_t limit)
+void engine_request_interrupt(struct engine_request *request)
 {
-    uint32_t left = (uint32_t)request->prompt.count - request->computed_tokens;
-    uint32_t count = left < limit ? left : limit;
+    assert(request->state == REQUEST_PREFILL || request->state == REQUEST_DECODE);
+    request->state = REQUEST_QUEUED;
+}
 
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t position = request->computed_tokens + i;
-
-        rows[i] = (struct batch_row){.token = request->prompt.ids[position],
-                                     .position = position,
-                                     .sequence = request->sequence,
-                                     .wants_logits = position + 1 == request->prompt.count};
-    }
-    return count;
+bool engine_request_is_paused(const struct engine_request *request)
+{
+    return mailbox_is_full(request->mailbox, request);
 }
 
 uint32_t engine_request_add_rows(struct engine_request *request, struct batch_row *rows,
                                  uint32_t limit)
 {
     assert(request->state == REQUEST_PREFILL || request->state == REQUEST_DECODE);
-    if (limit == 0 || mailbox_is_full(request->mailbox, request)) {
-        request->step_rows = 0;
-    } else if (request->state == REQUEST_PREFILL) {
-        request->step_rows = request_add_prompt_rows(request, rows, limit);
-    } else {
-        rows[0] = (struct batch_row){
-            .token = request->next_token,
-            .position = (uint32_t)request->prompt.count + request->outcome.completion_tokens - 1,
-            .sequence = request->sequence,
-            .wants_logits = true,
-        };
-        request->step_rows = 1;
-    }
+    request->step_rows = 0;
+    if (limit == 0 || engine_request_is_paused(request))
+        return 0;
+    for (uint32_t position = request->computed_tokens;
+         position < request->tokens.count && request->step_rows < limit; position++)
+        rows[request->step_rows++] =
+            (struct batch_row){.token = request->tokens.ids[position],
+                               .position = position,
+                               .sequence = request->sequence,
+                               .wants_logits = position + 1 == request->tokens.count};
     return request->step_rows;
 }
 
 bool engine_request_wants_logits(const struct engine_request *request)
 {
-    if (request->step_rows == 0)
-        return false;
-    return request->state == REQUEST_DECODE ||
-           request->computed_tokens + request->step_rows == request->prompt.count;
+    return request->step_rows > 0 &&
+           request->computed_tokens + request->step_rows == request->tokens.count;
 }
 
 static void request_show_text(struct engine_request *request)
@@ -267,8 +260,9 @@ static int request_take_token(struct engine_request *request, uint32_t token, st
 {
     bool is_stopped = false;
 
+    if (token_list_add(&request->tokens, token, err) < 0)
+        return -1;
     request->outcome.completion_tokens++;
-    request->next_token = token;
     sampler_accept(request->sampler, token);
     if (text_output_push(request->output, token, &request->text, &is_stopped, err) < 0)
         return -1;
@@ -302,13 +296,12 @@ void engine_request_advance(struct engine_request *request, const struct runtime
 {
     struct err err = ERR_INIT;
 
-    if (request->state == REQUEST_PREFILL) {
-        request->computed_tokens += request->step_rows;
-        if (request->computed_tokens < request->prompt.count)
-            return;
-        request->state = REQUEST_DECODE;
+    request->computed_tokens += request->step_rows;
+    if (request->computed_tokens < request->tokens.count)
+        return;
+    request->state = REQUEST_DECODE;
+    if (request->prefilled_us == 0)
         request->prefilled_us = clock_monotonic_us();
-    }
     if (request_sample(request, runtime, logits, &err) < 0)
         engine_request_fail(request, &err);
 }

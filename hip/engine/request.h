@@ -1,13 +1,14 @@
 /* One request inside the engine, and its states. Everything here runs on the engine's thread but
  * engine_request_new() and engine_request_delete().
  *
- *   QUEUED --begin--> PREFILL --prompt computed--> DECODE --end, limit, stop--> DONE
+ *   QUEUED --begin--> PREFILL --all tokens computed--> DECODE --end, limit, stop--> DONE
+ *   PREFILL, DECODE --interrupt--> QUEUED
  *   any state --cancel, error--> DONE
  *
- * In PREFILL and DECODE it holds a sequence of the session. The step asks each active request for
+ * In PREFILL and DECODE it holds a sequence of the session. The step asks each running request for
  * rows (engine_request_add_rows), computes them all at once and hands the logits back
- * (engine_request_advance): more sequences at a time are more requests in that loop, nothing else.
- */
+ * (engine_request_advance). One that was interrupted computes what it had sampled as if that were
+ * part of its prompt, and goes on where it was. */
 #ifndef RBEE_HIP_ENGINE_REQUEST_H
 #define RBEE_HIP_ENGINE_REQUEST_H
 
@@ -27,7 +28,7 @@
 enum request_state { REQUEST_QUEUED, REQUEST_PREFILL, REQUEST_DECODE, REQUEST_DONE };
 
 struct engine_request {
-    TAILQ_ENTRY(engine_request) link; /* inbox, waiting or active */
+    TAILQ_ENTRY(engine_request) link; /* inbox, waiting or running */
     struct mailbox *mailbox;
     struct mailbox_slot slot;
     void *user; /* the loop's */
@@ -37,12 +38,12 @@ struct engine_request {
     json_t *body;                   /* NULL then */
 
     enum request_state state;
-    struct token_list prompt;
-    uint32_t computed_tokens; /* of the prompt */
+    struct token_list tokens; /* of the prompt, and behind them those it has sampled */
+    uint32_t computed_tokens; /* of them; the length of its sequence */
     uint32_t token_limit;     /* most tokens it may sample */
     uint32_t sequence;
-    uint32_t next_token; /* DECODE: sampled, not yet computed */
     uint32_t step_rows;  /* in the step that runs */
+    bool knows_position; /* it has been told that it waits */
     struct sampler *sampler;
     struct text_output *output;
     struct buf text; /* what one token makes visible */
@@ -61,8 +62,12 @@ void engine_request_delete(struct engine_request *request);
 /* Makes tokens of the prompt and compares them with the context. QUEUED afterwards, or DONE when
  * that failed. */
 void engine_request_prepare(struct engine_request *request, const struct runtime *runtime);
-/* QUEUED -> PREFILL in SEQUENCE, which holds nothing. */
-void engine_request_begin(struct engine_request *request, uint32_t sequence);
+/* QUEUED -> PREFILL in SEQUENCE, which holds the first HELD of its tokens, but not all of them. */
+void engine_request_begin(struct engine_request *request, uint32_t sequence, uint32_t held);
+/* PREFILL or DECODE -> QUEUED: its sequence is given to others. */
+void engine_request_interrupt(struct engine_request *request);
+/* True while its reader takes no events: it gets no rows. */
+bool engine_request_is_paused(const struct engine_request *request);
 /* Appends its rows of the next step to ROWS, at most LIMIT; returns how many. */
 uint32_t engine_request_add_rows(struct engine_request *request, struct batch_row *rows,
                                  uint32_t limit);

@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "hip/backend/backend.h"
+#include "hip/engine/kv.h"
 #include "hip/model/model.h"
 #include "hip/text/chat_template.h"
 #include "hip/text/vocab.h"
@@ -76,7 +77,9 @@ int runtime_load(struct runtime *runtime, const struct engine_options *options,
     runtime->format = chat_format_new(model_gguf(runtime->model), err);
     if (runtime->format == NULL)
         return -1;
+    runtime->slot_count = options->slot_count > 0 ? options->slot_count : ENGINE_SLOTS_DEFAULT;
     session.context_tokens = runtime->context_tokens;
+    session.sequence_count = runtime->slot_count;
     runtime->session = session_new(runtime->model, runtime->backend, &session, err);
     return runtime->session == NULL ? -1 : 0;
 }
@@ -118,5 +121,6 @@ int runtime_warm_up(struct runtime *runtime, float *logits, uint64_t *out_us, st
     if (session_step(runtime->session, &row, 1, logits, err) < 0)
         return -1;
     *out_us = clock_monotonic_us() - start_us;
+    kv_table_truncate(session_kv_table(runtime->session), 0, 0);
     return check_logits(logits, runtime->vocab_count, err);
 }

@@ -23,6 +23,7 @@ struct runtime {
     const char *device; /* what it really runs on */
     uint32_t vocab_count;
     uint32_t context_tokens;
+    uint32_t slot_count;
 };
 
 /* Storage of the caller, zeroed. ON_PROGRESS is called on this thread while weights are made ready.

@@ -1,34 +1,35 @@
-/* Owns the order of requests and the steps. What one request does with its rows is request.c's; the
- * thread they run on is engine.c's. */
+/* Owns the order of requests and the steps. What one request does with its rows is request.c's,
+ * what the KV store holds is kv.c's; the thread they run on is engine.c's. */
 #include "hip/engine/scheduler.h"
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "hip/engine/kv.h"
 #include "hip/engine/request.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /* ---- the order of requests ---- */
 
-static uint32_t scheduler_waiting_count(const struct scheduler *scheduler)
+static struct kv_table *scheduler_kv(const struct scheduler *scheduler)
 {
-    const struct engine_request *request = NULL;
-    uint32_t count = 0;
+    return session_kv_table(scheduler->runtime->session);
+}
 
-    TAILQ_FOREACH(request, &scheduler->waiting, link)
-    {
-        count++;
-    }
-    return count;
+/* A sequence that nobody has, or the number of slots. */
+static uint32_t scheduler_free_sequence(const struct scheduler *scheduler)
+{
+    uint32_t sequence = 0;
+
+    while (sequence < scheduler->runtime->slot_count && scheduler->is_taken[sequence])
+        sequence++;
+    return sequence;
 }
 
 static bool scheduler_has_free_slot(const struct scheduler *scheduler)
 {
-    for (unsigned i = 0; i < ENGINE_SLOTS; i++) {
-        if (scheduler->active[i] == NULL)
-            return true;
-    }
-    return false;
+    return scheduler_free_sequence(scheduler) < scheduler->runtime->slot_count;
 }
 
 static void scheduler_admit_one(struct scheduler *scheduler, struct engine_request *request)
@@ -42,9 +43,22 @@ static void scheduler_admit_one(struct scheduler *scheduler, struct engine_reque
         return;
     }
     TAILQ_INSERT_TAIL(&scheduler->waiting, request, link);
-    if (!scheduler_has_free_slot(scheduler) || TAILQ_FIRST(&scheduler->waiting) != request)
-        mailbox_deliver(scheduler->mailbox, request, ENGINE_EVENT_QUEUED,
-                        scheduler_waiting_count(scheduler), NULL, 0);
+}
+
+/* Those that cannot begin with the next step are told how many are before them. */
+static void scheduler_tell_positions(struct scheduler *scheduler)
+{
+    struct engine_request *request = NULL;
+    uint32_t position = 0;
+
+    TAILQ_FOREACH(request, &scheduler->waiting, link)
+    {
+        position++;
+        if (request->knows_position || request->began_us > 0)
+            continue;
+        request->knows_position = true;
+        mailbox_deliver(scheduler->mailbox, request, ENGINE_EVENT_QUEUED, position, NULL, 0);
+    }
 }
 
 void scheduler_take(struct scheduler *scheduler, struct request_list *arrived)
@@ -64,50 +78,43 @@ void scheduler_refuse(struct scheduler *scheduler, struct request_list *arrived,
     scheduler_fail_all(scheduler, error);
 }
 
-/* Takes REQUEST, which is DONE, out of its slot and tells the loop. */
-static void scheduler_release_slot(struct scheduler *scheduler, unsigned slot)
+/* Takes REQUEST out of its slot; what it computed can be found again. */
+static void scheduler_leave_slot(struct scheduler *scheduler, struct engine_request *request)
 {
-    struct engine_request *request = scheduler->active[slot];
+    TAILQ_REMOVE(&scheduler->running, request, link);
+    kv_table_truncate(scheduler_kv(scheduler), request->sequence, 0);
+    scheduler->is_taken[request->sequence] = false;
+}
 
-    scheduler->active[slot] = NULL;
+/* The same with one that is DONE, and tells the loop. */
+static void scheduler_release_slot(struct scheduler *scheduler, struct engine_request *request)
+{
+    /* Keys and values that led to no numbers are not for others. */
+    if (err_is_set(&request->outcome.error))
+        kv_table_discard(scheduler_kv(scheduler), request->sequence);
+    scheduler_leave_slot(scheduler, request);
     engine_request_hand_back(request);
 }
 
 static void scheduler_drop_cancelled(struct scheduler *scheduler)
 {
-    struct engine_request *request = TAILQ_FIRST(&scheduler->waiting);
+    struct engine_request *request = NULL;
+    struct engine_request *next = NULL;
 
-    while (request != NULL) {
-        struct engine_request *next = TAILQ_NEXT(request, link);
-
-        if (atomic_load(&request->is_cancelled)) {
-            TAILQ_REMOVE(&scheduler->waiting, request, link);
-            engine_request_abandon(request);
-            engine_request_hand_back(request);
-        }
-        request = next;
-    }
-    for (unsigned i = 0; i < ENGINE_SLOTS; i++) {
-        if (scheduler->active[i] == NULL || !atomic_load(&scheduler->active[i]->is_cancelled))
-            continue;
-        engine_request_abandon(scheduler->active[i]);
-        scheduler_release_slot(scheduler, i);
-    }
-}
-
-static void scheduler_fill_slots(struct scheduler *scheduler)
-{
-    for (unsigned i = 0; i < ENGINE_SLOTS; i++) {
-        struct engine_request *request = TAILQ_FIRST(&scheduler->waiting);
-
-        if (request == NULL)
-            return;
-        if (scheduler->active[i] != NULL)
+    for (request = TAILQ_FIRST(&scheduler->waiting); request != NULL; request = next) {
+        next = TAILQ_NEXT(request, link);
+        if (!atomic_load(&request->is_cancelled))
             continue;
         TAILQ_REMOVE(&scheduler->waiting, request, link);
-        session_truncate(scheduler->runtime->session, i, 0);
-        scheduler->active[i] = request;
-        engine_request_begin(request, i);
+        engine_request_abandon(request);
+        engine_request_hand_back(request);
+    }
+    for (request = TAILQ_FIRST(&scheduler->running); request != NULL; request = next) {
+        next = TAILQ_NEXT(request, link);
+        if (!atomic_load(&request->is_cancelled))
+            continue;
+        engine_request_abandon(request);
+        scheduler_release_slot(scheduler, request);
     }
 }
 
@@ -115,11 +122,9 @@ void scheduler_fail_all(struct scheduler *scheduler, const struct err *error)
 {
     struct engine_request *request = NULL;
 
-    for (unsigned i = 0; i < ENGINE_SLOTS; i++) {
-        if (scheduler->active[i] == NULL)
-            continue;
-        engine_request_fail(scheduler->active[i], error);
-        scheduler_release_slot(scheduler, i);
+    while ((request = TAILQ_FIRST(&scheduler->running)) != NULL) {
+        engine_request_fail(request, error);
+        scheduler_release_slot(scheduler, request);
     }
     while ((request = TAILQ_FIRST(&scheduler->waiting)) != NULL) {
         TAILQ_REMOVE(&scheduler->waiting, request, link);
@@ -128,41 +133,170 @@ void scheduler_fail_all(struct scheduler *scheduler, const struct err *error)
     }
 }
 
-/* ---- steps ---- */
+/* ---- room in the KV store ---- */
 
-/* Adds the rows of the requests in STATE, at most LIMIT together, and notes whose they are. */
-static uint32_t scheduler_add_rows(struct scheduler *scheduler, enum request_state state,
-                                   uint32_t limit)
+/* Blocks that those who run will still take for the tokens they have: promised to them. */
+static uint32_t scheduler_promised_blocks(const struct scheduler *scheduler)
 {
+    const struct kv_table *kv = scheduler_kv(scheduler);
+    const struct engine_request *request = NULL;
     uint32_t count = 0;
 
-    for (unsigned i = 0; i < ENGINE_SLOTS; i++) {
-        struct engine_request *request = scheduler->active[i];
-        uint32_t added = 0;
-
-        if (request == NULL || request->state != state)
-            continue;
-        added =
-            engine_request_add_rows(request, scheduler->rows + scheduler->row_count, limit - count);
-        if (added == 0)
-            continue;
-        scheduler->stepping[scheduler->stepping_count++] = request;
-        scheduler->row_count += added;
-        count += added;
+    TAILQ_FOREACH(request, &scheduler->running, link)
+    {
+        count += kv_table_blocks_lacking(kv, request->sequence, (uint32_t)request->tokens.count);
     }
     return count;
 }
 
+/* The oldest that waits begins if its tokens, and one block more for its answer, have room beside
+ * what runs; alone it always has. False when it has to wait. */
+static bool scheduler_begin_next(struct scheduler *scheduler)
+{
+    struct kv_table *kv = scheduler_kv(scheduler);
+    struct engine_request *request = TAILQ_FIRST(&scheduler->waiting);
+    uint32_t sequence = scheduler_free_sequence(scheduler);
+    uint32_t token_count = (uint32_t)request->tokens.count;
+    uint32_t promised = scheduler_promised_blocks(scheduler);
+    uint32_t held = kv_table_reuse(kv, sequence, request->tokens.ids, token_count);
+    uint32_t wanted = kv_table_blocks_lacking(kv, sequence, token_count + KV_BLOCK_TOKENS);
+
+    if (!TAILQ_EMPTY(&scheduler->running) && promised + wanted > kv_table_free_blocks(kv)) {
+        kv_table_truncate(kv, sequence, 0);
+        return false;
+    }
+    TAILQ_REMOVE(&scheduler->waiting, request, link);
+    TAILQ_INSERT_TAIL(&scheduler->running, request, link);
+    scheduler->is_taken[sequence] = true;
+    engine_request_begin(request, sequence, held);
+    return true;
+}
+
+static void scheduler_fill_slots(struct scheduler *scheduler)
+{
+    while (!TAILQ_EMPTY(&scheduler->waiting) && scheduler_has_free_slot(scheduler)) {
+        if (!scheduler_begin_next(scheduler))
+            return;
+    }
+}
+
+static void scheduler_interrupt(struct scheduler *scheduler, struct engine_request *request)
+{
+    scheduler_leave_slot(scheduler, request);
+    engine_request_interrupt(request);
+    TAILQ_INSERT_HEAD(&scheduler->waiting, request, link);
+}
+
+/* Makes room for the next row of REQUEST beside what this step already takes. False when that
+ * interrupted REQUEST itself, which was then the youngest. */
+static bool scheduler_make_room(struct scheduler *scheduler, struct engine_request *request)
+{
+    struct kv_table *kv = scheduler_kv(scheduler);
+    uint32_t lacking = kv_table_blocks_lacking(kv, request->sequence, request->computed_tokens + 1);
+
+    while (scheduler->lacking_blocks + lacking > kv_table_free_blocks(kv)) {
+        struct engine_request *youngest = TAILQ_LAST(&scheduler->running, request_list);
+
+        /* Alone it has room: its tokens and its limit fit the store. */
+        assert(youngest != TAILQ_FIRST(&scheduler->running));
+        scheduler_interrupt(scheduler, youngest);
+        if (youngest == request)
+            return false;
+    }
+    return true;
+}
+
+/* ---- steps ---- */
+
+/* Takes at most LIMIT rows of REQUEST into the step. */
+static uint32_t scheduler_add_rows(struct scheduler *scheduler, struct engine_request *request,
+                                   uint32_t limit)
+{
+    uint32_t added =
+        engine_request_add_rows(request, scheduler->rows + scheduler->row_count, limit);
+
+    if (added == 0)
+        return 0;
+    scheduler->stepping[scheduler->stepping_count++] = request;
+    scheduler->row_count += added;
+    scheduler->lacking_blocks += kv_table_blocks_lacking(scheduler_kv(scheduler), request->sequence,
+                                                         request->computed_tokens + added);
+    return added;
+}
+
+/* The oldest first: who has to give way is younger, and so has no rows in this step yet. */
+static void scheduler_add_decodes(struct scheduler *scheduler)
+{
+    struct engine_request *request = TAILQ_FIRST(&scheduler->running);
+
+    while (request != NULL) {
+        if (request->state == REQUEST_DECODE && !engine_request_is_paused(request)) {
+            if (!scheduler_make_room(scheduler, request))
+                return;
+            (void)scheduler_add_rows(scheduler, request, 1);
+        }
+        request = TAILQ_NEXT(request, link);
+    }
+}
+
+static uint32_t scheduler_prefilling_count(const struct scheduler *scheduler)
+{
+    const struct engine_request *request = NULL;
+    uint32_t count = 0;
+
+    TAILQ_FOREACH(request, &scheduler->running, link)
+    {
+        count += request->state == REQUEST_PREFILL ? 1 : 0;
+    }
+    return count;
+}
+
+/* Rows that SEQUENCE of LENGTH can have with BLOCKS more. */
+static uint32_t rows_that_fit(uint32_t length, uint32_t blocks)
+{
+    return blocks * KV_BLOCK_TOKENS +
+           (KV_BLOCK_TOKENS - length % KV_BLOCK_TOKENS) % KV_BLOCK_TOKENS;
+}
+
+/* An equal share for each prompt, so that a short one does not wait for a long one; what one does
+ * not need goes to those behind it. */
+static void scheduler_add_prompts(struct scheduler *scheduler, uint32_t budget)
+{
+    const struct kv_table *kv = scheduler_kv(scheduler);
+    uint32_t sharing = scheduler_prefilling_count(scheduler);
+    struct engine_request *request = NULL;
+
+    TAILQ_FOREACH(request, &scheduler->running, link)
+    {
+        uint32_t limit = 0;
+        uint32_t fitting = 0;
+        uint32_t added = 0;
+
+        if (request->state != REQUEST_PREFILL)
+            continue;
+        limit = (budget + sharing - 1) / sharing;
+        fitting = rows_that_fit(request->computed_tokens,
+                                kv_table_free_blocks(kv) - scheduler->lacking_blocks);
+        added = scheduler_add_rows(scheduler, request, limit < fitting ? limit : fitting);
+        scheduler->prompt_rows += added;
+        budget -= added;
+        sharing--;
+    }
+}
+
 static void scheduler_build_batch(struct scheduler *scheduler)
 {
-    uint32_t budget = scheduler->pace.rows;
+    uint32_t budget = 0;
+    uint32_t room = 0;
 
     scheduler->row_count = 0;
+    scheduler->prompt_rows = 0;
+    scheduler->lacking_blocks = 0;
     scheduler->stepping_count = 0;
-    scheduler_add_rows(scheduler, REQUEST_DECODE, ENGINE_SLOTS);
-    if (budget > SESSION_BATCH_MAX_ROWS - scheduler->row_count)
-        budget = SESSION_BATCH_MAX_ROWS - scheduler->row_count;
-    scheduler->prompt_rows = scheduler_add_rows(scheduler, REQUEST_PREFILL, budget);
+    scheduler_add_decodes(scheduler);
+    room = SESSION_BATCH_MAX_ROWS - scheduler->row_count;
+    budget = pace_rows(&scheduler->pace, scheduler->row_count > 0);
+    scheduler_add_prompts(scheduler, budget < room ? budget : room);
 }
 
 /* The counters rise before any event of this step can be seen: who has seen a token finds it
@@ -190,7 +324,7 @@ static void scheduler_advance_all(struct scheduler *scheduler)
         if (wants_logits)
             logits += scheduler->runtime->vocab_count;
         if (request->state == REQUEST_DONE)
-            scheduler_release_slot(scheduler, request->sequence);
+            scheduler_release_slot(scheduler, request);
     }
 }
 
@@ -201,10 +335,14 @@ int scheduler_step(struct scheduler *scheduler, bool *out_computed, struct err *
 
     scheduler_drop_cancelled(scheduler);
     scheduler_fill_slots(scheduler);
+    scheduler_tell_positions(scheduler);
+    *out_computed = false;
+    if (TAILQ_EMPTY(&scheduler->running)) /* or nothing has been loaded */
+        return 0;
     scheduler_build_batch(scheduler);
-    *out_computed = scheduler->row_count > 0;
     if (scheduler->row_count == 0)
         return 0;
+    *out_computed = true;
     if (session_step(scheduler->runtime->session, scheduler->rows, scheduler->row_count,
                      scheduler->logits, &failure) < 0) {
         log_event(LOG_ERROR, "step_failed", "reason=%s", failure.message);
@@ -213,8 +351,10 @@ int scheduler_step(struct scheduler *scheduler, bool *out_computed, struct err *
         scheduler_fail_all(scheduler, &failure);
         return 0;
     }
-    if (scheduler->prompt_rows > 0)
-        pace_measure(&scheduler->pace, scheduler->row_count, clock_monotonic_us() - start_us);
+    pace_measure(&scheduler->pace,
+                 &(struct pace_step){.prompt_rows = scheduler->prompt_rows,
+                                     .decode_rows = scheduler->row_count - scheduler->prompt_rows,
+                                     .took_us = clock_monotonic_us() - start_us});
     scheduler_advance_all(scheduler);
     return 0;
 }
@@ -226,6 +366,7 @@ void scheduler_init(struct scheduler *scheduler, struct runtime *runtime, struct
     scheduler->runtime = runtime;
     scheduler->mailbox = mailbox;
     TAILQ_INIT(&scheduler->waiting);
+    TAILQ_INIT(&scheduler->running);
 }
 
 void scheduler_release(struct scheduler *scheduler)
@@ -235,7 +376,7 @@ void scheduler_release(struct scheduler *scheduler)
 
 int scheduler_warm_up(struct scheduler *scheduler, struct err *err)
 {
-    size_t count = (size_t)ENGINE_SLOTS * scheduler->runtime->vocab_count;
+    size_t count = (size_t)scheduler->runtime->slot_count * scheduler->runtime->vocab_count;
     uint64_t took_us = 0;
 
     scheduler->logits = calloc(count, sizeof(float));

@@ -1,6 +1,13 @@
-/* Which requests are computed, in which order, and what one step takes of each: every active one
- * that decodes its row, and prompts as many as the pace allows, so that a stream never stalls
- * behind a long prompt. All of it is the engine's thread's, but for the counters. */
+/* Which requests are computed, in which order, and what one step takes of each: every running one
+ * that decodes its row, and of prompts as much as the pace allows, so that a stream never stalls
+ * behind a long prompt. All of it is the engine's thread's, but for the counters.
+ *
+ * All requests share one KV store. When it is full, the youngest gives its blocks back and waits at
+ * the head of the queue: it computes its tokens again later (what is still there it finds), and its
+ * reader sees a pause. The oldest always has room, since no request may be longer than the store.
+ * One whose reader takes nothing keeps its blocks until he does or has left.
+ *
+ * Requests begin in order of arrival, so each that runs is older than each that waits. */
 #ifndef RBEE_HIP_ENGINE_SCHEDULER_H
 #define RBEE_HIP_ENGINE_SCHEDULER_H
 
@@ -19,15 +26,17 @@ struct scheduler {
     struct runtime *runtime; /* borrowed */
     struct mailbox *mailbox; /* borrowed */
     struct pace pace;
-    struct request_list waiting;                 /* prepared, in order of arrival */
-    struct engine_request *active[ENGINE_SLOTS]; /* the index is the sequence; NULL: free */
-    float *logits;                               /* [ENGINE_SLOTS][vocab_count] */
+    struct request_list waiting; /* prepared; the oldest first, as in `running` */
+    struct request_list running;
+    bool is_taken[ENGINE_SLOTS_MAX_COUNT]; /* [sequence] */
+    float *logits;                         /* [slots][vocab_count] */
 
     /* The step that runs: whose rows, in this order. */
     struct batch_row rows[SESSION_BATCH_MAX_ROWS];
     uint32_t row_count;
     uint32_t prompt_rows;
-    struct engine_request *stepping[ENGINE_SLOTS];
+    uint32_t lacking_blocks; /* that its rows will take */
+    struct engine_request *stepping[ENGINE_SLOTS_MAX_COUNT];
     unsigned stepping_count;
 
     _Atomic uint64_t tokens; /* read by the loop, too */

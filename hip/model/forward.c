@@ -159,7 +159,7 @@ static int place_rows(struct session *session, const struct batch_row *rows, uin
         assert(rows[i].token < session->model->params.vocab_count);
         assert(rows[i].position < session->context_tokens);
         assert(rows[i].position == kv_table_length(session->table, rows[i].sequence));
-        if (kv_table_append(session->table, rows[i].sequence, err) != 0)
+        if (kv_table_append(session->table, rows[i].sequence, rows[i].token, err) != 0)
             return -1;
         session->tokens[i] = rows[i].token;
         session->positions[i] = rows[i].position;
@@ -174,6 +174,7 @@ int session_step(struct session *session, const struct batch_row *rows, uint32_t
                  float *logits, struct err *err)
 {
     uint32_t lengths[SESSION_SEQUENCE_MAX_COUNT];
+    uint32_t sequence_count = session->sequence_count;
     struct backend_step step = {
         .row_count = count,
         .blocks_per_sequence = kv_table_blocks_per_sequence(session->table),
@@ -186,15 +187,17 @@ int session_step(struct session *session, const struct batch_row *rows, uint32_t
     int result = 0;
 
     assert(count >= 1 && count <= SESSION_BATCH_MAX_ROWS);
-    for (uint32_t i = 0; i < SESSION_SEQUENCE_MAX_COUNT; i++)
+    for (uint32_t i = 0; i < sequence_count; i++)
         lengths[i] = kv_table_length(session->table, i);
     result = place_rows(session, rows, count, &step, err);
     if (result == 0) {
         result = run_step(session, &step, logits, err);
         session->backend->ops->step_end(session->backend);
     }
-    if (result != 0) { /* as they were before: nothing half-written is ever read */
-        for (uint32_t i = 0; i < SESSION_SEQUENCE_MAX_COUNT; i++)
+    for (uint32_t i = 0; i < sequence_count; i++) {
+        if (result == 0)
+            kv_table_commit(session->table, i);
+        else /* as they were before: nothing half-written is ever read */
             kv_table_truncate(session->table, i, lengths[i]);
     }
     return result;

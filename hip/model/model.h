@@ -14,6 +14,7 @@
 struct model;
 struct backend;
 struct session;
+struct kv_table;
 
 /* Maps and checks the file: architecture, parameters, every tensor's presence and shape. Reads no
  * weights. ERR_NO_FILE, ERR_IO, ERR_INVALID_MODEL ("architecture mamba is not supported"). */
@@ -31,7 +32,8 @@ json_t *model_describe(const struct model *model);
 /* ---- running ---- */
 
 struct session_options {
-    uint32_t context_tokens; /* capacity of the KV store in tokens */
+    uint32_t context_tokens; /* capacity of the KV store in tokens, of all sequences together */
+    uint32_t sequence_count; /* at most SESSION_SEQUENCE_MAX_COUNT */
     /* Told from time to time while weights are made ready; may be NULL. */
     void (*on_progress)(void *owner, uint64_t done_bytes, uint64_t total_bytes);
     void *owner;
@@ -54,14 +56,13 @@ struct session_need {
 };
 void session_need(const struct model *model, struct backend *backend, struct session_need *out);
 
-enum { SESSION_BATCH_MAX_ROWS = 512, SESSION_SEQUENCE_MAX_COUNT = 16 };
+enum { SESSION_BATCH_MAX_ROWS = 512, SESSION_SEQUENCE_MAX_COUNT = 256 };
 
-/* One step: COUNT rows (1 to SESSION_BATCH_MAX_ROWS), any mix of sequences. The frame runs one
- * sequence (0). */
+/* One step: COUNT rows (1 to SESSION_BATCH_MAX_ROWS), any mix of sequences. */
 struct batch_row {
     uint32_t token;    /* below vocab_count */
     uint32_t position; /* the length of its sequence so far: none is left out or written again */
-    uint32_t sequence; /* below SESSION_SEQUENCE_MAX_COUNT */
+    uint32_t sequence; /* below the session's sequence_count */
     bool wants_logits;
 };
 /* Computes the rows, writes K and V at their positions and, for each row that wants them, logits to
@@ -71,7 +72,7 @@ struct batch_row {
  * they were before the step. */
 int session_step(struct session *session, const struct batch_row *rows, uint32_t count,
                  float *logits, struct err *err);
-/* Forgets positions from FROM on, of SEQUENCE: its length becomes FROM, if it was longer. */
-void session_truncate(struct session *session, uint32_t sequence, uint32_t from);
+/* What the sequences hold: for who decides about it between steps (kv.h). */
+struct kv_table *session_kv_table(struct session *session);
 
 #endif

@@ -214,7 +214,7 @@ static int make_kv_and_scratch(struct session *session, struct err *err)
     session->kv = session->backend->ops->kv_new(session->backend, &shape, err);
     if (session->kv == NULL)
         return -1;
-    session->table = kv_table_new(shape.block_count, SESSION_SEQUENCE_MAX_COUNT);
+    session->table = kv_table_new(shape.block_count, session->sequence_count);
     session->memory_bytes += session->backend->ops->kv_bytes(session->backend, &shape);
     return make_scratch(session, scratch_rows(&shape), err);
 }
@@ -256,9 +256,11 @@ struct session *session_new(const struct model *model, struct backend *backend,
         xcalloc(1, sizeof(*session));
 
     assert(options->context_tokens > 0);
+    assert(options->sequence_count > 0 && options->sequence_count <= SESSION_SEQUENCE_MAX_COUNT);
     session->model = model;
     session->backend = backend;
     session->context_tokens = options->context_tokens;
+    session->sequence_count = options->sequence_count;
     if (make_kv_and_scratch(session, err) != 0 || make_rope_frequencies(session, err) != 0 ||
         load_weights(session, options, err) != 0)
         return NULL;
@@ -298,7 +300,7 @@ uint32_t session_context_tokens(const struct session *session)
     return session->context_tokens;
 }
 
-void session_truncate(struct session *session, uint32_t sequence, uint32_t from)
+struct kv_table *session_kv_table(struct session *session)
 {
-    kv_table_truncate(session->table, sequence, from);
+    return session->table;
 }

@@ -31,6 +31,7 @@ struct session {
     const struct model *model;
     struct backend *backend;
     uint32_t context_tokens;
+    uint32_t sequence_count;
     uint64_t memory_bytes;
     struct backend_weight *by_role[MODEL_TENSOR_COUNT];
     struct session_layer *layers; /* [layer_count] */

@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "hip/backend/backend.h"
 #include "hip/backend/pool.h"
+#include "hip/engine/kv.h"
 #include "hip/model/model.h"
 #include "tests/bench/bench.h"
 
@@ -81,7 +82,7 @@ static double speed(struct bench *bench, uint32_t count, uint32_t batch)
 {
     uint64_t start_us = 0;
 
-    session_truncate(bench->session, 0, 0);
+    kv_table_truncate(session_kv_table(bench->session), 0, 0);
     start_us = clock_monotonic_us();
     for (uint32_t i = 0; i < count; i += batch)
         step(bench, i, count - i < batch ? count - i : batch);
@@ -133,7 +134,7 @@ static void run(struct bench *bench, const struct contest *contest)
 
 static void run_contest(struct model *model, const struct contest *contest)
 {
-    struct session_options options = {.context_tokens = CONTEXT};
+    struct session_options options = {.context_tokens = CONTEXT, .sequence_count = 4};
     uint32_t threads = contest->threads != 0 ? contest->threads : pool_core_count();
     struct bench bench = {.model = model};
     struct err err = ERR_INIT;

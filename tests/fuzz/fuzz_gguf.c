@@ -42,7 +42,7 @@ static void ask(const struct gguf *gguf)
 /* One token through the whole of a model that was accepted. */
 static void run(const struct model *model)
 {
-    struct session_options options = {.context_tokens = 1};
+    struct session_options options = {.context_tokens = 1, .sequence_count = 1};
     struct batch_row row = {.wants_logits = true};
     struct err err = ERR_INIT;
     struct backend *backend = backend_new("cpu", 1, &err);

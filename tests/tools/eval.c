@@ -15,6 +15,7 @@
 #include "common/json.h"
 #include "common/mem.h"
 #include "hip/backend/backend.h"
+#include "hip/engine/kv.h"
 #include "hip/model/model.h"
 #include "tests/oracle/golden_logits.h"
 
@@ -47,7 +48,7 @@ static void engine_release(struct engine *engine)
 
 static int engine_init(struct engine *engine, const char *device, const char *path, struct err *err)
 {
-    struct session_options options = {.context_tokens = EVAL_CONTEXT_TOKENS};
+    struct session_options options = {.context_tokens = EVAL_CONTEXT_TOKENS, .sequence_count = 1};
 
     *engine = (struct engine){0};
     engine->model = model_open(path, err);
@@ -287,7 +288,7 @@ static int compare_text(struct engine *engine, const json_t *text, float *logits
     const json_t *step, *id;
     size_t i;
 
-    session_truncate(engine->session, 0, 0);
+    kv_table_truncate(session_kv_table(engine->session), 0, 0);
     json_array_foreach(json_object_get(text, "ids"), i, id) tokens[count++] =
         (uint32_t)json_integer_value(id);
     json_array_foreach(json_object_get(text, "steps"), i, step)

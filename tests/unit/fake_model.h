@@ -8,10 +8,14 @@
 #define RBEE_TESTS_UNIT_FAKE_MODEL_H
 
 #include "hip/backend/backend.h"
+#include "hip/engine/kv.h"
 #include "hip/model/model.h"
 #include "hip/text/chat_template.h"
 #include "hip/text/vocab.h"
 
+#include "common/mem.h"
+
+#include <assert.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -27,6 +31,7 @@ static struct {
     enum err_kind load_failure;
     enum err_kind step_failure;
     bool is_nan;
+    bool is_deep;
     bool is_held;
     unsigned let_count;
     unsigned step_count; /* the warm-up is the first */
@@ -35,28 +40,37 @@ static struct {
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 /* Opaque to the engine; only their addresses are used. */
-static char a_model, a_vocab, a_format, a_backend, a_session;
+static char a_model, a_vocab, a_format, a_backend;
+
+/* The block table is the real one. What was written at each place of the store is kept, and each
+ * row sees what a real one would see: the tokens of its sequence, through the table. */
+struct session {
+    struct kv_table *table;
+    uint32_t sequence_count;
+    uint32_t *store; /* [block][KV_BLOCK_TOKENS] */
+};
 
 /* ---- for the test ---- */
 
-static void fake_lock(void)
+static inline void fake_lock(void)
 {
     pthread_mutex_lock(&fake.lock);
 }
 
-static void fake_unlock(void)
+static inline void fake_unlock(void)
 {
     pthread_cond_broadcast(&fake.changed);
     pthread_mutex_unlock(&fake.lock);
 }
 
 /* Everything as it is when all is well; before engine_new(). */
-static void fake_model_reset(void)
+static inline void fake_model_reset(void)
 {
     fake_lock();
     fake.load_failure = ERR_NONE;
     fake.step_failure = ERR_NONE;
     fake.is_nan = false;
+    fake.is_deep = false;
     fake.is_held = false;
     fake.let_count = 0;
     fake.step_count = 0;
@@ -65,7 +79,7 @@ static void fake_model_reset(void)
     fake_unlock();
 }
 
-static void fake_model_fail_load(enum err_kind kind)
+static inline void fake_model_fail_load(enum err_kind kind)
 {
     fake_lock();
     fake.load_failure = kind;
@@ -73,22 +87,30 @@ static void fake_model_fail_load(enum err_kind kind)
 }
 
 /* Steps fail with this until told otherwise (ERR_NONE). */
-static void fake_model_fail_steps(enum err_kind kind)
+static inline void fake_model_fail_steps(enum err_kind kind)
 {
     fake_lock();
     fake.step_failure = kind;
     fake_unlock();
 }
 
-static void fake_model_make_nan(bool is_nan)
+static inline void fake_model_make_nan(bool is_nan)
 {
     fake_lock();
     fake.is_nan = is_nan;
     fake_unlock();
 }
 
+/* What it says depends on every token of the sequence, as a model's does: fake_deep_next(). */
+static inline void fake_model_make_deep(void)
+{
+    fake_lock();
+    fake.is_deep = true;
+    fake_unlock();
+}
+
 /* Closes a gate: no step begins until one is let through. */
-static void fake_model_hold_steps(void)
+static inline void fake_model_hold_steps(void)
 {
     fake_lock();
     fake.is_held = true;
@@ -96,14 +118,14 @@ static void fake_model_hold_steps(void)
     fake_unlock();
 }
 
-static void fake_model_let_steps(unsigned count)
+static inline void fake_model_let_steps(unsigned count)
 {
     fake_lock();
     fake.let_count += count;
     fake_unlock();
 }
 
-static void fake_model_release_steps(void)
+static inline void fake_model_release_steps(void)
 {
     fake_lock();
     fake.is_held = false;
@@ -111,7 +133,7 @@ static void fake_model_release_steps(void)
 }
 
 /* What has been computed since the reset, without the warm-up. */
-static unsigned fake_model_step_count(void)
+static inline unsigned fake_model_step_count(void)
 {
     unsigned count = 0;
 
@@ -121,7 +143,7 @@ static unsigned fake_model_step_count(void)
     return count;
 }
 
-static unsigned fake_model_row_count(void)
+static inline unsigned fake_model_row_count(void)
 {
     unsigned count = 0;
 
@@ -132,7 +154,7 @@ static unsigned fake_model_row_count(void)
 }
 
 /* Of prompts, since the reset. */
-static unsigned fake_model_tokenized_bytes(void)
+static inline unsigned fake_model_tokenized_bytes(void)
 {
     unsigned count = 0;
 
@@ -143,7 +165,7 @@ static unsigned fake_model_tokenized_bytes(void)
 }
 
 /* Returns when that many steps have been computed. */
-static void fake_model_wait_for_steps(unsigned count)
+static inline void fake_model_wait_for_steps(unsigned count)
 {
     fake_lock();
     while (fake.step_count - 1 < count)
@@ -196,13 +218,24 @@ void backend_free(struct backend *backend)
 struct session *session_new(const struct model *model, struct backend *backend,
                             const struct session_options *options, struct err *err)
 {
+    struct session *session = xcalloc(1, sizeof(*session));
+    uint32_t blocks = (options->context_tokens + KV_BLOCK_TOKENS - 1) / KV_BLOCK_TOKENS;
+
+    session->sequence_count = options->sequence_count;
+    session->table = kv_table_new(blocks, options->sequence_count);
+    session->store = xcalloc((size_t)blocks * KV_BLOCK_TOKENS, sizeof(*session->store));
     options->on_progress(options->owner, 1, 2);
     options->on_progress(options->owner, 2, 2);
-    return (struct session *)&a_session;
+    return session;
 }
 
 void session_free(struct session *session)
 {
+    if (session == NULL)
+        return;
+    kv_table_free(session->table);
+    free(session->store);
+    free(session);
 }
 
 uint64_t session_memory_bytes(const struct session *session)
@@ -215,8 +248,9 @@ uint32_t session_context_tokens(const struct session *session)
     return FAKE_CONTEXT_TOKENS;
 }
 
-void session_truncate(struct session *session, uint32_t sequence, uint32_t from)
+struct kv_table *session_kv_table(struct session *session)
 {
+    return session->table;
 }
 
 static uint32_t fake_next(uint32_t token)
@@ -224,11 +258,60 @@ static uint32_t fake_next(uint32_t token)
     return token == 'z' ? 'a' : (token + 1) % VOCAB_COUNT;
 }
 
+/* What is said after COUNT tokens when the fake is deep: a letter that each of them decides. */
+static uint32_t fake_deep_next(uint32_t hash)
+{
+    return 'a' + (hash >> 16) % 26;
+}
+
+static uint32_t fake_deep_hash(uint32_t hash, uint32_t token)
+{
+    return (hash ^ token) * 2654435761u + 1;
+}
+
+static uint32_t *fake_place(const struct session *session, uint32_t sequence, uint32_t position)
+{
+    const uint32_t *blocks = kv_table_blocks(session->table) +
+                             (size_t)sequence * kv_table_blocks_per_sequence(session->table);
+
+    return session->store + (size_t)blocks[position / KV_BLOCK_TOKENS] * KV_BLOCK_TOKENS +
+           position % KV_BLOCK_TOKENS;
+}
+
+static uint32_t fake_answer(const struct session *session, const struct batch_row *row,
+                            bool is_deep)
+{
+    uint32_t hash = 0;
+
+    if (!is_deep)
+        return fake_next(row->token);
+    for (uint32_t position = 0; position <= row->position; position++)
+        hash = fake_deep_hash(hash, *fake_place(session, row->sequence, position));
+    return fake_deep_next(hash);
+}
+
+/* As the real one places them: the sequences are as before when there is no room. */
+static int fake_place_rows(struct session *session, const struct batch_row *rows, uint32_t count,
+                           struct err *err)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        assert(rows[i].position == kv_table_length(session->table, rows[i].sequence));
+        if (kv_table_append(session->table, rows[i].sequence, rows[i].token, err) != 0) {
+            while (i-- > 0)
+                kv_table_truncate(session->table, rows[i].sequence, rows[i].position);
+            return -1;
+        }
+        *fake_place(session, rows[i].sequence, rows[i].position) = rows[i].token;
+    }
+    return 0;
+}
+
 int session_step(struct session *session, const struct batch_row *rows, uint32_t count,
                  float *logits, struct err *err)
 {
     enum err_kind failure = ERR_NONE;
     bool is_nan = false;
+    bool is_deep = false;
 
     fake_lock();
     while (fake.is_held && fake.let_count == 0)
@@ -239,15 +322,25 @@ int session_step(struct session *session, const struct batch_row *rows, uint32_t
     fake.row_count += count;
     failure = fake.step_failure;
     is_nan = fake.is_nan;
+    is_deep = fake.is_deep;
     fake_unlock();
+    if (failure != ERR_NONE)
+        return err_set(err, failure, "the fake was told to fail");
+    if (fake_place_rows(session, rows, count, err) != 0)
+        return -1;
     for (uint32_t i = 0; i < count; i++) {
+        uint32_t answer = 0;
+
         if (!rows[i].wants_logits)
             continue;
+        answer = fake_answer(session, &rows[i], is_deep);
         for (uint32_t token = 0; token < VOCAB_COUNT; token++)
-            logits[token] = is_nan ? NAN : (float)(token == fake_next(rows[i].token));
+            logits[token] = is_nan ? NAN : (float)(token == answer);
         logits += VOCAB_COUNT;
     }
-    return failure == ERR_NONE ? 0 : err_set(err, failure, "the fake was told to fail");
+    for (uint32_t sequence = 0; sequence < session->sequence_count; sequence++)
+        kv_table_commit(session->table, sequence);
+    return 0;
 }
 
 /* ---- vocab.h, chat_template.h ---- */

@@ -1,11 +1,7 @@
 /* The engine on a model that is told what to do: the order of requests, their ends, and what passes
  * between the two threads. The test is the loop. */
-#include "hip/engine/engine.h"
+#include "tests/unit/engine_rig.h"
 
-#include "common/json.h"
-#include "tests/unit/fake_model.h"
-
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,118 +9,6 @@
 #include <stdio.h>
 
 #include <cmocka.h>
-
-enum { PATIENCE_MS = 20000 };
-
-static struct engine *start_engine(void)
-{
-    static const struct engine_options OPTIONS = {.model_path = "none", .device = "cpu"};
-    struct err err = ERR_INIT;
-    struct engine *engine = engine_new(&OPTIONS, &err);
-
-    assert_non_null(engine);
-    return engine;
-}
-
-static void wait_for_engine(struct engine *engine)
-{
-    struct pollfd fd = {.fd = engine_event_fd(engine), .events = POLLIN};
-
-    assert_int_equal(poll(&fd, 1, PATIENCE_MS), 1);
-    engine_clear_event_fd(engine);
-}
-
-static enum engine_phase wait_until_loaded(struct engine *engine)
-{
-    struct engine_status status;
-
-    engine_read_status(engine, &status);
-    while (status.phase == ENGINE_LOAD || status.phase == ENGINE_WARM_UP) {
-        wait_for_engine(engine);
-        engine_read_status(engine, &status);
-    }
-    return status.phase;
-}
-
-static struct engine *ready_engine(void)
-{
-    struct engine *engine = NULL;
-
-    fake_model_reset();
-    engine = start_engine();
-    assert_int_equal(wait_until_loaded(engine), ENGINE_READY);
-    return engine;
-}
-
-static struct engine_request *submit(struct engine *engine, const char *prompt, int max_tokens)
-{
-    AUTO_JSON json_t *body = json_pack("{s:s, s:i, s:i, s:b}", "prompt", prompt, "max_tokens",
-                                       max_tokens, "temperature", 0, "raw", 1);
-    AUTO_JSON json_t *unknown = json_array();
-    struct inference_request asked;
-    struct err err = ERR_INIT;
-
-    assert_int_equal(inference_parse(body, &asked, unknown, &err), 0);
-    return engine_submit(engine, &asked, take_ptr(body), NULL);
-}
-
-static struct engine_request *submit_with_stop(struct engine *engine, const char *prompt,
-                                               const char *stop)
-{
-    AUTO_JSON json_t *body = json_pack("{s:s, s:s, s:i, s:b}", "prompt", prompt, "stop", stop,
-                                       "temperature", 0, "raw", 1);
-    AUTO_JSON json_t *unknown = json_array();
-    struct inference_request asked;
-    struct err err = ERR_INIT;
-
-    assert_int_equal(inference_parse(body, &asked, unknown, &err), 0);
-    return engine_submit(engine, &asked, take_ptr(body), NULL);
-}
-
-/* What a request told, as one line: "queued1 started b c end" */
-struct story {
-    char text[4096];
-    size_t len;
-    unsigned text_count;
-    bool is_over;
-};
-
-static void story_add(struct story *story, const struct engine_event *event)
-{
-    static const char *const NAMES[] = {"queued", "started", "", "end", "error"};
-    size_t room = sizeof(story->text) - story->len;
-
-    assert_false(story->is_over); /* a terminal event is the last */
-    if (event->kind == ENGINE_EVENT_TEXT) {
-        story->text_count++;
-        story->len += (size_t)snprintf(story->text + story->len, room, "%.*s ",
-                                       (int)event->text_len, event->text);
-    } else {
-        story->len += (size_t)snprintf(story->text + story->len, room, "%s ", NAMES[event->kind]);
-    }
-    assert_true(story->len < sizeof(story->text));
-    story->is_over = event->kind == ENGINE_EVENT_END || event->kind == ENGINE_EVENT_ERROR;
-}
-
-static void take_all(struct engine_request *request, struct story *story)
-{
-    struct engine_event *event = NULL;
-
-    while ((event = engine_request_take(request)) != NULL) {
-        story_add(story, event);
-        free(event);
-    }
-}
-
-/* Takes events until the terminal one. */
-static void read_to_end(struct engine *engine, struct engine_request *request, struct story *story)
-{
-    take_all(request, story);
-    while (!story->is_over) {
-        wait_for_engine(engine);
-        take_all(request, story);
-    }
-}
 
 /* ---- one request ---- */
 
@@ -160,16 +44,6 @@ static void the_token_that_ends_a_text_is_not_counted(void **state)
     assert_true(story.text_count > 0);
     engine_request_free(request);
     engine_free(engine);
-}
-
-static char *text_of_len(size_t len)
-{
-    char *text = malloc(len + 1);
-
-    assert_non_null(text);
-    memset(text, 'a', len);
-    text[len] = '\0';
-    return text;
 }
 
 /* A prompt may leave room for one token, and then gets one; one token more is refused, with both
@@ -515,7 +389,7 @@ static void a_load_that_fails_says_why(void **state)
 
     fake_model_reset();
     fake_model_fail_load(ERR_INVALID_MODEL);
-    engine = start_engine();
+    engine = start_engine(1, 0);
     assert_int_equal(wait_until_loaded(engine), ENGINE_FAILED);
     engine_read_failure(engine, &failure);
     assert_int_equal(failure.kind, ERR_INVALID_MODEL);
@@ -531,7 +405,7 @@ static void nan_in_the_first_step_fails_the_load(void **state)
 
     fake_model_reset();
     fake_model_make_nan(true);
-    engine = start_engine();
+    engine = start_engine(1, 0);
     assert_int_equal(wait_until_loaded(engine), ENGINE_FAILED);
     engine_read_failure(engine, &failure);
     assert_int_equal(failure.kind, ERR_INVALID_MODEL);

@@ -5,6 +5,7 @@
 
 #include "common/attr.h"
 #include "hip/backend/backend.h"
+#include "hip/engine/kv.h"
 #include "tests/tiny_model.h"
 
 #include <setjmp.h>
@@ -14,7 +15,7 @@
 
 #include <cmocka.h>
 
-enum { FILE_MAX_BYTES = 64 * 1024 * 1024, TOKENS = 100, CONTEXT = 128 };
+enum { FILE_MAX_BYTES = 64 * 1024 * 1024, TOKENS = 100, CONTEXT = 128, SEQUENCES = 6 };
 
 /* Logits of two ways to the same place: what is left is the order of sums and half-precision KV. */
 static const double SAME = 1e-5;
@@ -29,7 +30,7 @@ struct rig {
 
 static void rig_init(struct rig *rig, const struct tiny_model *tiny, const char *device)
 {
-    struct session_options options = {.context_tokens = CONTEXT};
+    struct session_options options = {.context_tokens = CONTEXT, .sequence_count = SEQUENCES};
     struct err err = ERR_INIT;
 
     buf_init(&rig->file, FILE_MAX_BYTES);
@@ -125,7 +126,7 @@ static void a_batch_equals_its_rows_one_by_one(void **state)
         for (uint32_t i = 0; i < TOKENS; i++)
             run_rows(&rig, 0, i, 1, one_by_one);
         for (size_t b = 0; b < ARRAY_COUNT(BATCHES); b++) {
-            session_truncate(rig.session, 0, 0);
+            kv_table_truncate(session_kv_table(rig.session), 0, 0);
             for (uint32_t i = 0; i < TOKENS; i += BATCHES[b])
                 run_rows(&rig, 0, i, TOKENS - i < BATCHES[b] ? TOKENS - i : BATCHES[b], batched);
             assert_true(distance(batched, one_by_one, rig.vocab_count) <= SAME);
@@ -159,7 +160,7 @@ static void every_split_of_a_prompt_gives_the_same_logits(void **state)
         split = new_logits(&rig, 1);
         run_rows(&rig, 0, 0, TOKENS, whole);
         for (size_t s = 0; s < ARRAY_COUNT(SPLITS); s++) {
-            session_truncate(rig.session, 0, 0);
+            kv_table_truncate(session_kv_table(rig.session), 0, 0);
             for (uint32_t at = 0; at < TOKENS; at += SPLITS[s])
                 run_rows(&rig, 0, at, TOKENS - at < SPLITS[s] ? TOKENS - at : SPLITS[s], split);
             if (memcmp(split, whole, rig.vocab_count * sizeof(*whole)) != 0)
@@ -186,7 +187,7 @@ static void every_row_that_wants_logits_gets_its_own(void **state)
         rows[i] = (struct batch_row){
             .token = token_at(0, i), .position = i, .wants_logits = i == 2 || i >= 10};
     assert_int_equal(session_step(rig.session, rows, 12, together, &err), 0);
-    session_truncate(rig.session, 0, 0);
+    kv_table_truncate(session_kv_table(rig.session), 0, 0);
     run_rows(&rig, 0, 0, 3, alone);
     assert_true(distance(together, alone, rig.vocab_count) <= SAME);
     run_rows(&rig, 0, 3, 8, alone);
@@ -212,9 +213,9 @@ static void a_truncated_sequence_goes_on_as_if_the_rest_had_never_been(void **st
         struct batch_row wrong = {.token = 99, .position = CUTS[i]};
         struct err err = ERR_INIT;
 
-        session_truncate(rig.session, 0, CUTS[i]);
+        kv_table_truncate(session_kv_table(rig.session), 0, CUTS[i]);
         assert_int_equal(session_step(rig.session, &wrong, 1, NULL, &err), 0);
-        session_truncate(rig.session, 0, CUTS[i]);
+        kv_table_truncate(session_kv_table(rig.session), 0, CUTS[i]);
         run_rows(&rig, 0, CUTS[i], 80 - CUTS[i], again);
         assert_true(distance(again, straight, rig.vocab_count) <= SAME);
     }
@@ -242,11 +243,11 @@ static void sequences_in_one_batch_do_not_see_each_other(void **state)
         rows[0].wants_logits = rows[1].wants_logits = position == 39;
         assert_int_equal(session_step(rig.session, rows, 2, mixed, &err), 0);
     }
-    session_truncate(rig.session, 3, 0);
-    session_truncate(rig.session, 5, 0);
+    kv_table_truncate(session_kv_table(rig.session), 3, 0);
+    kv_table_truncate(session_kv_table(rig.session), 5, 0);
     run_rows(&rig, 3, 0, 40, alone);
     assert_true(distance(mixed, alone, rig.vocab_count) <= SAME);
-    session_truncate(rig.session, 3, 0);
+    kv_table_truncate(session_kv_table(rig.session), 3, 0);
     run_rows(&rig, 5, 0, 40, alone);
     assert_true(distance(mixed + rig.vocab_count, alone, rig.vocab_count) <= SAME);
     rig_release(&rig);
@@ -265,7 +266,7 @@ static void a_step_that_finds_no_room_changes_nothing(void **state)
     before = new_logits(&rig, 1);
     after = new_logits(&rig, 1);
     run_rows(&rig, 0, 0, 70, before); /* three of the four blocks */
-    session_truncate(rig.session, 0, 69);
+    kv_table_truncate(session_kv_table(rig.session), 0, 69);
     for (uint32_t i = 0; i < 64; i++)
         rows[i] = (struct batch_row){.token = 1, .position = i, .sequence = 1};
     assert_int_equal(session_step(rig.session, rows, 64, NULL, &err), -1);
@@ -383,8 +384,10 @@ static void progress_of_a_large_tensor_comes_in_pieces(void **state)
 {
     struct tiny_model tiny = tiny_model_default();
     struct progress progress = {0};
-    struct session_options options = {
-        .context_tokens = CONTEXT, .on_progress = note_progress, .owner = &progress};
+    struct session_options options = {.context_tokens = CONTEXT,
+                                      .sequence_count = SEQUENCES,
+                                      .on_progress = note_progress,
+                                      .owner = &progress};
     struct err err = ERR_INIT;
     struct session *session = NULL;
     struct rig rig;
@@ -456,7 +459,7 @@ static void a_file_that_is_no_model_of_ours_is_refused_by_name(void **state)
 
 static void a_context_that_memory_cannot_hold_is_refused_with_both_numbers(void **state)
 {
-    struct session_options options = {.context_tokens = UINT32_MAX};
+    struct session_options options = {.context_tokens = UINT32_MAX, .sequence_count = SEQUENCES};
     struct tiny_model tiny = tiny_model_default();
     struct err err = ERR_INIT;
     struct rig rig;
@@ -478,7 +481,7 @@ static uint64_t fake_memory_available(struct backend *backend)
 /* Weights, KV and scratch together, to the byte. */
 static void what_a_session_takes_must_be_available(void **state)
 {
-    struct session_options options = {.context_tokens = CONTEXT};
+    struct session_options options = {.context_tokens = CONTEXT, .sequence_count = SEQUENCES};
     struct tiny_model tiny = tiny_model_default();
     struct err err = ERR_INIT;
     struct session *session = NULL;
