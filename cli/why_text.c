@@ -222,9 +222,8 @@ static void add_one_breaker(const json_t *breaker, const char *label, const char
 
     if (!json_is_object(breaker) || strcmp(text_of(breaker, "state"), "closed") == 0)
         return;
-    add_field(out, label, 1, "%s: %s%s%s (opened %" JSON_INTEGER_FORMAT " times)",
-              text_of(breaker, "state"), cause, reason[0] != '\0' ? ": " : "", reason,
-              number_of(breaker, "trips"));
+    add_field(out, label, 1, "%s: %s%s%s; trips %" JSON_INTEGER_FORMAT, text_of(breaker, "state"),
+              cause, reason[0] != '\0' ? ": " : "", reason, number_of(breaker, "trips"));
 }
 
 static void add_degraded(const json_t *record, struct buf *out)

@@ -111,7 +111,7 @@ start_and_await() { # NAME STATE
     start_and_await a open
     assert_next_step a "rbee breaker reset a"
     assert_line --regexp "^waits for +its circuit breaker, next try in [0-9]+m"
-    assert_line --regexp "^breaker +open: the restarts of one incident did not help \(opened 1 times\)"
+    assert_line --regexp "^breaker +open: the restarts of one incident did not help; trips 1"
     assert_equal "$(why_field a breaker.cause)" attempts
     # The past outlives the supervisor, and with it the last lines of a process that it never had.
     stop_rbeed
