@@ -1,13 +1,15 @@
 /* What the worker itself adds, over its own socket with a client that does nothing else: how much
- * later the first token arrives than it was computed, and how soon the slot is free after a client
- * has left in the middle of a long prompt. Usage: bench_worker BIN-FOLDER TESTS-FOLDER MODEL-NAME
- * MODEL-FILE */
+ * later the first token arrives than it was computed, how soon the slot is free after a client has
+ * left in the middle of a long prompt, how long the tokens of streams are apart beside a long
+ * prompt, and what several streams together get. Usage: bench_worker BIN-FOLDER TESTS-FOLDER
+ * MODEL-NAME MODEL-FILE */
 #include "common/attr.h"
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/spawn.h"
 #include "tests/bench/bench.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +24,12 @@ enum {
     LEAVE_ROUNDS = 21,
     REPLY_MAX_BYTES = 1 << 16,
     LONG_PROMPT_WORDS = 4000, /* about as many tokens: far more than one chunk */
+    STREAMS_MAX = 16,
+    STREAMS_BESIDE = 3,
+    GAPS_MAX = 4096,
+    GAPS_ALONE = 300, /* of all streams together */
+    BATCH_TOKENS = 64,
+    TEXT_MAX_BYTES = 512,
 };
 static const double US_IN_MS = 1000.0;
 
@@ -120,18 +128,24 @@ static void bench_first_token(const char *path)
            bench_largest(over_ms, ROUNDS));
 }
 
+/* Begins with NUMBER, so that nothing of it has been computed for another one. */
+static char *long_prompt(size_t number)
+{
+    AUTO_FREE char *words = xmalloc(2 * LONG_PROMPT_WORDS + 1);
+
+    for (size_t i = 0; i < LONG_PROMPT_WORDS; i++)
+        memcpy(words + 2 * i, "z ", 3);
+    return xasprintf("{\"prompt\":\"%zu %s\",\"raw\":true,\"max_tokens\":1}", number, words);
+}
+
 /* The one that waits tells by its queue_ms how long the slot was held by one that has left. */
 static void bench_leaving(const char *path)
 {
     static double held_ms[LEAVE_ROUNDS];
-    AUTO_FREE char *words = xmalloc(2 * LONG_PROMPT_WORDS + 1);
-    AUTO_FREE char *body = NULL;
 
-    for (size_t i = 0; i < LONG_PROMPT_WORDS; i++)
-        memcpy(words + 2 * i, "z ", 3);
-    body = xasprintf("{\"prompt\":\"%s\",\"raw\":true}", words);
     for (size_t i = 0; i < LEAVE_ROUNDS; i++) {
         char reply[REPLY_MAX_BYTES] = "";
+        AUTO_FREE char *body = long_prompt(i);
         AUTO_CLOSE int leaving = ask(path, "POST", "/v1/inference", body);
         AUTO_CLOSE int next = -1;
 
@@ -149,30 +163,194 @@ static void bench_leaving(const char *path)
            bench_largest(held_ms, LEAVE_ROUNDS));
 }
 
+/* ---- streams ---- */
+
+struct stream {
+    int fd;
+    char tail[TEXT_MAX_BYTES]; /* what has come and was not yet a whole line */
+    size_t tail_len;
+    uint64_t last_us;
+    unsigned token_count;
+    bool is_over;
+};
+
+/* A text that goes on for as long as it is asked to. */
+static struct stream stream_open(const char *path, size_t number, unsigned max_tokens)
+{
+    AUTO_FREE char *body =
+        xasprintf("{\"prompt\":\"Stream %zu: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,\",\"raw\":true,"
+                  "\"temperature\":0,\"max_tokens\":%u}",
+                  number, max_tokens);
+
+    return (struct stream){.fd = ask(path, "POST", "/v1/inference", body)};
+}
+
+/* Reads what has come; each token that follows another one is a gap, appended to GAPS_MS. */
+static void stream_read(struct stream *stream, double *gaps_ms, size_t *gap_count)
+{
+    ssize_t got = read(stream->fd, stream->tail + stream->tail_len,
+                       sizeof(stream->tail) - 1 - stream->tail_len);
+    char *line = stream->tail;
+    char *end = NULL;
+
+    if (got <= 0)
+        die("a stream broke off");
+    stream->tail_len += (size_t)got;
+    stream->tail[stream->tail_len] = '\0';
+    for (; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        uint64_t now_us = clock_monotonic_us();
+
+        *end = '\0';
+        stream->is_over = stream->is_over || strstr(line, "[DONE]") != NULL;
+        if (strstr(line, "\"type\":\"token\"") == NULL)
+            continue;
+        if (stream->last_us > 0 && *gap_count < GAPS_MAX)
+            gaps_ms[(*gap_count)++] = (double)(now_us - stream->last_us) / US_IN_MS;
+        stream->last_us = now_us;
+        stream->token_count++;
+    }
+    stream->tail_len = strlen(line);
+    memmove(stream->tail, line, stream->tail_len);
+    if (stream->tail_len == sizeof(stream->tail) - 1)
+        die("a line is too long");
+}
+
+/* Waits for the next bytes of some stream, and reads them. */
+static void streams_read(struct stream *streams, size_t count, double *gaps_ms, size_t *gap_count)
+{
+    struct pollfd fds[STREAMS_MAX + 1];
+
+    for (size_t i = 0; i < count; i++)
+        fds[i] = (struct pollfd){.fd = streams[i].is_over ? -1 : streams[i].fd, .events = POLLIN};
+    if (poll(fds, (nfds_t)count, -1) < 0)
+        die("poll");
+    for (size_t i = 0; i < count; i++) {
+        if (fds[i].revents != 0)
+            stream_read(&streams[i], gaps_ms, gap_count);
+    }
+}
+
+/* The gaps of three streams, first alone, then beside a long prompt that comes in. */
+static void bench_beside_a_prompt(const char *path)
+{
+    static double alone_ms[GAPS_MAX];
+    static double beside_ms[GAPS_MAX];
+    struct stream streams[STREAMS_BESIDE + 1];
+    AUTO_FREE char *prompt = long_prompt(LEAVE_ROUNDS);
+    size_t alone = 0;
+    size_t beside = 0;
+    uint64_t begin_us = 0;
+
+    for (size_t i = 0; i < STREAMS_BESIDE; i++)
+        streams[i] = stream_open(path, i, GAPS_MAX);
+    while (alone < GAPS_ALONE)
+        streams_read(streams, STREAMS_BESIDE, alone_ms, &alone);
+    begin_us = clock_monotonic_us();
+    streams[STREAMS_BESIDE] = (struct stream){.fd = ask(path, "POST", "/v1/inference", prompt)};
+    while (!streams[STREAMS_BESIDE].is_over)
+        streams_read(streams, STREAMS_BESIDE + 1, beside_ms, &beside);
+    printf("%d streams: a token every %.1f ms (median of %zu; worst %.1f); beside a prompt of %d "
+           "tokens, which took %.1f s, every %.1f ms, %.2f times (median of %zu; worst %.1f)\n",
+           STREAMS_BESIDE, bench_median(alone_ms, alone), alone, bench_largest(alone_ms, alone),
+           LONG_PROMPT_WORDS, (double)(clock_monotonic_us() - begin_us) / US_IN_MS / US_IN_MS,
+           bench_median(beside_ms, beside),
+           bench_median(beside_ms, beside) / bench_median(alone_ms, alone), beside,
+           bench_largest(beside_ms, beside));
+    for (size_t i = 0; i <= STREAMS_BESIDE; i++)
+        (void)close(streams[i].fd); /* they have been read */
+}
+
+/* Tokens a second of COUNT streams together, from the first token to the end of the last. */
+static double speed_of(const char *path, size_t count)
+{
+    static double gaps_ms[GAPS_MAX];
+    struct stream streams[STREAMS_MAX];
+    size_t gap_count = 0;
+    size_t over = 0;
+    unsigned tokens = 0;
+    uint64_t begin_us = 0;
+
+    for (size_t i = 0; i < count; i++)
+        streams[i] = stream_open(path, i, BATCH_TOKENS);
+    while (over < count) {
+        streams_read(streams, count, gaps_ms, &gap_count);
+        if (begin_us == 0 && gap_count > 0)
+            begin_us = clock_monotonic_us();
+        over = 0;
+        for (size_t i = 0; i < count; i++)
+            over += streams[i].is_over ? 1 : 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        tokens += streams[i].token_count;
+        (void)close(streams[i].fd); /* they have been read */
+    }
+    return (double)tokens * US_IN_MS * US_IN_MS / (double)(clock_monotonic_us() - begin_us);
+}
+
+static void bench_batches(const char *path)
+{
+    double alone = speed_of(path, 1);
+
+    printf("streams together, tokens a second:");
+    for (size_t count = 1; count <= STREAMS_MAX; count *= 2) {
+        double speed = speed_of(path, count);
+
+        printf(" %zu: %.0f (%.2f times one)", count, speed, speed / alone);
+    }
+    printf("\n");
+}
+
+/* ---- the worker ---- */
+
+struct bench_worker {
+    char folder[sizeof("/tmp/bw.XXXXXX")];
+    char *path;
+    pid_t pid;
+};
+
+static void worker_start(struct bench_worker *worker, char **argv, const char *slots)
+{
+    struct err err = ERR_INIT;
+    AUTO_FREE char *program = xasprintf("%s/rbee-worker", argv[1]);
+    AUTO_FREE char *listen = NULL;
+
+    *worker = (struct bench_worker){.folder = "/tmp/bw.XXXXXX"};
+    if (mkdtemp(worker->folder) == NULL)
+        die("make a folder");
+    worker->path = xasprintf("%s/s", worker->folder);
+    listen = xasprintf("unix:%s", worker->path);
+    const char *const command[] = {program, "--model", argv[4], "--listen",
+                                   listen,  "--slots", slots,   NULL};
+
+    if (spawn_process(&(struct spawn){.program = program, .argv = command}, &worker->pid, NULL,
+                      &err) < 0)
+        die(err.message);
+    while (!is_ready(worker->path)) {
+        /* Asked over and over: a bench has the machine for itself. */
+    }
+}
+
+static void worker_stop(struct bench_worker *worker)
+{
+    (void)kill(worker->pid, SIGTERM); /* it may have died; then the figures are missing anyway */
+    (void)waitpid(worker->pid, NULL, 0);
+    (void)rmdir(worker->folder);
+    free(worker->path);
+}
+
 int main(int argc, char **argv)
 {
-    char folder[] = "/tmp/bw.XXXXXX";
-    struct err err = ERR_INIT;
-    pid_t pid = 0;
+    struct bench_worker worker;
 
     if (argc < 5)
         return BENCH_SKIPPED;
-    if (mkdtemp(folder) == NULL)
-        die("make a folder");
-    AUTO_FREE char *program = xasprintf("%s/rbee-worker", argv[1]);
-    AUTO_FREE char *path = xasprintf("%s/s", folder);
-    AUTO_FREE char *listen = xasprintf("unix:%s", path);
-    const char *const command[] = {program, "--model", argv[4], "--listen", listen, NULL};
-
-    if (spawn_process(&(struct spawn){.program = program, .argv = command}, &pid, NULL, &err) < 0)
-        die(err.message);
-    while (!is_ready(path)) {
-        /* Asked over and over: a bench has the machine for itself. */
-    }
-    bench_first_token(path);
-    bench_leaving(path);
-    (void)kill(pid, SIGTERM); /* it may have died; then the figures are missing anyway */
-    (void)waitpid(pid, NULL, 0);
-    (void)rmdir(folder);
+    worker_start(&worker, argv, "1");
+    bench_first_token(worker.path);
+    bench_leaving(worker.path);
+    worker_stop(&worker);
+    worker_start(&worker, argv, "16");
+    bench_beside_a_prompt(worker.path);
+    bench_batches(worker.path);
+    worker_stop(&worker);
     return 0;
 }
