@@ -31,6 +31,8 @@ static uint64_t liveness_limit_ms(const struct liveness *liveness)
 
 static uint64_t liveness_look_ms(const struct liveness *liveness)
 {
+    if (!liveness->limits.has_counters)
+        return max_ms(liveness->limits.progress_ms / 2, LOOK_MIN_MS);
     return min_ms(max_ms(liveness->limits.progress_ms / LOOKS, LOOK_MIN_MS), LOOK_MAX_MS);
 }
 
@@ -164,6 +166,18 @@ void liveness_read(struct liveness *liveness, const struct liveness_counters *co
     liveness->counters = *counters;
     if (counters->tokens > last.tokens || counters->prefill_tokens > last.prefill_tokens)
         liveness_progress(liveness, now_ms);
+    else
+        liveness_judge(liveness, LIVENESS_NO_PROGRESS, now_ms);
+}
+
+/* The time since the last answer is no step of it: it would make the limit as many times as long.
+ */
+void liveness_answered(struct liveness *liveness, bool may_be_reading, uint64_t now_ms)
+{
+    liveness->refused_count = 0;
+    liveness_probe_over(liveness, now_ms);
+    if (may_be_reading)
+        liveness->owed_since_ms = now_ms;
     else
         liveness_judge(liveness, LIVENESS_NO_PROGRESS, now_ms);
 }

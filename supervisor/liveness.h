@@ -33,6 +33,9 @@ struct liveness_limits {
     uint64_t progress_ms;
     uint64_t canary_ms;     /* after the last work; 0: none at all */
     uint64_t canary_max_ms; /* what the doubled interval ends at */
+    /* Its answers tell what it has computed. Without, an answer says only that somebody is there,
+     * and is asked for seldom: some programs end the answer they work at to give it. */
+    bool has_counters;
 };
 
 enum liveness_load { LIVENESS_IDLE, LIVENESS_BUSY, LIVENESS_HELD };
@@ -107,6 +110,9 @@ void liveness_progress(struct liveness *liveness, uint64_t now_ms);
 /* Answers to a probe. */
 void liveness_read(struct liveness *liveness, const struct liveness_counters *counters,
                    uint64_t now_ms);
+/* Of a process without counters. MAY_BE_READING: a prompt, which shows nowhere; then it owes
+ * nothing up to now. */
+void liveness_answered(struct liveness *liveness, bool may_be_reading, uint64_t now_ms);
 void liveness_nonsense(struct liveness *liveness, uint64_t now_ms);
 /* Any connection was refused, a probe's or a request's. */
 void liveness_refused(struct liveness *liveness, uint64_t now_ms);

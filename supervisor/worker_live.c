@@ -41,17 +41,6 @@ static bool worker_may_be_reading(const struct worker *worker)
     return false;
 }
 
-static bool worker_read_counters(struct worker *worker, const json_t *body,
-                                 struct liveness_counters *out)
-{
-    if (worker->dialect->read_counters != NULL)
-        return worker->dialect->read_counters(body, out);
-    *out = worker->live.liveness.counters; /* it is there, and has not shown that it computes */
-    if (worker_may_be_reading(worker))
-        out->prefill_tokens++;
-    return true;
-}
-
 /* Seldom, and less and less often. */
 static void worker_tell_canary(struct worker *worker, const struct liveness_counters *counters)
 {
@@ -74,7 +63,10 @@ static void worker_on_counters(struct worker *worker, const struct worker_probe_
         liveness_refused(liveness, now_ms);
     } else if (answer->failure != NULL && answer->failure->kind == ERR_IO) {
         liveness_missed(liveness, now_ms);
-    } else if (answer->status == 200 && worker_read_counters(worker, answer->body, &counters)) {
+    } else if (answer->status == 200 && worker->dialect->read_counters == NULL) {
+        liveness_answered(liveness, worker_may_be_reading(worker), now_ms);
+        worker_tell_canary(worker, &liveness->counters);
+    } else if (answer->status == 200 && worker->dialect->read_counters(answer->body, &counters)) {
         liveness_read(liveness, &counters, now_ms);
         worker_tell_canary(worker, &counters);
     } else {
@@ -248,6 +240,7 @@ void worker_live_begin(struct worker *worker)
         .progress_ms = (uint64_t)config_number(config, CONFIG_life_progress_timeout),
         .canary_ms = (uint64_t)config_number(config, CONFIG_life_canary),
         .canary_max_ms = (uint64_t)config_number(config, CONFIG_life_canary_max),
+        .has_counters = worker->dialect->read_counters != NULL,
     };
 
     live->timer = evtimer_new(worker->supervisor->base, worker_on_live_timer, worker);

@@ -24,8 +24,10 @@ struct world {
 
 static struct world world_with(uint64_t canary_ms, uint64_t step_ms)
 {
-    struct liveness_limits limits = {
-        .progress_ms = PROGRESS_MS, .canary_ms = canary_ms, .canary_max_ms = CANARY_MAX_MS};
+    struct liveness_limits limits = {.progress_ms = PROGRESS_MS,
+                                     .canary_ms = canary_ms,
+                                     .canary_max_ms = CANARY_MAX_MS,
+                                     .has_counters = true};
     struct world world = {.counters = {.tokens = 1, .prefill_tokens = 1}, .now_ms = START_MS};
 
     liveness_begin(&world.liveness, &limits, step_ms, &world.counters, world.now_ms);
@@ -596,6 +598,63 @@ static void no_sleep_moves_anything_into_the_future(void **state)
     assert_int_equal(world.liveness.owed_since_ms, world.now_ms);
 }
 
+/* ---- a program without counters ---- */
+
+static struct world mute_world(void)
+{
+    struct world world = world_new();
+
+    world.liveness.limits.has_counters = false;
+    return world;
+}
+
+/* It is asked seldom, and may take any time over a prompt as long as it answers; how long it takes
+ * to answer says nothing of its steps, so that a hang is found as soon as ever. */
+static void a_program_without_counters_may_read_as_long_as_it_answers(void **state)
+{
+    struct world world = mute_world();
+
+    set_load(&world, LIVENESS_BUSY);
+    for (int i = 1; i <= 10; i++) {
+        assert_int_equal(next(&world), LIVENESS_PROBE);
+        assert_int_equal(world.now_ms, START_MS + i * PROGRESS_MS / 2);
+        liveness_answered(&world.liveness, true, world.now_ms);
+    }
+    assert_int_equal(next(&world), LIVENESS_PROBE);
+    assert_int_equal(next(&world), LIVENESS_HUNG); /* no answer to that */
+    assert_int_equal(world.now_ms, START_MS + 10 * PROGRESS_MS / 2 + PROGRESS_MS);
+    assert_int_equal(world.liveness.fault, LIVENESS_SILENT);
+}
+
+/* Once tokens have come, an answer does not do in the place of the next ones. */
+static void a_program_without_counters_owes_tokens_once_they_come(void **state)
+{
+    struct world world = mute_world();
+
+    set_load(&world, LIVENESS_BUSY);
+    liveness_progress(&world.liveness, world.now_ms);
+    assert_int_equal(next(&world), LIVENESS_PROBE);
+    liveness_answered(&world.liveness, false, world.now_ms);
+    assert_int_equal(next(&world), LIVENESS_PROBE);
+    liveness_answered(&world.liveness, false, world.now_ms);
+    assert_int_equal(next(&world), LIVENESS_HUNG);
+    assert_int_equal(world.now_ms, START_MS + PROGRESS_MS);
+    assert_int_equal(world.liveness.fault, LIVENESS_NO_PROGRESS);
+}
+
+/* As long as its tokens come, nobody disturbs it. */
+static void a_program_without_counters_is_not_asked_while_tokens_come(void **state)
+{
+    struct world world = mute_world();
+
+    set_load(&world, LIVENESS_BUSY);
+    for (int i = 0; i < 100; i++) {
+        world.now_ms += PROGRESS_MS / 2 - 1;
+        assert_int_equal(liveness_take(&world.liveness, world.now_ms), LIVENESS_WAIT);
+        liveness_progress(&world.liveness, world.now_ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -632,6 +691,9 @@ int main(void)
         cmocka_unit_test(a_debt_is_forgotten_with_the_next_progress),
         cmocka_unit_test(time_in_which_we_slept_is_not_held_against_it),
         cmocka_unit_test(no_sleep_moves_anything_into_the_future),
+        cmocka_unit_test(a_program_without_counters_may_read_as_long_as_it_answers),
+        cmocka_unit_test(a_program_without_counters_owes_tokens_once_they_come),
+        cmocka_unit_test(a_program_without_counters_is_not_asked_while_tokens_come),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
