@@ -1,14 +1,13 @@
 /* Writes GGUF v3 files for tests: metadata, tensor infos and data each grow in a buffer of their
  * own and are joined at the end. Fails by abort: a test that cannot write its input has no result.
- * Also the plain encoders of the tensor types, the inverse of hip/model/quant.c. */
+ */
 #ifndef RBEE_TESTS_GGUF_WRITER_H
 #define RBEE_TESTS_GGUF_WRITER_H
 
 #include "common/buf.h"
 #include "hip/model/gguf.h"
-#include "hip/model/quant.h"
+#include "tests/quant_writer.h"
 
-#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,12 +21,6 @@ struct gguf_writer {
     uint64_t entry_count;
     uint64_t tensor_count;
 };
-
-static inline void writer_check(int result)
-{
-    if (result != 0)
-        abort();
-}
 
 static inline void writer_u32(struct buf *buf, uint32_t value)
 {
@@ -98,102 +91,6 @@ static inline void writer_add_array(struct gguf_writer *writer, const char *key,
     writer_key(writer, key, GGUF_ARRAY);
     writer_u32(&writer->entries, element);
     writer_u64(&writer->entries, count);
-}
-
-/* Blocks of 32: the largest magnitude gets the last step. */
-static inline void writer_encode_q8_0(struct buf *out, const float *x)
-{
-    float largest = 0.0f;
-    uint16_t scale = 0;
-
-    for (int i = 0; i < 32; i++)
-        largest = fmaxf(largest, fabsf(x[i]));
-    scale = quant_f32_to_f16(largest / 127.0f);
-    writer_check(buf_add(out, &scale, sizeof(scale)));
-    for (int i = 0; i < 32; i++) {
-        float step = quant_f16_to_f32(scale);
-        float q = step == 0.0f ? 0.0f : roundf(x[i] / step);
-
-        writer_check(buf_add_byte(out, (char)(int8_t)fmaxf(-127.0f, fminf(127.0f, q))));
-    }
-}
-
-static inline uint8_t writer_nibble(float x)
-{
-    return (uint8_t)fmaxf(0.0f, fminf(15.0f, roundf(x)));
-}
-
-static inline void writer_encode_q4_0(struct buf *out, const float *x)
-{
-    float largest = 0.0f;
-    uint16_t scale = 0;
-
-    for (int i = 0; i < 32; i++)
-        largest = fmaxf(largest, fabsf(x[i]));
-    scale = quant_f32_to_f16(largest / 7.0f);
-    writer_check(buf_add(out, &scale, sizeof(scale)));
-    for (int i = 0; i < 16; i++) {
-        float step = largest == 0.0f ? 1.0f : quant_f16_to_f32(scale);
-        uint8_t low = writer_nibble(x[i] / step + 8.0f);
-        uint8_t high = writer_nibble(x[i + 16] / step + 8.0f);
-
-        writer_check(buf_add_byte(out, (char)(low | high << 4)));
-    }
-}
-
-static inline void writer_encode_q4_1(struct buf *out, const float *x)
-{
-    float smallest = INFINITY;
-    float largest = -INFINITY;
-    uint16_t scale = 0;
-    uint16_t minimum = 0;
-
-    for (int i = 0; i < 32; i++) {
-        smallest = fminf(smallest, x[i]);
-        largest = fmaxf(largest, x[i]);
-    }
-    scale = quant_f32_to_f16((largest - smallest) / 15.0f);
-    minimum = quant_f32_to_f16(smallest);
-    writer_check(buf_add(out, &scale, sizeof(scale)));
-    writer_check(buf_add(out, &minimum, sizeof(minimum)));
-    for (int i = 0; i < 16; i++) {
-        float step = largest == smallest ? 1.0f : quant_f16_to_f32(scale);
-        float from = quant_f16_to_f32(minimum);
-        uint8_t low = writer_nibble((x[i] - from) / step);
-        uint8_t high = writer_nibble((x[i + 16] - from) / step);
-
-        writer_check(buf_add_byte(out, (char)(low | high << 4)));
-    }
-}
-
-/* Appends COUNT values as blocks of TYPE, one of those with a reader. */
-static inline void writer_encode(struct buf *out, uint32_t type, const float *x, size_t count)
-{
-    for (size_t i = 0; i < count;) {
-        uint16_t half = type == QUANT_F16 ? quant_f32_to_f16(x[i]) : quant_f32_to_bf16(x[i]);
-
-        switch (type) {
-        case QUANT_F32:
-            writer_check(buf_add(out, &x[i], sizeof(x[i])));
-            break;
-        case QUANT_F16:
-        case QUANT_BF16:
-            writer_check(buf_add(out, &half, sizeof(half)));
-            break;
-        case QUANT_Q8_0:
-            writer_encode_q8_0(out, x + i);
-            break;
-        case QUANT_Q4_0:
-            writer_encode_q4_0(out, x + i);
-            break;
-        case QUANT_Q4_1:
-            writer_encode_q4_1(out, x + i);
-            break;
-        default:
-            abort();
-        }
-        i += quant_info(type)->block_elements;
-    }
 }
 
 /* One tensor of ROWS x COLUMNS (columns innermost; one row makes a vector); the caller then adds

@@ -100,7 +100,7 @@ key-count more than it can hold
 missing-tensor blk.0.attn_k.weight is missing
 wrong-shape blk.0.ffn_down.weight
 architecture mamba is not supported
-tensor-type Q4_K
+tensor-type IQ2_XXS
 FAULTS
 }
 

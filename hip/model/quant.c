@@ -1,5 +1,6 @@
-/* Owns the table of tensor types and their plain readers. Knows nothing of files or of speed. */
-#include "hip/model/quant.h"
+/* Owns the table of tensor types, halves, and the readers of types without blocks. Knows nothing of
+ * files or of speed. */
+#include "hip/model/quant_readers.h"
 
 #include "common/attr.h"
 
@@ -39,14 +40,6 @@ static uint32_t bits_of_float(float value)
 
     memcpy(&bits, &value, sizeof(bits));
     return bits;
-}
-
-static uint16_t load_u16(const uint8_t *bytes)
-{
-    uint16_t value;
-
-    memcpy(&value, bytes, sizeof(value));
-    return value;
 }
 
 float quant_f16_to_f32(uint16_t half)
@@ -118,70 +111,25 @@ uint16_t quant_f32_to_bf16(float value)
     return (uint16_t)shift_to_nearest_even(bits, 16);
 }
 
-static void quant_decode_f32(const void *blocks, float *out, size_t count)
+void quant_decode_f32(const void *blocks, float *out, size_t count)
 {
     memcpy(out, blocks, count * sizeof(*out));
 }
 
-static void quant_decode_f16(const void *blocks, float *out, size_t count)
+void quant_decode_f16(const void *blocks, float *out, size_t count)
 {
     const uint8_t *bytes = blocks;
 
     for (size_t i = 0; i < count; i++)
-        out[i] = quant_f16_to_f32(load_u16(bytes + 2 * i));
+        out[i] = quant_f16_to_f32(quant_load_u16(bytes + 2 * i));
 }
 
-static void quant_decode_bf16(const void *blocks, float *out, size_t count)
+void quant_decode_bf16(const void *blocks, float *out, size_t count)
 {
     const uint8_t *bytes = blocks;
 
     for (size_t i = 0; i < count; i++)
-        out[i] = quant_bf16_to_f32(load_u16(bytes + 2 * i));
-}
-
-/* f16 scale, 32 bytes. x = scale * q. */
-static void quant_decode_q8_0(const void *blocks, float *out, size_t count)
-{
-    const uint8_t *block = blocks;
-
-    for (size_t i = 0; i < count; i += 32, block += 34) {
-        float scale = quant_f16_to_f32(load_u16(block));
-
-        for (size_t j = 0; j < 32; j++)
-            out[i + j] = scale * (float)(int8_t)block[2 + j];
-    }
-}
-
-/* f16 scale, 16 bytes whose low nibbles are elements 0 to 15, the high ones 16 to 31.
- * x = scale * (q - 8). */
-static void quant_decode_q4_0(const void *blocks, float *out, size_t count)
-{
-    const uint8_t *block = blocks;
-
-    for (size_t i = 0; i < count; i += 32, block += 18) {
-        float scale = quant_f16_to_f32(load_u16(block));
-
-        for (size_t j = 0; j < 16; j++) {
-            out[i + j] = scale * (float)((block[2 + j] & 0xf) - 8);
-            out[i + j + 16] = scale * (float)((block[2 + j] >> 4) - 8);
-        }
-    }
-}
-
-/* f16 scale, f16 minimum, nibbles as in Q4_0. x = scale * q + minimum. */
-static void quant_decode_q4_1(const void *blocks, float *out, size_t count)
-{
-    const uint8_t *block = blocks;
-
-    for (size_t i = 0; i < count; i += 32, block += 20) {
-        float scale = quant_f16_to_f32(load_u16(block));
-        float minimum = quant_f16_to_f32(load_u16(block + 2));
-
-        for (size_t j = 0; j < 16; j++) {
-            out[i + j] = scale * (float)(block[4 + j] & 0xf) + minimum;
-            out[i + j + 16] = scale * (float)(block[4 + j] >> 4) + minimum;
-        }
-    }
+        out[i] = quant_bf16_to_f32(quant_load_u16(bytes + 2 * i));
 }
 
 static const struct quant_info QUANTS[QUANT_TYPE_MAX + 1] = {

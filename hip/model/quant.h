@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum quant_type {
 #define QUANT(id, name, elements, bytes, reader) QUANT_##name = id,
@@ -37,5 +38,25 @@ uint16_t quant_f32_to_f16(float value);
 /* The upper half of a float; to bf16 rounds to nearest even. */
 float quant_bf16_to_f32(uint16_t half);
 uint16_t quant_f32_to_bf16(float value);
+
+/* What the 16 nibbles of IQ4_NL and IQ4_XS stand for, before the scale. */
+extern const int8_t QUANT_IQ4_VALUES[16];
+/* The 16 four-bit floats of MXFP4 (sign, two bits of exponent, one of mantissa), doubled, so that
+ * they are whole.
+ * https://www.opencompute.org/documents/ocp-microscaling-formats-mx-v1-0-spec-final-pdf
+ */
+extern const int8_t QUANT_E2M1_DOUBLED[16];
+
+/* The scale of an MXFP4 block for the doubled values: 2^(EXPONENT - 128). 255, a NaN in the MX
+ * specification, is one more exponent in GGML, whose files these are. */
+static inline float quant_e8m0_halved(uint8_t exponent)
+{
+    /* A float's exponent is one less, but for the two that only subnormals reach. */
+    uint32_t bits = exponent >= 2 ? (uint32_t)(exponent - 1) << 23 : 0x200000u << exponent;
+    float value;
+
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
 
 #endif

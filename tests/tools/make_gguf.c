@@ -35,7 +35,7 @@ static const struct {
     {"missing-tensor", "no blk.0.attn_k.weight"},
     {"wrong-shape", "blk.0.ffn_down.weight is turned round"},
     {"architecture", "is a \"mamba\""},
-    {"tensor-type", "the first tensor claims to be Q4_K"},
+    {"tensor-type", "the first tensor claims to be IQ2_XXS"},
 };
 
 #define NUMBERS(X)                                                                                 \
@@ -60,7 +60,7 @@ static void usage(FILE *file)
     struct tiny_model tiny = tiny_model_default();
 
     fputs("usage: make_gguf [OPTION=VALUE]... [FLAG]... [fault=NAME] FILE\n"
-          "  type=T, head_type=T          one of F32 F16 BF16 Q8_0 Q4_0 Q4_1 [Q8_0]\n",
+          "  type=T, head_type=T          one of quant_types.def that has a reader [Q8_0]\n",
           file);
 #define X(field, summary)                                                                          \
     fprintf(file, "  %-28s %s [%llu]\n", #field "=N", summary, (unsigned long long)tiny.field);
@@ -79,7 +79,7 @@ static void usage(FILE *file)
 
 static bool parse_type(const char *text, uint32_t *out)
 {
-    for (uint32_t type = 0; type <= QUANT_BF16; type++) {
+    for (uint32_t type = 0; type <= QUANT_TYPE_MAX; type++) {
         if (quant_info(type) != NULL && quant_info(type)->decode != NULL &&
             strcmp(quant_info(type)->name, text) == 0) {
             *out = type;
@@ -163,7 +163,7 @@ static void plant_fault(struct buf *file, const char *fault)
     } else if (strcmp(fault, "key-count") == 0) {
         memcpy(file->data + 16, &huge, sizeof(huge));
     } else if (strcmp(fault, "tensor-type") == 0) {
-        const uint32_t type = QUANT_Q4_K;
+        const uint32_t type = QUANT_IQ2_XXS;
 
         place = memmem(file->data, file->len, first_tensor, strlen(first_tensor));
         memcpy(place + type_after_name, &type, sizeof(type));

@@ -366,14 +366,19 @@ static void bad_row(struct gguf_writer *writer)
     add_info(writer, "bad", 1, (uint64_t[]){33}, QUANT_Q8_0, 128);
 }
 
+static void bad_row_k(struct gguf_writer *writer)
+{
+    add_info(writer, "bad", 1, (uint64_t[]){896}, QUANT_Q4_K, 128);
+}
+
 static void bad_tensor_type(struct gguf_writer *writer)
 {
     add_info(writer, "bad", 1, (uint64_t[]){32}, 4711, 128);
 }
 
-static void bad_tensor_k(struct gguf_writer *writer)
+static void bad_tensor_unread(struct gguf_writer *writer)
 {
-    add_info(writer, "blk.0.attn_q.weight", 1, (uint64_t[]){256}, QUANT_Q4_K, 128);
+    add_info(writer, "blk.0.attn_q.weight", 1, (uint64_t[]){256}, QUANT_IQ2_XXS, 128);
 }
 
 static void bad_tensor_removed(struct gguf_writer *writer)
@@ -440,8 +445,10 @@ static void one_wrong_thing_is_refused_with_its_reason(void **state)
         {bad_dims_overflow, "bad has impossible dimensions"},
         {bad_size_overflow, "bad has an impossible size"},
         {bad_row, "bad has rows of 33, not a multiple of the 32 of Q8_0"},
+        {bad_row_k, "bad has rows of 896, not a multiple of the 256 of Q4_K"},
         {bad_tensor_type, "tensor type 4711 of bad is unknown"},
-        {bad_tensor_k, "tensor type Q4_K of blk.0.attn_q.weight is not supported by this version"},
+        {bad_tensor_unread,
+         "tensor type IQ2_XXS of blk.0.attn_q.weight is not supported by this version"},
         {bad_tensor_removed, "tensor type Q4_0_4_4_REMOVED of bad is not supported"},
         {bad_offset_odd, "bad begins at 129, not a multiple of 32"},
         {bad_offset_far, "bad lies beyond the end of the file"},
