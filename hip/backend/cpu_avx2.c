@@ -7,6 +7,7 @@
 #include "hip/backend/cpu_kernels.h"
 
 #include "hip/backend/backend.h"
+#include "hip/backend/cpu_avx2_load.h"
 #include "hip/model/quant.h"
 
 #include <assert.h>
@@ -23,108 +24,12 @@
 #endif
 
 enum {
-    LANES = 8,
-    BLOCK = 32,                  /* elements that load_block() makes at a time */
-    VECTORS = BLOCK / LANES,     /* registers they fill */
     PREFETCH_AHEAD_BYTES = 1024, /* hip/SPEED.md */
     SUMS = 2, /* of a product, so that an addition need not wait for the one before */
     /* TILE_ROWS * TILE_COLUMNS * SUMS sums and what is multiplied fit 16 registers. */
     TILE_ROWS = 2,
     TILE_COLUMNS = 3,
 };
-
-#define INLINE static inline __attribute__((always_inline))
-
-/* Bytes of BLOCK elements. */
-INLINE uint32_t block_bytes(uint32_t type)
-{
-    switch (type) {
-    case QUANT_F32:
-        return 128;
-    case QUANT_F16:
-    case QUANT_BF16:
-        return 64;
-    case QUANT_Q8_0:
-        return 34;
-    case QUANT_Q4_1:
-        return 20;
-    default:
-        return 18; /* Q4_0 */
-    }
-}
-
-INLINE float half_at(const uint8_t *bytes)
-{
-    uint16_t half;
-
-    memcpy(&half, bytes, sizeof(half));
-    return _cvtsh_ss(half);
-}
-
-/* Eight bytes, signed or not, to floats. */
-INLINE __m256 floats_of_i8(const uint8_t *bytes)
-{
-    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)bytes)));
-}
-
-INLINE __m256 floats_of_u8(__m128i bytes)
-{
-    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
-}
-
-/* 16 bytes of nibbles: scale * q + offset, low nibbles first. */
-INLINE void load_nibbles(const uint8_t *bytes, float scale, float offset, __m256 out[VECTORS])
-{
-    const __m128i mask = _mm_set1_epi8(0xf);
-    const __m256 scales = _mm256_set1_ps(scale);
-    const __m256 offsets = _mm256_set1_ps(offset);
-    __m128i packed = _mm_loadu_si128((const __m128i *)bytes);
-    __m128i low = _mm_and_si128(packed, mask);
-    __m128i high = _mm_and_si128(_mm_srli_epi16(packed, 4), mask);
-
-    out[0] = _mm256_fmadd_ps(floats_of_u8(low), scales, offsets);
-    out[1] = _mm256_fmadd_ps(floats_of_u8(_mm_srli_si128(low, LANES)), scales, offsets);
-    out[2] = _mm256_fmadd_ps(floats_of_u8(high), scales, offsets);
-    out[3] = _mm256_fmadd_ps(floats_of_u8(_mm_srli_si128(high, LANES)), scales, offsets);
-}
-
-/* BLOCK elements at BYTES to floats. TYPE is a constant wherever this is used. */
-INLINE void load_block(uint32_t type, const uint8_t *bytes, __m256 out[VECTORS])
-{
-    switch (type) {
-    case QUANT_F32:
-        for (int i = 0; i < VECTORS; i++)
-            out[i] = _mm256_loadu_ps((const float *)(const void *)(bytes + 32 * i));
-        break;
-    case QUANT_F16:
-        for (int i = 0; i < VECTORS; i++)
-            out[i] = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(bytes + 16 * i)));
-        break;
-    case QUANT_BF16:
-        for (int i = 0; i < VECTORS; i++) {
-            __m128i halves = _mm_loadu_si128((const __m128i *)(bytes + 16 * i));
-
-            out[i] = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
-        }
-        break;
-    case QUANT_Q8_0: {
-        const __m256 scale = _mm256_set1_ps(half_at(bytes));
-
-        for (int i = 0; i < VECTORS; i++)
-            out[i] = _mm256_mul_ps(floats_of_i8(bytes + 2 + LANES * i), scale);
-        break;
-    }
-    case QUANT_Q4_1:
-        load_nibbles(bytes + 4, half_at(bytes), half_at(bytes + 2), out);
-        break;
-    default: { /* Q4_0 */
-        float scale = half_at(bytes);
-
-        load_nibbles(bytes + 2, scale, -8.0f * scale, out);
-        break;
-    }
-    }
-}
 
 INLINE float sum_of(__m256 v)
 {
@@ -134,19 +39,46 @@ INLINE float sum_of(__m256 v)
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
+/* Shifts of a part become constants, which is worth the size of the code (hip/SPEED.md). */
+#if defined(__clang__)
+#define FOR_EACH_PART _Pragma("clang loop unroll(full)")
+#else
+#define FOR_EACH_PART _Pragma("GCC unroll 8")
+#endif
+
 INLINE void decode_blocks(uint32_t type, const uint8_t *row, float *out, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i += BLOCK, row += block_bytes(type)) {
-        __m256 block[VECTORS];
+    for (uint32_t i = 0; i < count; row += block_bytes(type)) {
+        struct block_scales scales;
 
-        load_block(type, row, block);
-        for (int j = 0; j < VECTORS; j++)
-            _mm256_storeu_ps(out + i + LANES * j, block[j]);
+        load_scales(type, row, &scales);
+        FOR_EACH_PART
+        for (uint32_t part = 0; part < block_parts(type); part++, i += BLOCK) {
+            __m256 block[VECTORS];
+
+            load_part(type, row, part, &scales, block);
+            for (int j = 0; j < VECTORS; j++)
+                _mm256_storeu_ps(out + i + LANES * j, block[j]);
+        }
     }
 }
 
-/* ROWS is a constant, 1 or CPU_TILE_ROWS. Even and odd vectors have sums of their own, in the order
- * of tile_block(): an answer may not depend on how many rows were computed together. */
+/* BLOCK weights by ROWS activations from X on, each COUNT after the one before. Even and odd
+ * vectors have sums of their own, in the order of tile_block(): an answer may not depend on how
+ * many rows were computed together. */
+INLINE void add_products(const __m256 block[VECTORS], const float *x, uint32_t rows, uint32_t count,
+                         __m256 sums[CPU_TILE_ROWS][SUMS])
+{
+    for (uint32_t r = 0; r < rows; r++) {
+        for (int j = 0; j < VECTORS; j++) {
+            __m256 values = _mm256_loadu_ps(x + (uint64_t)r * count + LANES * j);
+
+            sums[r][j % SUMS] = _mm256_fmadd_ps(block[j], values, sums[r][j % SUMS]);
+        }
+    }
+}
+
+/* ROWS is a constant, 1 or CPU_TILE_ROWS. */
 INLINE void dot_blocks(uint32_t type, const uint8_t *row, const float *x, uint32_t rows,
                        uint32_t count, float *out)
 {
@@ -154,25 +86,42 @@ INLINE void dot_blocks(uint32_t type, const uint8_t *row, const float *x, uint32
 
     for (uint32_t r = 0; r < rows; r++)
         sums[r][0] = sums[r][1] = _mm256_setzero_ps();
-    for (uint32_t i = 0; i < count; i += BLOCK, row += block_bytes(type)) {
-        __m256 block[VECTORS];
+    for (uint32_t i = 0; i < count; row += block_bytes(type)) {
+        const char *ahead = (const char *)row + PREFETCH_AHEAD_BYTES;
+        struct block_scales scales;
 
-        _mm_prefetch((const char *)row + PREFETCH_AHEAD_BYTES, _MM_HINT_T0);
-        load_block(type, row, block);
-        for (uint32_t r = 0; r < rows; r++) {
-            for (int j = 0; j < VECTORS; j++) {
-                __m256 values = _mm256_loadu_ps(x + (uint64_t)r * count + i + LANES * j);
+        load_scales(type, row, &scales);
+        FOR_EACH_PART
+        for (uint32_t part = 0; part < block_parts(type); part++, i += BLOCK) {
+            __m256 block[VECTORS];
 
-                sums[r][j % SUMS] = _mm256_fmadd_ps(block[j], values, sums[r][j % SUMS]);
-            }
+            _mm_prefetch(ahead + part * (block_bytes(type) / block_parts(type)), _MM_HINT_T0);
+            load_part(type, row, part, &scales, block);
+            add_products(block, x + i, rows, count, sums);
         }
     }
     for (uint32_t r = 0; r < rows; r++)
         out[r] = sum_of(_mm256_add_ps(sums[r][0], sums[r][1]));
 }
 
-/* The same loops once for each type, so that load_block() is chosen outside of them. */
-#define FOR_EACH_TYPE(X) X(F32) X(F16) X(BF16) X(Q8_0) X(Q4_0) X(Q4_1)
+/* The same loops once for each type, so that load_part() is chosen outside of them. */
+#define FOR_EACH_TYPE(X)                                                                           \
+    X(F32)                                                                                         \
+    X(F16)                                                                                         \
+    X(BF16)                                                                                        \
+    X(Q8_0)                                                                                        \
+    X(Q4_0)                                                                                        \
+    X(Q4_1)                                                                                        \
+    X(Q5_0)                                                                                        \
+    X(Q5_1)                                                                                        \
+    X(IQ4_NL)                                                                                      \
+    X(MXFP4)                                                                                       \
+    X(Q2_K)                                                                                        \
+    X(Q3_K)                                                                                        \
+    X(Q4_K)                                                                                        \
+    X(Q5_K)                                                                                        \
+    X(Q6_K)                                                                                        \
+    X(IQ4_XS)
 
 static void avx2_decode(uint32_t type, const void *row, float *out, uint32_t count)
 {

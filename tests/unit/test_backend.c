@@ -1,218 +1,18 @@
 /* Every device against ref, op by op: at row counts around every boundary of the code, widths that
  * are no multiple of 256 or even of 8, one key head for all, contexts over many blocks. And the
  * other way round: with a fault planted the distance must pass the bound, or the test sees nothing.
- */
+ * The types of weights are test_backend_types.c. */
 #include "hip/backend/backend.h"
 
 #include "common/attr.h"
 #include "hip/backend/host.h"
 #include "hip/model/model.h"
+#include "tests/backend_fixture.h"
 #include "tests/temp_folder.h"
-#include "tests/tiny_model.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-static const char *const DEVICES[] = {"cpu", "cpu-plain"};
-static const uint32_t ROW_COUNTS[] = {1, 2, 3, 7, 8, 9, 31, 33, 64};
-
-static const double FLOAT_BOUND = 1e-6;
 static const double HALF_KV_BOUND = 1e-5;
-enum { ROW_MAX = 64, THREADS = 3 };
-
-/* ---- helpers ---- */
-
-static struct backend *device_new(const char *name)
-{
-    struct err err = ERR_INIT;
-    struct backend *backend = backend_new(name, THREADS, &err);
-
-    assert_non_null(backend);
-    return backend;
-}
-
-/* Normalised mean square error. */
-static double distance(const float *a, const float *exact, size_t count)
-{
-    double wrong = 0.0;
-    double size = 0.0;
-
-    for (size_t i = 0; i < count; i++) {
-        double difference = (double)a[i] - (double)exact[i];
-
-        wrong += difference * difference;
-        size += (double)exact[i] * (double)exact[i];
-    }
-    return wrong / size;
-}
-
-static float *random_floats(size_t count, uint64_t seed)
-{
-    float *values = malloc(count * sizeof(*values));
-
-    assert_non_null(values);
-    for (size_t i = 0; i < count; i++)
-        values[i] = tiny_uniform(&seed);
-    return values;
-}
-
-static struct backend_buffer *filled(struct backend *backend, uint32_t rows, uint32_t width,
-                                     uint64_t seed)
-{
-    AUTO_FREE float *values = random_floats((size_t)rows * width, seed);
-    struct err err = ERR_INIT;
-    struct backend_buffer *buffer = backend->ops->buffer_new(backend, rows, width, &err);
-
-    assert_non_null(buffer);
-    assert_int_equal(backend->ops->buffer_write(backend, buffer, values, rows, &err), 0);
-    return buffer;
-}
-
-/* Random blocks of TYPE; the same SEED gives the same. The caller frees. */
-static char *random_blocks(uint32_t type, uint32_t columns, uint32_t rows, uint64_t seed)
-{
-    AUTO_FREE float *values = random_floats((size_t)columns * rows, seed);
-    struct buf blocks;
-
-    buf_init(&blocks, (size_t)columns * rows * sizeof(float) + 1);
-    writer_encode(&blocks, type, values, (size_t)columns * rows);
-    return buf_take(&blocks);
-}
-
-static struct backend_weight *weight_of(struct backend *backend, uint32_t type, uint32_t columns,
-                                        uint32_t rows, const void *data)
-{
-    struct backend_matrix matrix = {.type = type, .columns = columns, .rows = rows, .data = data};
-    struct err err = ERR_INIT;
-    struct backend_weight *weight = backend->ops->weight_new(backend, &matrix, &err);
-
-    assert_non_null(weight);
-    return weight;
-}
-
-/* A step of ROWS rows of sequence 0 from position 0, every third of which wants logits. */
-struct plain_step {
-    struct backend_step step;
-    uint32_t tokens[ROW_MAX];
-    uint32_t positions[ROW_MAX];
-    uint32_t sequences[ROW_MAX];
-    uint32_t logit_rows[ROW_MAX];
-    uint32_t blocks[ROW_MAX];
-};
-
-static void plain_step_init(struct plain_step *plain, uint32_t rows)
-{
-    *plain = (struct plain_step){0};
-    plain->step = (struct backend_step){
-        .row_count = rows,
-        .blocks_per_sequence = ROW_MAX / BACKEND_KV_BLOCK_TOKENS,
-        .tokens = plain->tokens,
-        .positions = plain->positions,
-        .sequences = plain->sequences,
-        .block_tables = plain->blocks,
-        .logit_rows = plain->logit_rows,
-    };
-    for (uint32_t i = 0; i < rows; i++) {
-        plain->tokens[i] = i * 7 % 11;
-        plain->positions[i] = i;
-        if (i % 3 == 0)
-            plain->logit_rows[plain->step.logit_row_count++] = i;
-    }
-}
 
 /* ---- matmul ---- */
-
-struct matmul_case {
-    uint32_t type;
-    uint32_t rows;
-    uint32_t columns;
-    uint32_t width;
-    uint32_t weight_count;
-    enum backend_epilogue epilogue;
-};
-
-/* Runs the case on DEVICE; OUT is [weight_count][rows][width]. DATA replaces the first weight. */
-static void run_matmul(const char *device, const struct matmul_case *c, const char *data,
-                       float *out)
-{
-    struct backend *backend = device_new(device);
-    struct backend_matmul op = {.weight_count = c->weight_count, .epilogue = c->epilogue};
-    struct backend_buffer *x = filled(backend, c->rows, c->columns, 5);
-    struct err err = ERR_INIT;
-    struct plain_step plain;
-    char *blocks[BACKEND_MATMUL_MAX_COUNT];
-    struct backend_buffer *outs[BACKEND_MATMUL_MAX_COUNT];
-
-    op.x = x;
-    for (uint32_t i = 0; i < c->weight_count; i++) {
-        blocks[i] = random_blocks(c->type, c->columns, c->width, 100 + i);
-        op.weights[i] = weight_of(backend, c->type, c->columns, c->width,
-                                  i == 0 && data != NULL ? data : blocks[i]);
-        outs[i] = op.outs[i] = filled(backend, c->rows, c->width, 200 + i);
-    }
-    plain_step_init(&plain, c->rows);
-    assert_int_equal(backend->ops->step_begin(backend, &plain.step, &err), 0);
-    assert_int_equal(backend->ops->matmul(backend, &op, &err), 0);
-    for (uint32_t i = 0; i < c->weight_count; i++)
-        assert_int_equal(backend->ops->buffer_read(
-                             backend, outs[i], out + (size_t)i * c->rows * c->width, c->rows, &err),
-                         0);
-    backend->ops->step_end(backend);
-    backend->ops->buffer_free(backend, x);
-    for (uint32_t i = 0; i < c->weight_count; i++) {
-        backend->ops->buffer_free(backend, outs[i]);
-        backend->ops->weight_free(backend, (struct backend_weight *)(uintptr_t)op.weights[i]);
-        free(blocks[i]);
-    }
-    backend_free(backend);
-}
-
-static double matmul_distance(const char *device, const struct matmul_case *c, const char *data)
-{
-    size_t count = (size_t)c->weight_count * c->rows * c->width;
-    AUTO_FREE float *exact = random_floats(count, 1);
-    AUTO_FREE float *got = random_floats(count, 2);
-
-    run_matmul("ref", c, NULL, exact);
-    run_matmul(device, c, data, got);
-    return distance(got, exact, count);
-}
-
-static void matmul_agrees_at_every_type_and_size(void **state)
-{
-    static const uint32_t TYPES[] = {QUANT_F32,  QUANT_F16,  QUANT_BF16,
-                                     QUANT_Q8_0, QUANT_Q4_0, QUANT_Q4_1};
-    static const uint32_t COLUMNS[] = {32, 96, 288, 40, 7};
-    static const uint32_t WIDTHS[] = {1, 5, 50};
-
-    for (size_t t = 0; t < ARRAY_COUNT(TYPES); t++) {
-        for (size_t k = 0; k < ARRAY_COUNT(COLUMNS); k++) {
-            if (COLUMNS[k] % quant_info(TYPES[t])->block_elements != 0)
-                continue;
-            for (size_t i = 0; i < ARRAY_COUNT(ROW_COUNTS) * ARRAY_COUNT(WIDTHS); i++) {
-                struct matmul_case c = {
-                    .type = TYPES[t],
-                    .rows = ROW_COUNTS[i / ARRAY_COUNT(WIDTHS)],
-                    .columns = COLUMNS[k],
-                    .width = WIDTHS[i % ARRAY_COUNT(WIDTHS)],
-                    .weight_count = 1,
-                };
-
-                for (size_t d = 0; d < ARRAY_COUNT(DEVICES); d++) {
-                    double nmse = matmul_distance(DEVICES[d], &c, NULL);
-
-                    if (!(nmse <= FLOAT_BOUND))
-                        fail_msg("%s %s rows %u columns %u width %u: %g", DEVICES[d],
-                                 quant_info(c.type)->name, c.rows, c.columns, c.width, nmse);
-                }
-            }
-        }
-    }
-}
 
 static void matmul_of_several_weights_and_each_epilogue_agrees(void **state)
 {
@@ -233,74 +33,6 @@ static void matmul_of_several_weights_and_each_epilogue_agrees(void **state)
                 assert_true(matmul_distance(DEVICES[d], &c, NULL) <= FLOAT_BOUND);
         }
     }
-}
-
-/* The rows of a small batch are bit for bit those of a large one: a prompt is cut where time says,
- * and the same seed must still give the same answer. */
-static void expect_same_rows(const char *device, struct matmul_case c)
-{
-    size_t matrix = (size_t)ROW_MAX * c.width;
-    AUTO_FREE float *whole = random_floats(c.weight_count * matrix, 1);
-    AUTO_FREE float *part = random_floats(c.weight_count * matrix, 2);
-
-    c.rows = ROW_MAX;
-    run_matmul(device, &c, NULL, whole);
-    for (size_t i = 0; i < ARRAY_COUNT(ROW_COUNTS); i++) {
-        c.rows = ROW_COUNTS[i];
-        run_matmul(device, &c, NULL, part);
-        for (uint32_t w = 0; w < c.weight_count; w++) {
-            /* SILU_MUL has one output; the other buffers keep what filled() put there. */
-            size_t size = (size_t)c.rows * c.width * sizeof(float);
-
-            if (memcmp(part + w * (size_t)c.rows * c.width, whole + w * matrix, size) != 0)
-                fail_msg("%s %s: %u rows of %u columns differ from a batch of %d", device,
-                         quant_info(c.type)->name, c.rows, c.columns, ROW_MAX);
-        }
-    }
-}
-
-static void a_row_is_the_same_in_a_batch_of_any_size(void **state)
-{
-    static const struct matmul_case CASES[] = {
-        {.type = QUANT_F32, .columns = 288, .width = 50, .weight_count = 1},
-        {.type = QUANT_F16, .columns = 576, .width = 50, .weight_count = 1},
-        {.type = QUANT_BF16, .columns = 288, .width = 50, .weight_count = 1},
-        {.type = QUANT_Q8_0, .columns = 576, .width = 50, .weight_count = 3},
-        {.type = QUANT_Q4_0, .columns = 288, .width = 50, .weight_count = 1},
-        {.type = QUANT_Q4_1, .columns = 576, .width = 50, .weight_count = 1},
-        /* No multiple of a block, and longer than a strip of the plain loops. */
-        {.type = QUANT_F16, .columns = 600, .width = 50, .weight_count = 1},
-        {.type = QUANT_F32, .columns = 519, .width = 50, .weight_count = 1},
-        /* Rows so long that a panel is shorter than a chunk without one. */
-        {.type = QUANT_Q8_0,
-         .columns = 2048,
-         .width = 900,
-         .weight_count = 2,
-         .epilogue = BACKEND_SILU_MUL},
-    };
-
-    for (size_t i = 0; i < ARRAY_COUNT(CASES) * ARRAY_COUNT(DEVICES); i++)
-        expect_same_rows(DEVICES[i % ARRAY_COUNT(DEVICES)], CASES[i / ARRAY_COUNT(DEVICES)]);
-}
-
-/* What a wrong reading of Q4_0 would compute: neighbours 2i, 2i + 1 in one byte. */
-static void swapped_nibbles_pass_the_bound(void **state)
-{
-    struct matmul_case c = {
-        .type = QUANT_Q4_0, .rows = 9, .columns = 96, .width = 50, .weight_count = 1};
-    AUTO_FREE char *blocks = random_blocks(c.type, c.columns, c.width, 100);
-
-    for (size_t at = 0; at < quant_row_bytes(c.type, c.columns * c.width); at += 18) {
-        uint8_t nibbles[32];
-
-        for (size_t i = 0; i < 16; i++) {
-            nibbles[i] = (uint8_t)blocks[at + 2 + i] & 15;
-            nibbles[i + 16] = (uint8_t)blocks[at + 2 + i] >> 4;
-        }
-        for (size_t i = 0; i < 16; i++)
-            blocks[at + 2 + i] = (char)(nibbles[2 * i] | nibbles[2 * i + 1] << 4);
-    }
-    assert_true(matmul_distance("cpu", &c, blocks) > 0.1);
 }
 
 /* ---- embed, norm, head ---- */
@@ -637,10 +369,7 @@ static void an_unknown_device_is_refused_by_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(matmul_agrees_at_every_type_and_size),
         cmocka_unit_test(matmul_of_several_weights_and_each_epilogue_agrees),
-        cmocka_unit_test(a_row_is_the_same_in_a_batch_of_any_size),
-        cmocka_unit_test(swapped_nibbles_pass_the_bound),
         cmocka_unit_test(embed_norm_and_head_agree),
         cmocka_unit_test(a_missing_epsilon_passes_the_bound),
         cmocka_unit_test(attention_agrees_over_blocks_heads_and_sequences),
