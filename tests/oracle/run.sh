@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Compares the engine with llama.cpp, and writes the golden files that `make test` compares with.
+# Compares the engine with llama.cpp, and writes the golden files that `make test` compares with; and
+# the readers of the tensor types with those of the Python package gguf.
 # Called by `make oracle`. Usage: run.sh BUILD-FOLDER [--golden]
 #
 # llama.cpp comes prebuilt in the npm package node-llama-cpp, its headers in a git bundle in there.
@@ -10,6 +11,7 @@ cd "$(dirname "$0")/../.."
 
 build=$1 write_golden=${2:-}
 version=3.22.1
+gguf_version=0.19.0
 positions=200
 tokens=64
 cache=$PWD/.cache/oracle
@@ -34,6 +36,20 @@ fetch_llama() {
         git -c advice.detachedHead=false clone --quiet \
             "$packages/node-llama-cpp/llama/gitRelease.bundle" "$headers"
     fi
+}
+
+# A reader of every tensor type in numpy, somebody else's.
+fetch_gguf() {
+    python_packages=$cache/python
+    [ ! -d "$python_packages/gguf" ] || return 0
+    say "fetching gguf $gguf_version from the Python package registry"
+    python3 -m pip install --quiet --disable-pip-version-check --target "$python_packages" \
+        "gguf==$gguf_version" numpy || { say "no Python package registry is in reach"; exit 1; }
+}
+
+compare_tensor_types() {
+    echo "tensor types, plain readers against gguf $gguf_version on random blocks:"
+    PYTHONPATH=$python_packages python3 tests/oracle/tensor_types.py "$build/tests/decode_blocks"
 }
 
 build_oracle() {
@@ -127,6 +143,8 @@ compare() {
 
 [ -z "${FRESH:-}" ] ||
     rm -rf "$cache"/{vocab*,ids.json,greedy.json,*.logits,*.gguf,haswell}
+fetch_gguf
+compare_tensor_types
 fetch_llama
 build_oracle
 ask_llama
