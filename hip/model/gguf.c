@@ -1,6 +1,6 @@
 /* Owns a GGUF file: opening, mapping, its header, and the order in which the rest is read. Every
  * byte is foreign until it has been checked, here, in gguf_metadata.c and in gguf_tensors.c.
- * Looking things up afterwards is gguf_values.c.
+ * Looking things up afterwards is gguf_values.c, and a model in several files is gguf_split.c.
  *
  * The file is mapped, not copied. A file that is cut while it is mapped ends the process that reads
  * the missing part (SIGBUS): that costs one worker, whose supervisor says so, and gguf_check_same()
@@ -91,7 +91,7 @@ static void gguf_release(struct gguf **gguf)
     gguf_free(*gguf);
 }
 
-struct gguf *gguf_open(const char *path, struct err *err)
+struct gguf *gguf_open_one(const char *path, struct err *err)
 {
     __attribute__((cleanup(gguf_release))) struct gguf *gguf = xcalloc(1, sizeof(*gguf));
 
@@ -101,6 +101,13 @@ struct gguf *gguf_open(const char *path, struct err *err)
     if (read_file(gguf, err) != 0)
         return NULL;
     return take_ptr(gguf);
+}
+
+struct gguf *gguf_open(const char *path, struct err *err)
+{
+    struct gguf *gguf = gguf_open_one(path, err);
+
+    return gguf != NULL ? gguf_join_parts(gguf, path, err) : NULL;
 }
 
 struct gguf *gguf_open_memory(const void *data, size_t len, struct err *err)
@@ -113,13 +120,17 @@ struct gguf *gguf_open_memory(const void *data, size_t len, struct err *err)
     gguf->len = len;
     if (read_file(gguf, err) != 0)
         return NULL;
-    return take_ptr(gguf);
+    return gguf_join_parts(take_ptr(gguf), NULL, err);
 }
 
 int gguf_check_same(const struct gguf *gguf, struct err *err)
 {
     struct stat status;
 
+    for (size_t i = 0; i < gguf->other_count; i++) {
+        if (gguf_check_same(gguf->others[i], err) != 0)
+            return -1;
+    }
     if (gguf->fd < 0)
         return 0;
     if (fstat(gguf->fd, &status) != 0)
@@ -135,6 +146,9 @@ void gguf_free(struct gguf *gguf)
 {
     if (gguf == NULL)
         return;
+    for (size_t i = 0; i < gguf->other_count; i++)
+        gguf_free(gguf->others[i]);
+    free(gguf->others);
     for (size_t i = 0; i < gguf->entry_count; i++)
         free(gguf->entries[i].texts);
     free(gguf->entries);

@@ -45,7 +45,9 @@ struct gguf_tensor {
     uint64_t size_bytes;
 };
 
-/* ERR_NO_FILE, ERR_IO, or ERR_INVALID_MODEL with what is wrong and where (byte offset). */
+/* ERR_NO_FILE, ERR_IO, or ERR_INVALID_MODEL with what is wrong and where (byte offset). A split
+ * model (NAME-00001-of-00003.gguf) is opened by any of its parts, and is then one: the metadata of
+ * the first, the tensors of all. */
 struct gguf *gguf_open(const char *path, struct err *err);
 /* The same on bytes of the caller, for tests and the fuzzer; they must outlive the gguf and begin
  * at a multiple of 8, as malloc's do. */
@@ -56,7 +58,7 @@ void gguf_free(struct gguf *gguf);
 int gguf_check_same(const struct gguf *gguf, struct err *err);
 
 uint32_t gguf_version(const struct gguf *gguf);
-uint64_t gguf_file_bytes(const struct gguf *gguf);
+uint64_t gguf_file_bytes(const struct gguf *gguf); /* of all parts */
 bool gguf_has(const struct gguf *gguf, const char *key);
 /* Metadata by key. A missing key or one of another type: ERR_INVALID_MODEL naming the key. Any
  * integer type is read as uint64 when it is not negative; any float type as double. */

@@ -28,6 +28,9 @@ struct gguf {
     struct gguf_entry *entries; /* sorted by key, no two alike */
     struct gguf_tensor *tensors;
     struct gguf_tensor **tensors_by_name; /* sorted, no two alike */
+    struct gguf *
+        *others; /* [other_count] the other parts of a split model, whose tensors are above */
+    size_t other_count;
 };
 
 /* ---- gguf_cursor.c ---- */
@@ -64,6 +67,16 @@ int gguf_read_entries(struct gguf *gguf, struct cursor *cursor, uint64_t count, 
 /* From general.alignment, if there is one. */
 int gguf_read_alignment(struct gguf *gguf, struct err *err);
 int gguf_read_tensors(struct gguf *gguf, struct cursor *cursor, uint64_t count, struct err *err);
+/* Makes tensors_by_name of tensors. */
+int gguf_index_names(struct gguf *gguf, struct err *err);
+
+/* ---- gguf.c, gguf_split.c ---- */
+
+/* The file at PATH alone, whatever it is a part of. */
+struct gguf *gguf_open_one(const char *path, struct err *err);
+/* Takes GGUF over, which was read from PATH (NULL: from memory): itself, or where it is a part of a
+ * split model, the first part with the tensors of all. NULL when a part is missing or wrong. */
+struct gguf *gguf_join_parts(struct gguf *gguf, const char *path, struct err *err);
 
 /* ---- gguf_values.c ---- */
 

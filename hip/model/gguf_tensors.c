@@ -72,7 +72,7 @@ static int compare_names(const void *a, const void *b)
                                (*(struct gguf_tensor *const *)b)->name);
 }
 
-static int index_names(struct gguf *gguf, struct err *err)
+int gguf_index_names(struct gguf *gguf, struct err *err)
 {
     gguf->tensors_by_name = xcalloc(gguf->tensor_count + 1, sizeof(*gguf->tensors_by_name));
     for (size_t i = 0; i < gguf->tensor_count; i++)
@@ -151,7 +151,7 @@ int gguf_read_tensors(struct gguf *gguf, struct cursor *cursor, uint64_t count, 
         if (read_tensor(cursor, &gguf->tensors[i], &offsets[i], err) != 0)
             return err_wrap(err, "tensor %" PRIu64 " of %" PRIu64, i + 1, count);
     }
-    if (index_names(gguf, err) != 0)
+    if (gguf_index_names(gguf, err) != 0)
         return -1;
     return place_tensors(gguf, cursor->pos, offsets, err);
 }

@@ -103,7 +103,11 @@ uint32_t gguf_version(const struct gguf *gguf)
 
 uint64_t gguf_file_bytes(const struct gguf *gguf)
 {
-    return gguf->len;
+    uint64_t bytes = gguf->len;
+
+    for (size_t i = 0; i < gguf->other_count; i++)
+        bytes += gguf->others[i]->len;
+    return bytes;
 }
 
 size_t gguf_tensor_count(const struct gguf *gguf)
