@@ -2,13 +2,12 @@
  * compared with. Built and run by `make oracle` alone; its results are the files of tests/golden/.
  * Nothing of llama.cpp is in this tree, and nothing of ours is linked here.
  *
- *   llama_oracle f32 MODEL OUT.gguf              the same model with every weight as F32
- *   llama_oracle tokenize MODEL [--markup]       a JSON string a line on stdin -> [text, [id, ...]]
- *                                                   a line, without BOS
- *   llama_oracle greedy MODEL N PROMPTS.json     -> JSON: N tokens for each prompt, with the two
- *                                                   most probable tokens of each step
- *   llama_oracle logits MODEL IDS.json OUT.f32   every position's logits, [position][vocab]
- *   llama_oracle golden OUT.f32 IDS.json VOCAB_COUNT OUT.bin   golden_logits.h of such a file
+ *   llama_oracle quantise TYPE MODEL OUT.gguf    the same model with other types of weights: F32
+ * for all, or a mixture of FILE_TYPES llama_oracle tokenize MODEL [--markup]       a JSON string a
+ * line on stdin -> [text, [id, ...]] a line, without BOS llama_oracle greedy MODEL N PROMPTS.json
+ * -> JSON: N tokens for each prompt, with the two most probable tokens of each step llama_oracle
+ * logits MODEL IDS.json OUT.f32   every position's logits, [position][vocab] llama_oracle golden
+ * OUT.f32 IDS.json VOCAB_COUNT OUT.bin   golden_logits.h of such a file
  *
  * $LLAMA_BACKENDS is the folder of ggml's CPU libraries. KV is F32 and flash attention off, so that
  * what is left of a difference is the order of additions. */
@@ -184,15 +183,34 @@ static int32_t load_tokens(const char *path, llama_token out[GOLDEN_POSITION_MAX
     return (int32_t)i;
 }
 
-static int command_f32(char **args)
+/* What llama.cpp calls a type of file is mostly of that type: the head and rows that are no
+ * multiple of a block of 256 get another. */
+static const struct {
+    const char *name;
+    enum llama_ftype type;
+} FILE_TYPES[] = {
+    {"F32", LLAMA_FTYPE_ALL_F32},          {"Q5_0", LLAMA_FTYPE_MOSTLY_Q5_0},
+    {"Q5_1", LLAMA_FTYPE_MOSTLY_Q5_1},     {"Q2_K", LLAMA_FTYPE_MOSTLY_Q2_K},
+    {"Q3_K_M", LLAMA_FTYPE_MOSTLY_Q3_K_M}, {"Q4_K_M", LLAMA_FTYPE_MOSTLY_Q4_K_M},
+    {"Q5_K_M", LLAMA_FTYPE_MOSTLY_Q5_K_M}, {"Q6_K", LLAMA_FTYPE_MOSTLY_Q6_K},
+    {"IQ4_NL", LLAMA_FTYPE_MOSTLY_IQ4_NL}, {"IQ4_XS", LLAMA_FTYPE_MOSTLY_IQ4_XS},
+};
+
+static int command_quantise(char **args)
 {
     struct llama_model_quantize_params params = llama_model_quantize_default_params();
+    size_t i = 0;
 
+    while (i < sizeof(FILE_TYPES) / sizeof(FILE_TYPES[0]) &&
+           strcmp(FILE_TYPES[i].name, args[0]) != 0)
+        i++;
+    if (i == sizeof(FILE_TYPES) / sizeof(FILE_TYPES[0]))
+        die("no type of file: %s", args[0]);
     library_init();
-    params.ftype = LLAMA_FTYPE_ALL_F32;
+    params.ftype = FILE_TYPES[i].type;
     params.allow_requantize = true;
     params.nthread = ORACLE_THREADS;
-    return llama_model_quantize(args[0], args[1], &params) == 0 ? 0 : 1;
+    return llama_model_quantize(args[1], args[2], &params) == 0 ? 0 : 1;
 }
 
 /* One line of golden/tokenizer_smollm2.jsonl. */
@@ -365,8 +383,9 @@ static const struct {
     int args_min;
     int (*run)(char **args);
 } commands[] = {
-    {"f32", 2, command_f32},       {"tokenize", 1, command_tokenize}, {"greedy", 3, command_greedy},
-    {"logits", 3, command_logits}, {"golden", 4, command_golden},
+    {"quantise", 3, command_quantise}, {"tokenize", 1, command_tokenize},
+    {"greedy", 3, command_greedy},     {"logits", 3, command_logits},
+    {"golden", 4, command_golden},
 };
 
 int main(int argc, char **argv)

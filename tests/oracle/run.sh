@@ -69,9 +69,10 @@ make_once() { # FILE COMMAND...
 }
 
 token_ids() {
-    "$cache/llama_oracle" tokenize "$model" <tests/oracle/passage.txt |
+    python3 -c 'import json, sys; print(json.dumps(sys.stdin.read()))' <tests/oracle/passage.txt |
+        "$cache/llama_oracle" tokenize "$model" |
         python3 -c 'import json, sys
-print(json.dumps(json.load(sys.stdin)[:int(sys.argv[1])]))' "$positions"
+print(json.dumps(json.load(sys.stdin)[1][:int(sys.argv[1])]))' "$positions"
 }
 
 # logits BACKENDS MODEL OUT: llama.cpp's with the CPU libraries of that folder; prints their number.
@@ -82,7 +83,7 @@ logits() {
 # What llama.cpp says, all of it.
 ask_llama() {
     model=$(scripts/demo_model.sh)
-    [ -e "$cache/model.f32.gguf" ] || "$cache/llama_oracle" f32 "$model" "$cache/model.f32.gguf"
+    [ -e "$cache/model.f32.gguf" ] || "$cache/llama_oracle" quantise F32 "$model" "$cache/model.f32.gguf"
     make_once "$cache/ids.json" token_ids
     make_once "$cache/vocab" logits "$library" "$cache/model.f32.gguf" "$cache/f32.logits"
     make_once "$cache/vocab.file" logits "$library" "$model" "$cache/file.logits"
@@ -141,6 +142,20 @@ compare() {
     "$eval" greedy cpu "$model" "$cache/greedy.json"
 }
 
+# Files of other types, each as llama.cpp makes it of the F32 one, against llama.cpp on the very same
+# weights written out as F32 by itself.
+compare_file_types() {
+    local name
+    for name in Q5_0 Q5_1 Q2_K Q3_K_M Q4_K_M Q5_K_M Q6_K IQ4_NL IQ4_XS; do
+        "$cache/llama_oracle" quantise "$name" "$cache/model.f32.gguf" "$cache/typed.gguf"
+        "$cache/llama_oracle" quantise F32 "$cache/typed.gguf" "$cache/typed.f32.gguf"
+        logits "$library" "$cache/typed.f32.gguf" "$cache/typed.logits" >/dev/null
+        echo "cpu, a file of $name, against llama.cpp, the same weights as F32:"
+        "$build/tests/eval" full cpu "$cache/typed.gguf" "$cache/ids.json" "$cache/typed.logits"
+    done
+    rm -f "$cache"/typed.*
+}
+
 [ -z "${FRESH:-}" ] ||
     rm -rf "$cache"/{vocab*,ids.json,greedy.json,*.logits,*.gguf,haswell}
 fetch_gguf
@@ -151,3 +166,4 @@ ask_llama
 [ "$write_golden" != --golden ] || write_golden
 compare_tokenizers
 compare
+compare_file_types
