@@ -413,6 +413,7 @@ refused() {
     run ask ext '"stream":false'
 }
 
+# shellcheck disable=SC2030 # tests have subshells of their own
 @test "its refusals are errors of ours" {
     external <<<'reply one'
     start_rbeed

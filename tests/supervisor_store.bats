@@ -109,7 +109,6 @@ is_pruned() {
 }
 
 @test "after a corrupt database nothing starts by itself, over restarts too, until a start proves good" {
-    local number
     write_config <<END
 restart { base = 0ms }
 breaker { probe_stable = 100ms }
@@ -121,7 +120,7 @@ END
     wait_for_worker ant ready
     stop_rbeed
     echo 'this is no database' >"$STATE/rbee.db"
-    for number in 1 2; do
+    for _ in 1 2; do
         start_rbeed
         assert_equal "$(api GET /v1/workers/ant | jq -r '"\(.state) \(.breaker)"')" 'open half_open'
         kill -KILL "$RBEED_PID"
