@@ -83,13 +83,14 @@ static int64_t model_read_bytes(const json_t *details, const char *key)
 
 struct model_need model_need_of(const json_t *details)
 {
+    static const struct model_need UNKNOWN;
     struct model_need need = {
         .fixed_bytes = model_read_bytes(details, "fixed_bytes"),
         .token_bytes = model_read_bytes(details, "token_bytes"),
         .context_tokens = json_integer_value(json_object_get(details, "context_tokens")),
     };
 
-    return need.fixed_bytes == 0 ? (struct model_need){0} : need;
+    return need.fixed_bytes == 0 ? UNKNOWN : need;
 }
 
 int64_t model_need_bytes(const struct model_need *need, int64_t context_tokens)

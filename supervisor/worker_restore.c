@@ -130,9 +130,10 @@ static void worker_drop_passing(struct supervisor *supervisor)
  * it has been mended while no supervisor ran. */
 static struct model_stamp worker_failed_stamp(const struct worker *worker)
 {
+    static const struct model_stamp UNKNOWN;
     const struct model *model = model_find(worker->supervisor, worker->model);
 
-    return model == NULL ? (struct model_stamp){0} : model->stamp;
+    return model == NULL ? UNKNOWN : model->stamp;
 }
 
 /* A failed worker that is wanted up gets its chance: what was wrong may be mended, as after a
