@@ -299,7 +299,7 @@ class Reply:
                 self.event(self.started())
         pieces, stop_reason = self.tokens()
         end = {"stop_reason": stop_reason,
-               "usage": {"prompt_tokens": 5, "completion_tokens": len(pieces)},
+               "usage": {"prompt_tokens": 5, "cached_tokens": 0, "completion_tokens": len(pieces)},
                "timings": {"queue_ms": self.queue_ms, "load_ms": 0, "prefill_ms": first_ms,
                            "decode_ms": (time.monotonic() - started) * 1000 - first_ms,
                            "first_token_ms": first_ms}}
