@@ -182,6 +182,7 @@ static void only_so_much_is_read_and_whole_lines_of_it(void **state)
     for (int i = 0; lines.len < LOG_TAIL_MAX_BYTES * 2; i++)
         assert_int_equal(buf_printf(&lines, "%09d\n", i), 0);
     add(fixture, lines.data);
+    log_tail_release(&fixture->tail);
     log_tail_init(&fixture->tail, fixture->path);
     assert_int_equal(
         log_tail_last(&fixture->tail, SIZE_MAX, &fixture->text, &fixture->is_cut, &err), 0);
