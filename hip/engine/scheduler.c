@@ -274,6 +274,7 @@ static void scheduler_add_prompts(struct scheduler *scheduler, uint32_t budget)
 
         if (request->state != REQUEST_PREFILL)
             continue;
+        assert(sharing > 0);
         limit = (budget + sharing - 1) / sharing;
         fitting = rows_that_fit(request->computed_tokens,
                                 kv_table_free_blocks(kv) - scheduler->lacking_blocks);
