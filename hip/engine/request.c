@@ -165,6 +165,8 @@ void engine_request_prepare(struct engine_request *request, const struct runtime
     }
     request->output =
         text_output_new(runtime->vocab, request->asked.stop, request->asked.stop_count);
+    if (!request->asked.raw)
+        text_output_begin_text(request->output);
     request_forget_body(request);
 }
 

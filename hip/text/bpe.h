@@ -4,6 +4,7 @@
 #define RBEE_HIP_TEXT_BPE_H
 
 #include "common/err.h"
+#include "hip/text/joining.h"
 #include "hip/text/vocab.h"
 
 #include <stddef.h>
@@ -12,9 +13,6 @@
 enum {
     /* More than three times the most merges in a public vocabulary (280,147). */
     BPE_MERGE_MAX_COUNT = 1 << 20,
-    /* A longer word is encoded in parts of this size, so that the memory for one is bounded.
-     * Nothing people write comes near it: it takes a run of 262,144 spaces or letters. */
-    BPE_WORD_MAX_BYTES = 256 * 1024,
 };
 
 struct bpe_merge {
@@ -33,18 +31,9 @@ struct bpe *bpe_new(const uint32_t *byte_tokens, const struct bpe_merge *merges,
                     struct err *err);
 void bpe_free(struct bpe *bpe);
 
-/* Room for the word being encoded, kept from one to the next; storage of the caller. */
-struct bpe_work {
-    struct bpe_symbol *symbols;
-    uint64_t *heap; /* rank << 32 | index of the left symbol; smallest first */
-    size_t heap_count;
-    size_t capacity; /* in bytes of a word */
-};
-void bpe_work_init(struct bpe_work *work);
-void bpe_work_release(struct bpe_work *work);
-
-/* Appends the tokens of WORD, any bytes. */
-int bpe_encode(const struct bpe *bpe, struct bpe_work *work, const char *word, size_t len,
+/* Appends the tokens of WORD, any bytes. One of more than JOINING_MAX_BYTES is encoded in parts:
+ * nothing people write comes near it, it takes a run of 262,144 spaces or letters. */
+int bpe_encode(const struct bpe *bpe, struct joining *work, const char *word, size_t len,
                struct token_list *out, struct err *err);
 
 #endif

@@ -16,7 +16,8 @@ struct text_output {
     const struct vocab *vocab;
     struct stop_set stops;
     struct detok detok;
-    struct buf held; /* whole characters that might begin a stop string */
+    bool drops_space; /* the next bytes are the first ones of a text */
+    struct buf held;  /* whole characters that might begin a stop string */
 };
 
 struct text_output *text_output_new(const struct vocab *vocab, const char *const *stops,
@@ -37,6 +38,11 @@ void text_output_free(struct text_output *output)
     stop_set_release(&output->stops);
     buf_release(&output->held);
     free(output);
+}
+
+void text_output_begin_text(struct text_output *output)
+{
+    output->drops_space = vocab_adds_space(output->vocab);
 }
 
 static int out_of_room(struct err *err)
@@ -78,6 +84,11 @@ int text_output_push(struct text_output *output, uint32_t token, struct buf *out
     size_t piece_len = 0;
     const char *piece = vocab_piece(output->vocab, token, false, &piece_len);
 
+    if (output->drops_space && piece_len > 0) {
+        output->drops_space = false;
+        piece_len -= *piece == ' ';
+        piece += *piece == ' ';
+    }
     if (detok_push(&output->detok, piece, piece_len, &output->held) != 0)
         return out_of_room(err);
     return release(output, searched_len, out, out_stopped, err);

@@ -16,6 +16,9 @@ struct text_output;
 struct text_output *text_output_new(const struct vocab *vocab, const char *const *stops,
                                     size_t stop_count);
 void text_output_free(struct text_output *output);
+/* What comes is a text of its own, not the rest of the prompt's: where the vocabulary puts a space
+ * before a text, the first one is not shown. */
+void text_output_begin_text(struct text_output *output);
 /* Adds a token; appends to OUT the text that may be shown now (perhaps none). *out_stopped is true
  * when a stop string is complete: the text before it has been appended, the rest is dropped. Bytes
  * that can never become a character are shown as U+FFFD. */

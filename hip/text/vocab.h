@@ -1,5 +1,6 @@
-/* The tokens of a model and how text becomes them: BPE after a regular expression has cut the text
- * (pretok.c), as the file's tokenizer.ggml.* keys say. Read-only after vocab_new. */
+/* The tokens of a model and how text becomes them, as the file's tokenizer.ggml.* keys say: BPE
+ * after a regular expression has cut the text (pretok.c), or SentencePiece (spm.c). Read-only after
+ * vocab_new. */
 #ifndef RBEE_HIP_TEXT_VOCAB_H
 #define RBEE_HIP_TEXT_VOCAB_H
 
@@ -21,6 +22,8 @@ enum { VOCAB_NONE = UINT32_MAX };
 uint32_t vocab_count(const struct vocab *vocab);
 uint32_t vocab_bos(const struct vocab *vocab); /* VOCAB_NONE when the file has none */
 bool vocab_adds_bos(const struct vocab *vocab);
+/* A space is put before a text, and has to be taken from what the model says. */
+bool vocab_adds_space(const struct vocab *vocab);
 bool vocab_is_end(const struct vocab *vocab, uint32_t token); /* any of the EOG set */
 bool vocab_is_control(const struct vocab *vocab, uint32_t token);
 /* The token whose text is exactly TEXT ("<|im_end|>"); VOCAB_NONE. */
@@ -45,8 +48,18 @@ enum vocab_markup {
     VOCAB_PLAIN,  /* "<|im_end|>" in TEXT is text: what users wrote */
     VOCAB_MARKUP, /* it is the control token: what templates wrote */
 };
+/* A piece of a text; the next one follows it at once. */
+struct vocab_span {
+    size_t len;
+    enum vocab_markup markup;
+};
 /* Appends the tokens of TEXT, which may hold any bytes: invalid UTF-8 neither fails nor loops. No
- * BOS is added here. */
+ * BOS is added here. The spans are one text: only special tokens must lie within one. The list of
+ * them covers TEXT. */
+int vocab_tokenize_spans(const struct vocab *vocab, const char *text,
+                         const struct vocab_span *spans, size_t span_count, struct token_list *out,
+                         struct err *err);
+/* The same of one span. */
 int vocab_tokenize(const struct vocab *vocab, const char *text, size_t len,
                    enum vocab_markup markup, struct token_list *out, struct err *err);
 

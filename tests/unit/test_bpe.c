@@ -67,7 +67,7 @@ static void agrees_with_the_definition(void **state)
         char word[48];
         size_t len = tiny_next(&seed) % sizeof(word);
         size_t expected_count = 0;
-        struct bpe_work work;
+        struct joining work;
         struct token_list tokens;
         struct err err = ERR_INIT;
         struct bpe *bpe = NULL;
@@ -81,14 +81,14 @@ static void agrees_with_the_definition(void **state)
         expected_count = encode_slowly(merges, merge_count, expected, len);
         bpe = bpe_new(byte_tokens, merges, merge_count, &err);
         assert_non_null(bpe);
-        bpe_work_init(&work);
+        joining_init(&work);
         token_list_init(&tokens, TOKEN_MAX);
         assert_int_equal(bpe_encode(bpe, &work, word, len, &tokens, &err), 0);
         assert_int_equal(tokens.count, expected_count);
         if (expected_count > 0)
             assert_memory_equal(tokens.ids, expected, expected_count * sizeof(*expected));
         token_list_release(&tokens);
-        bpe_work_release(&work);
+        joining_release(&work);
         bpe_free(bpe);
     }
 }
@@ -98,7 +98,7 @@ static void byte_without_token(void **state)
 {
     struct bpe_merge merges[] = {{'a', 'a', 256}};
     uint32_t byte_tokens[256];
-    struct bpe_work work;
+    struct joining work;
     struct token_list tokens;
     struct err err = ERR_INIT;
     struct bpe *bpe = NULL;
@@ -107,7 +107,7 @@ static void byte_without_token(void **state)
     byte_tokens['x'] = VOCAB_NONE;
     bpe = bpe_new(byte_tokens, merges, 1, &err);
     assert_non_null(bpe);
-    bpe_work_init(&work);
+    joining_init(&work);
     token_list_init(&tokens, TOKEN_MAX);
     assert_int_equal(bpe_encode(bpe, &work, "axaaxxa", 7, &tokens, &err), 0);
     assert_int_equal(tokens.count, 3);
@@ -115,7 +115,7 @@ static void byte_without_token(void **state)
     assert_int_equal(tokens.ids[1], 256);
     assert_int_equal(tokens.ids[2], 'a');
     token_list_release(&tokens);
-    bpe_work_release(&work);
+    joining_release(&work);
     bpe_free(bpe);
 }
 
@@ -123,11 +123,11 @@ static void byte_without_token(void **state)
  * within that of one part. */
 static void long_word_in_parts(void **state)
 {
-    enum { LEN = BPE_WORD_MAX_BYTES * 2 + 3 };
+    enum { LEN = JOINING_MAX_BYTES * 2 + 3 };
     struct bpe_merge merges[] = {{'a', 'a', 256}, {256, 256, 257}};
     AUTO_FREE char *word = xmalloc(LEN);
     uint32_t byte_tokens[256];
-    struct bpe_work work;
+    struct joining work;
     struct token_list tokens;
     struct err err = ERR_INIT;
     struct bpe *bpe = NULL;
@@ -136,15 +136,15 @@ static void long_word_in_parts(void **state)
     memset(word, 'a', LEN);
     identity(byte_tokens);
     bpe = bpe_new(byte_tokens, merges, 2, &err);
-    bpe_work_init(&work);
+    joining_init(&work);
     token_list_init(&tokens, TOKEN_MAX);
     assert_int_equal(bpe_encode(bpe, &work, word, LEN, &tokens, &err), 0);
     for (size_t i = 0; i < tokens.count; i++)
         covered += tokens.ids[i] == 257 ? 4 : tokens.ids[i] == 256 ? 2 : 1;
     assert_int_equal(covered, LEN);
-    assert_true(work.capacity <= BPE_WORD_MAX_BYTES);
+    assert_true(work.capacity <= JOINING_MAX_BYTES);
     token_list_release(&tokens);
-    bpe_work_release(&work);
+    joining_release(&work);
     bpe_free(bpe);
 }
 

@@ -263,6 +263,44 @@ static void no_room_is_an_error(void **state)
     vocab_free(vocab);
 }
 
+/* ---- the space before a text ---- */
+
+/* What is shown of all tokens of the fixture, one after another. */
+static void expect_shown(const struct fixture *fixture, bool begins_text, const char *expected)
+{
+    struct err err = ERR_INIT;
+    struct vocab *vocab = fixture_vocab(fixture, &err);
+    struct text_output *output = text_output_new(vocab, NULL, 0);
+    AUTO_BUF struct buf out = BUF_INIT(1 << 16);
+    bool stopped = false;
+
+    if (begins_text)
+        text_output_begin_text(output);
+    for (size_t i = 0; fixture->tokens[i].text != NULL; i++)
+        assert_int_equal(
+            text_output_push(output, (uint32_t)(FIXTURE_BYTES + i), &out, &stopped, &err), 0);
+    writer_check(buf_add_byte(&out, '\0'));
+    assert_string_equal(out.data, expected);
+    text_output_free(output);
+    vocab_free(vocab);
+}
+
+/* One is dropped where a text begins, and only of vocabularies that put one there. */
+static void the_first_space_of_a_text(void **state)
+{
+    struct fixture fixture = {
+        .model = "llama",
+        .tokens = {{"<s>", TOKEN_CONTROL, 0}, {"^^hi", TOKEN_NORMAL, 0}, {"^hi", TOKEN_NORMAL, 0}}};
+
+    expect_shown(&fixture, true, " hi hi");
+    expect_shown(&fixture, false, "  hi hi");
+    fixture.adds_no_space = true;
+    expect_shown(&fixture, true, "  hi hi");
+    fixture.tokens[1].text = "hi";
+    fixture.adds_no_space = false;
+    expect_shown(&fixture, true, "hi hi");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +314,7 @@ int main(void)
         cmocka_unit_test(a_token_may_hold_a_whole_stop),
         cmocka_unit_test(any_stops_in_any_text),
         cmocka_unit_test(no_room_is_an_error),
+        cmocka_unit_test(the_first_space_of_a_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* The vocabulary: what a file may not say, what special tokens are, and that any bytes go in and
  * come out again. */
 #include "common/mem.h"
-#include "tests/vocab_fixture.h"
+#include "tests/unit/vocab_refused.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,16 +30,6 @@ static struct fixture sound_fixture(void)
         .bos = "<|im_start|>",
         .eos = "<|im_end|>",
     };
-}
-
-static void expect_refused(const struct fixture *fixture, const char *said)
-{
-    struct err err = ERR_INIT;
-
-    assert_null(fixture_vocab(fixture, &err));
-    assert_int_equal(err.kind, ERR_INVALID_MODEL);
-    if (strstr(err.message, said) == NULL)
-        fail_msg("'%s' does not say '%s'", err.message, said);
 }
 
 /* Tokens of TEXT as text: ordinary ones by their bytes, '|' between them. The caller frees it. */
@@ -86,13 +76,13 @@ static void other_tokenizers_are_refused_by_name(void **state)
 {
     struct fixture fixture = sound_fixture();
 
-    fixture.model = "llama";
-    expect_refused(&fixture, "tokenizer 'llama' is not supported");
+    fixture.model = "bert";
+    expect_refused(&fixture, "tokenizer 'bert' is not supported");
     fixture.model = "gpt2\n\x1b[31m";
     expect_refused(&fixture, "is not supported");
     fixture = sound_fixture();
-    fixture.pre = "tekken";
-    expect_refused(&fixture, "'tekken'");
+    fixture.pre = "no-such-pre";
+    expect_refused(&fixture, "'no-such-pre'");
     fixture.pre = "";
     expect_refused(&fixture, "tokenizer.ggml.pre");
     fixture = sound_fixture();
@@ -128,7 +118,7 @@ static void too_long_a_token_is_refused(void **state)
 
     memset(text, 'a', sizeof(text) - 1);
     text[sizeof(text) - 1] = '\0';
-    fixture.tokens[9] = (struct fixture_token){text, TOKEN_NORMAL};
+    fixture.tokens[9] = (struct fixture_token){text, TOKEN_NORMAL, 0};
     fixture.merges[5] = NULL;
     expect_refused(&fixture, "4097 bytes");
 }
@@ -276,6 +266,29 @@ static void ends_by_id_and_by_name(void **state)
     assert_false(vocab_is_end(vocab, fixture_id(&fixture, "<other>")));
     assert_int_equal(vocab_bos(vocab), VOCAB_NONE);
     vocab_free(vocab);
+}
+
+static bool is_end(const char *text, const char *other)
+{
+    struct fixture fixture = {.tokens = {{text, TOKEN_CONTROL}, {other, TOKEN_CONTROL}}};
+    struct err err = ERR_INIT;
+    struct vocab *vocab = fixture_vocab(&fixture, &err);
+    bool result = false;
+
+    assert_non_null(vocab);
+    result = vocab_is_end(vocab, fixture_id(&fixture, text));
+    vocab_free(vocab);
+    return result;
+}
+
+/* The same name is an end in one family and not in another. */
+static void ends_that_are_none(void **state)
+{
+    assert_true(is_end("<|end|>", "<|user|>"));
+    assert_false(is_end("<|end|>", "<|call|>"));
+    assert_true(is_end("<|call|>", "<|end|>"));
+    assert_true(is_end("</s>", "<s>"));
+    assert_false(is_end("</s>", "<|tool_response>"));
 }
 
 /* A head may have more rows than there are tokens: those ids stand for nothing. */
@@ -460,6 +473,7 @@ int main(void)
         cmocka_unit_test(markup_is_walked_to_the_first_mismatch),
         cmocka_unit_test(user_defined_tokens_are_found_in_plain_text),
         cmocka_unit_test(ends_by_id_and_by_name),
+        cmocka_unit_test(ends_that_are_none),
         cmocka_unit_test(ids_behind_the_last_token_stand_for_nothing),
         cmocka_unit_test(merges_by_rank),
         cmocka_unit_test(whole_words_where_merges_are_ignored),
