@@ -185,8 +185,9 @@ demo: ## Install, build, fetch a small model, ask it one question
 test: ## Run every test, or the suites named: make test T="infer gguf"
 	@scripts/packages.sh $(APT_BUILD) $(APT_TEST)
 	@$(MAKE) --no-print-directory -s -j$(JOBS) test-programs
-	@RBEE_DEMO_MODEL="$$(scripts/demo_model.sh $(APT_MODEL) || true)" BUILD=$(BUILD) \
-		HOOKS_BUILD=$(HOOKS_BUILD) \
+	@RBEE_DEMO_MODEL="$$(scripts/demo_model.sh $(APT_MODEL) || true)" \
+		RBEE_GOLDEN_VOCABULARIES="$$(scripts/golden_vocabularies.sh || true)" \
+		BUILD=$(BUILD) HOOKS_BUILD=$(HOOKS_BUILD) \
 		SUITE_SECONDS=$(if $(SANITIZE),7200,900) tests/run.sh $(T)
 
 .PHONY: check

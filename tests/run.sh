@@ -39,6 +39,11 @@ prepare_stage() {
         cp --reflink=auto "$RBEE_DEMO_MODEL" "$tree/.cache/models/"
         RBEE_DEMO_MODEL=$tree/.cache/models/$(basename "$RBEE_DEMO_MODEL")
     fi
+    if [ -n "${RBEE_GOLDEN_VOCABULARIES:-}" ]; then
+        mkdir -p "$tree/.cache"
+        cp -r --reflink=auto "$RBEE_GOLDEN_VOCABULARIES" "$tree/.cache/golden_vocabularies"
+        RBEE_GOLDEN_VOCABULARIES=$tree/.cache/golden_vocabularies
+    fi
     if [ "$(id -u)" -eq 0 ]; then
         chmod -R u+w,go+rX,go-w "$stage"
         chown -R "$ordinary_uid:$ordinary_uid" "$stage"
@@ -60,6 +65,7 @@ in_stage() {
         "HOME=$stage/home" "TMPDIR=$stage/tmp" LANG=C.UTF-8 \
         "RBEE_BUILD=$tree/$build" "RBEE_HOOKS_BUILD=$tree/$hooks" \
         "RBEE_DEMO_MODEL=${RBEE_DEMO_MODEL:-}" \
+        "RBEE_GOLDEN_VOCABULARIES=${RBEE_GOLDEN_VOCABULARIES:-}" \
         CMOCKA_MESSAGE_OUTPUT=TAP \
         "ASAN_OPTIONS=$report" "UBSAN_OPTIONS=print_stacktrace=1:$report" \
         "TSAN_OPTIONS=second_deadlock_stack=1:$report" \

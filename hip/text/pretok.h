@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { PRETOK_STAGE_MAX = 4 };
+enum { PRETOK_STAGE_MAX = 6 };
 
 struct pretok; /* compiled patterns; read-only, may be shared by threads */
 

@@ -3,40 +3,19 @@
 # the readers of the tensor types with those of the Python package gguf.
 # Called by `make oracle`. Usage: run.sh BUILD-FOLDER [--golden]
 #
-# llama.cpp comes prebuilt in the npm package node-llama-cpp, its headers in a git bundle in there.
-# Everything fetched or made on the way stays in .cache/oracle/ and is used again; FRESH=1 makes the
-# results anew. Only --golden writes into the tree.
+# What llama.cpp said stays in .cache/oracle/ and is used again; FRESH=1 makes the results anew. Only
+# --golden writes into the tree.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 build=$1 write_golden=${2:-}
-version=3.22.1
 gguf_version=0.19.0
 positions=200
 tokens=64
-cache=$PWD/.cache/oracle
 golden=tests/golden
 
-say() {
-    echo "oracle: $*" >&2
-}
-
-fetch_llama() {
-    local packages=$cache/node_modules
-    library=$packages/@node-llama-cpp/linux-x64/bins/linux-x64
-    headers=$cache/headers
-    if [ ! -e "$library/libggml-base.so" ]; then
-        say "fetching node-llama-cpp $version from the npm registry"
-        npm install --prefix "$cache" --omit=optional --ignore-scripts --no-audit --no-fund --silent \
-            "node-llama-cpp@$version" "@node-llama-cpp/linux-x64@$version" ||
-            { say "no npm registry is in reach (npm is Debian's package npm)"; exit 1; }
-    fi
-    if [ ! -d "$headers/include" ]; then
-        rm -rf "$headers"
-        git -c advice.detachedHead=false clone --quiet \
-            "$packages/node-llama-cpp/llama/gitRelease.bundle" "$headers"
-    fi
-}
+# shellcheck source=tests/oracle/llama.sh
+source tests/oracle/llama.sh
 
 # A reader of every tensor type in numpy, somebody else's.
 fetch_gguf() {
@@ -50,14 +29,6 @@ fetch_gguf() {
 compare_tensor_types() {
     echo "tensor types, plain readers against gguf $gguf_version on random blocks:"
     PYTHONPATH=$python_packages python3 tests/oracle/tensor_types.py "$build/tests/decode_blocks"
-}
-
-build_oracle() {
-    gcc -std=gnu17 -O2 -Wall -Wextra -I. -isystem "$headers/include" -isystem "$headers/ggml/include" \
-        -o "$cache/llama_oracle" tests/oracle/llama_oracle.c \
-        "$library"/libllama.v*.so "$library"/libggml.v*.so "$library/libggml-base.so" \
-        -Wl,-rpath,"$library" -ljansson -lm
-    export LLAMA_BACKENDS=$library LD_LIBRARY_PATH=$library # ggml's libraries find each other there
 }
 
 # Makes FILE by the command, whole or not at all; what is there already stays (make oracle FRESH=1
@@ -165,5 +136,6 @@ build_oracle
 ask_llama
 [ "$write_golden" != --golden ] || write_golden
 compare_tokenizers
+tests/oracle/tokenizers.sh "$build" || say "tokens differ"
 compare
 compare_file_types

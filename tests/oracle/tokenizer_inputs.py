@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Texts that a tokenizer may cut wrongly, one JSON string a line, the same on every run.
 
-usage: tokenizer_inputs.py [COUNT [SEED]]
+usage: tokenizer_inputs.py [COUNT [SEED [WORD...]]]
+
+WORDs, a vocabulary's special tokens, are put into every other text.
 
 Knows nothing of any vocabulary. Code points that have no meaning in Unicode 14 (what PCRE2 10.42
 knows) are left out: tokenizers disagree on them, each by the age of its tables.
@@ -154,14 +156,22 @@ def make_piece(rng):
     return rng.choice(["", " ", " ", " "]) + rng.choice(WORDS)
 
 
+def with_words(text, words, rng):
+    for _ in range(rng.choice([0, 0, 1, 1, 2, 3])):
+        at = rng.randint(0, len(text))
+        text = text[:at] + rng.choice(["", "", " ", "\n"]) + rng.choice(words) + text[at:]
+    return text
+
+
 def main():
     assert unicodedata.unidata_version.startswith("14."), "wants Python 3.11: Unicode 14"
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     rng = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 1)
     texts = HAND_WRITTEN + ["".join(make_piece(rng) for _ in range(rng.randint(1, 7)))
                             for _ in range(count)]
+    words = sys.argv[3:]
     for text in texts:
-        print(json.dumps(text))
+        print(json.dumps(with_words(text, words, rng) if words else text))
 
 
 if __name__ == "__main__":

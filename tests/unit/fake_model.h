@@ -364,6 +364,11 @@ uint32_t vocab_bos(const struct vocab *vocab)
     return VOCAB_NONE;
 }
 
+bool vocab_adds_space(const struct vocab *vocab)
+{
+    return false;
+}
+
 bool vocab_is_end(const struct vocab *vocab, uint32_t token)
 {
     return token == 0;

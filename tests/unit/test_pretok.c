@@ -151,7 +151,7 @@ static void no_byte_is_lost(void **state)
 
         assert_non_null(pretok);
         assert_int_equal(pretok_cursor_init(&cursor, pretok, &err), 0);
-        for (int round = 0; round < 3000; round++) {
+        for (int round = 0; round < 1000; round++) {
             char text[64];
             size_t len = tiny_next(&seed) % sizeof(text);
             const char *expected = text;
@@ -210,9 +210,9 @@ static void unknown_pre_type_is_refused(void **state)
 {
     struct err err = ERR_INIT;
 
-    assert_null(pretok_new("tekken", strlen("tekken"), &err));
+    assert_null(pretok_new("no-such", strlen("no-such"), &err));
     assert_int_equal(err.kind, ERR_INVALID_MODEL);
-    assert_non_null(strstr(err.message, "tekken"));
+    assert_non_null(strstr(err.message, "no-such"));
     assert_null(pretok_new("gpt-2x", strlen("gpt-2x"), &err));
     assert_null(pretok_new("gpt", strlen("gpt"), &err));
     assert_null(pretok_new("", 0, &err));
