@@ -1,13 +1,13 @@
-/* Owns the knowledge of chat templates: which one a file has, and how messages become tokens by it.
- * Must not know sessions or the API.
+/* Owns the knowledge of chat templates: which family the one of a file belongs to. Must not know
+ * how a family is written (chat_render.c), nor sessions or the API.
  *
- * A file's template is a program in Jinja. It is not run: it is looked at for signs that it writes
- * plain ChatML (https://github.com/openai/openai-python/blob/v0.28.1/chatml.md), and refused when
- * it shows any sign of doing more. */
+ * A file's template is a program in Jinja. It is not run: it is looked at for the signs of a
+ * family, and refused when it shows none, or one of doing more than the family does. */
 #include "hip/text/chat_template.h"
 
 #include "common/buf.h"
 #include "common/mem.h"
+#include "hip/text/chat_family.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -15,10 +15,17 @@
 
 static const char KEY_TEMPLATE[] = "tokenizer.chat_template";
 static const char TURN_START[] = "<|im_start|>";
-static const char TURN_END[] = "<|im_end|>";
 
 /* Ten times the longest in public files. */
 enum { TEMPLATE_MAX_BYTES = 256 * 1024 };
+
+static const struct chat_family FAMILIES[CHAT_TEMPLATE_COUNT] = {
+    [CHAT_TEMPLATE_NONE] = {.name = "none"},
+    [CHAT_TEMPLATE_UNKNOWN] = {.name = "unknown"},
+#define FAMILY(id, name_, ...) [CHAT_TEMPLATE_##id] = {.name = name_, __VA_ARGS__},
+#include "hip/text/chat_template.def"
+#undef FAMILY
+};
 
 struct chat_format {
     enum chat_template template;
@@ -116,34 +123,36 @@ static bool read_turns(struct gguf_string text, char **out_system)
     return true;
 }
 
-/* Words of templates that do more than write turns: cut contents, hide thoughts, tell the date. */
-static bool does_more(struct gguf_string text)
+static bool is_family(const struct chat_family *family, struct gguf_string text)
 {
-    static const char *const SIGNS[] = {"think", "trim", "strip", "strftime", "<|im_sep|>"};
-
-    for (size_t i = 0; i < ARRAY_COUNT(SIGNS); i++) {
-        if (holds(text, SIGNS[i]))
-            return true;
+    for (size_t i = 0; i < CHAT_SIGNS_MAX; i++) {
+        if ((family->has[i] != NULL && !holds(text, family->has[i])) ||
+            (family->lacks[i] != NULL && holds(text, family->lacks[i])))
+            return false;
     }
-    return false;
+    return true;
 }
 
 static enum chat_template recognise(const struct gguf *gguf, char **out_system, bool *out_wants_bos)
 {
     struct gguf_string text;
     struct err ignored = ERR_INIT;
+    enum chat_template template = CHAT_TEMPLATE_UNKNOWN + 1;
 
     *out_system = NULL;
     *out_wants_bos = false;
     if (!gguf_has(gguf, KEY_TEMPLATE))
         return CHAT_TEMPLATE_NONE;
     /* One that is no text is one we do not know. */
-    if (gguf_read_string(gguf, KEY_TEMPLATE, &text, &ignored) != 0 ||
-        text.len > TEMPLATE_MAX_BYTES || !holds(text, TURN_START) || !holds(text, TURN_END) ||
-        does_more(text) || !read_turns(text, out_system))
+    if (gguf_read_string(gguf, KEY_TEMPLATE, &text, &ignored) != 0 || text.len > TEMPLATE_MAX_BYTES)
+        return CHAT_TEMPLATE_UNKNOWN;
+    while (template <CHAT_TEMPLATE_COUNT && !is_family(&FAMILIES[template], text))
+        template ++;
+    if (template == CHAT_TEMPLATE_COUNT ||
+        (template == CHAT_TEMPLATE_CHATML && !read_turns(text, out_system)))
         return CHAT_TEMPLATE_UNKNOWN;
     *out_wants_bos = holds(text, "bos_token");
-    return CHAT_TEMPLATE_CHATML;
+    return template;
 }
 
 enum chat_template chat_template_of(const struct gguf *gguf)
@@ -156,14 +165,8 @@ enum chat_template chat_template_of(const struct gguf *gguf)
 
 const char *chat_template_name(enum chat_template template)
 {
-    static const char *const NAMES[CHAT_TEMPLATE_COUNT] = {
-        [CHAT_TEMPLATE_NONE] = "none",
-        [CHAT_TEMPLATE_UNKNOWN] = "unknown",
-        [CHAT_TEMPLATE_CHATML] = "chatml",
-    };
-
     assert(template <CHAT_TEMPLATE_COUNT);
-    return NAMES[template];
+    return FAMILIES[template].name;
 }
 
 struct chat_format *chat_format_new(const struct gguf *gguf, struct err *err)
@@ -190,54 +193,25 @@ enum chat_template chat_format_template(const struct chat_format *format)
 
 /* ---- rendering ---- */
 
-static int add_markup(const struct vocab *vocab, const char *text, struct token_list *out,
-                      struct err *err)
-{
-    return vocab_tokenize(vocab, text, strlen(text), VOCAB_MARKUP, out, err);
-}
-
-/* "<|im_start|>ROLE\nCONTENT<|im_end|>\n". Role and content are tokenised as one text, as they are
- * in the text a template gives: blanks at the beginning of a content belong to the line end. */
-static int add_turn(const struct vocab *vocab, const char *role, const char *content,
-                    enum vocab_markup markup, struct token_list *out, struct err *err)
-{
-    AUTO_BUF struct buf text = BUF_INIT(strlen(role) + strlen("\n") + strlen(content));
-
-    if (buf_add_string(&text, role) != 0 || buf_add_string(&text, "\n") != 0 ||
-        buf_add_string(&text, content) != 0)
-        return err_set(err, ERR_NO_MEMORY, "no memory for a message of %zu bytes", text.max);
-    if (add_markup(vocab, TURN_START, out, err) != 0 ||
-        vocab_tokenize(vocab, text.data, text.len, markup, out, err) != 0 ||
-        add_markup(vocab, TURN_END, out, err) != 0)
-        return -1;
-    return add_markup(vocab, "\n", out, err);
-}
-
-static const char *message_text(const json_t *messages, size_t index, const char *field)
-{
-    const char *text = json_string_value(json_object_get(json_array_get(messages, index), field));
-
-    assert(text != NULL); /* inference_parse has looked */
-    return text;
-}
-
 static int check_known(const struct chat_format *format, const struct vocab *vocab, struct err *err)
 {
+    const struct chat_family *family = &FAMILIES[format->template];
+
     if (format->template == CHAT_TEMPLATE_NONE)
         return err_set(err, ERR_INVALID_FIELD, "the model has no chat template; use --raw");
-    if (format->template != CHAT_TEMPLATE_CHATML)
+    if (format->template == CHAT_TEMPLATE_UNKNOWN)
         return err_set(err, ERR_INVALID_FIELD,
                        "the model's chat template is not supported; use --raw");
-    if (vocab_find(vocab, TURN_START, strlen(TURN_START)) == VOCAB_NONE ||
-        vocab_find(vocab, TURN_END, strlen(TURN_END)) == VOCAB_NONE)
-        return err_set(err, ERR_INVALID_FIELD,
-                       "the model's chat template needs %s and %s, which are no tokens of it; "
-                       "use --raw",
-                       TURN_START, TURN_END);
+    for (size_t i = 0; i < CHAT_SIGNS_MAX && family->needs[i] != NULL; i++) {
+        if (vocab_find(vocab, family->needs[i], strlen(family->needs[i])) == VOCAB_NONE)
+            return err_set(err, ERR_INVALID_FIELD,
+                           "the model's chat template needs %s, which is no token of it; use --raw",
+                           family->needs[i]);
+    }
     return 0;
 }
 
-/* Once: not where the first turn begins with that very token (SmolLM2's BOS is TURN_START). */
+/* Once: not where the first turn begins with that very token (SmolLM2's BOS is "<|im_start|>"). */
 static int add_bos(const struct chat_format *format, const struct vocab *vocab,
                    struct token_list *out, struct err *err)
 {
@@ -252,20 +226,10 @@ static int add_bos(const struct chat_format *format, const struct vocab *vocab,
 int chat_format_render(const struct chat_format *format, const struct vocab *vocab,
                        const json_t *messages, struct token_list *out, struct err *err)
 {
-    size_t count = json_array_size(messages);
-
     if (check_known(format, vocab, err) != 0 || add_bos(format, vocab, out, err) != 0)
         return -1;
-    if (format->default_system != NULL &&
-        (count == 0 || strcmp(message_text(messages, 0, "role"), "system") != 0) &&
-        add_turn(vocab, "system", format->default_system, VOCAB_MARKUP, out, err) != 0)
-        return -1;
-    for (size_t i = 0; i < count; i++) {
-        if (add_turn(vocab, message_text(messages, i, "role"), message_text(messages, i, "content"),
-                     VOCAB_PLAIN, out, err) != 0)
-            return -1;
-    }
-    return add_markup(vocab, "<|im_start|>assistant\n", out, err);
+    return chat_family_render(&FAMILIES[format->template], format->default_system, vocab, messages,
+                              out, err);
 }
 
 int chat_format_raw(const struct vocab *vocab, const char *text, size_t len, struct token_list *out,

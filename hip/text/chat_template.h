@@ -11,7 +11,9 @@
 enum chat_template {
     CHAT_TEMPLATE_NONE, /* the file has none */
     CHAT_TEMPLATE_UNKNOWN,
-    CHAT_TEMPLATE_CHATML,
+#define FAMILY(id, name, ...) CHAT_TEMPLATE_##id,
+#include "hip/text/chat_template.def"
+#undef FAMILY
     CHAT_TEMPLATE_COUNT,
 };
 

@@ -3,11 +3,15 @@
  * Nothing of llama.cpp is in this tree, and nothing of ours is linked here.
  *
  *   llama_oracle quantise TYPE MODEL OUT.gguf    the same model with other types of weights: F32
- * for all, or a mixture of FILE_TYPES llama_oracle tokenize MODEL [--markup]       a JSON string a
- * line on stdin -> [text, [id, ...]] a line, without BOS llama_oracle greedy MODEL N PROMPTS.json
- * -> JSON: N tokens for each prompt, with the two most probable tokens of each step llama_oracle
- * logits MODEL IDS.json OUT.f32   every position's logits, [position][vocab] llama_oracle golden
- * OUT.f32 IDS.json VOCAB_COUNT OUT.bin   golden_logits.h of such a file
+ *                                                   for all, or a mixture of FILE_TYPES
+ *   llama_oracle tokenize MODEL [--markup]       a JSON string a line on stdin -> [text, [id, ...]]
+ *                                                   a line, without BOS
+ *   llama_oracle chat FOLDER                     lines of chats.py on stdin -> the same with
+ *                                                   `text`, and `ids` by a vocabulary of there
+ *   llama_oracle greedy MODEL N PROMPTS.json     -> JSON: N tokens for each prompt, with the two
+ *                                                   most probable tokens of each step
+ *   llama_oracle logits MODEL IDS.json OUT.f32   every position's logits, [position][vocab]
+ *   llama_oracle golden OUT.f32 IDS.json VOCAB_COUNT OUT.bin   golden_logits.h of such a file
  *
  * $LLAMA_BACKENDS is the folder of ggml's CPU libraries. KV is F32 and flash attention off, so that
  * what is left of a difference is the order of additions. */
@@ -252,6 +256,75 @@ static int command_tokenize(char **args)
     return 0;
 }
 
+/* The text that the family THEIRS writes for the messages; the caller frees it. */
+static char *apply_template(const char *theirs, const json_t *messages)
+{
+    struct llama_chat_message chat[64];
+    size_t count = json_array_size(messages);
+    char *text = calloc(1, ORACLE_TEXT_MAX_BYTES);
+
+    if (text == NULL || count > sizeof(chat) / sizeof(chat[0]))
+        die("a chat of %zu messages", count);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *message = json_array_get(messages, i);
+
+        chat[i].role = json_string_value(json_object_get(message, "role"));
+        chat[i].content = json_string_value(json_object_get(message, "content"));
+    }
+    if (llama_chat_apply_template(theirs, chat, count, true, text, ORACLE_TEXT_MAX_BYTES) < 0)
+        die("llama.cpp does not know the family %s", theirs);
+    return text;
+}
+
+static json_t *ids_of(const char *path, const char *text)
+{
+    static llama_token tokens[ORACLE_TEXT_MAX_BYTES];
+    struct llama_model_params params = llama_model_default_params();
+    json_t *ids = json_array();
+
+    params.vocab_only = true;
+    struct llama_model *model = llama_model_load_from_file(path, params);
+    if (model == NULL)
+        die("cannot load %s", path);
+    int32_t count = llama_tokenize(llama_model_get_vocab(model), text, (int32_t)strlen(text),
+                                   tokens, ORACLE_TEXT_MAX_BYTES, true, true);
+    for (int32_t i = 0; i < count; i++)
+        json_array_append_new(ids, json_integer(tokens[i]));
+    llama_model_free(model);
+    return ids;
+}
+
+static void render_line(const char *folder, const char *line)
+{
+    json_t *chat = json_loads(line, 0, NULL);
+    const char *vocabulary = json_string_value(json_object_get(chat, "vocabulary"));
+    char path[4096];
+    char *text = apply_template(json_string_value(json_object_get(chat, "theirs")),
+                                json_object_get(chat, "messages"));
+
+    json_object_set_new(chat, "text", json_string(text));
+    if (vocabulary != NULL) {
+        (void)snprintf(path, sizeof(path), "%s/ggml-vocab-%s.gguf", folder, vocabulary);
+        json_object_set_new(chat, "ids", ids_of(path, text));
+    }
+    (void)json_dumpf(chat, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+    (void)putchar('\n');
+    json_decref(chat);
+    free(text);
+}
+
+static int command_chat(char **args)
+{
+    char *line = NULL;
+    size_t capacity = 0;
+
+    library_init();
+    while (getline(&line, &capacity, stdin) > 0)
+        render_line(args[0], line);
+    free(line);
+    return 0;
+}
+
 /* One step's line: [token, its probability, the second token, its probability]. */
 static json_t *describe_step(const float *logits, int32_t vocab_count, struct ranked *ranking)
 {
@@ -384,8 +457,8 @@ static const struct {
     int (*run)(char **args);
 } commands[] = {
     {"quantise", 3, command_quantise}, {"tokenize", 1, command_tokenize},
-    {"greedy", 3, command_greedy},     {"logits", 3, command_logits},
-    {"golden", 4, command_golden},
+    {"chat", 1, command_chat},         {"greedy", 3, command_greedy},
+    {"logits", 3, command_logits},     {"golden", 4, command_golden},
 };
 
 int main(int argc, char **argv)

@@ -63,6 +63,8 @@ ask_llama() {
     make_once "$cache/vocab.haswell" logits "$cache/haswell" "$model" "$cache/haswell.logits"
     make_once "$cache/greedy.json" \
         "$cache/llama_oracle" greedy "$cache/model.f32.gguf" "$tokens" tests/oracle/prompts.json
+    python3 tests/oracle/chats.py |
+        "$cache/llama_oracle" chat "$headers/models" >"$cache/chat_templates.jsonl"
     vocab=$(cat "$cache/vocab")
 }
 
@@ -70,11 +72,12 @@ write_golden() {
     mkdir -p "$golden"
     cp "$cache/greedy.json" "$golden/greedy_smollm2.json"
     cp "$cache/tokens.jsonl" "$golden/tokenizer_smollm2.jsonl"
+    cp "$cache/chat_templates.jsonl" "$golden/"
     "$cache/llama_oracle" golden "$cache/f32.logits" "$cache/ids.json" "$vocab" \
         "$golden/logits_smollm2_f32.bin"
     "$cache/llama_oracle" golden "$cache/file.logits" "$cache/ids.json" "$vocab" \
         "$golden/logits_smollm2_file.bin"
-    say "wrote $golden/{greedy_smollm2.json,tokenizer_smollm2.jsonl,logits_smollm2_{f32,file}.bin}"
+    say "wrote $golden/{chat_templates.jsonl,greedy_smollm2.json,tokenizer_smollm2.jsonl,logits_smollm2_{f32,file}.bin}"
 }
 
 # Ten times the texts of the golden file, of other seeds, users' and templates'.

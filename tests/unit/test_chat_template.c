@@ -240,9 +240,14 @@ static void other_templates_are_refused(void **state)
     /* a system message that is not given whole */
     expect_template("{{ '<|im_start|>system\\nToday is ' + date + '<|im_end|>' }}",
                     CHAT_TEMPLATE_UNKNOWN);
-    /* another separator */
-    expect_template("{{ '<|im_start|>user<|im_sep|>' + m.content + '<|im_end|>' }}",
+    /* thoughts, tools and recipients of other families */
+    expect_template("{{ '<|im_start|>user<|im_sep|>' + m.content + '<|im_end|>think' }}",
                     CHAT_TEMPLATE_UNKNOWN);
+    expect_template("{{ '<|start_header_id|>' }}{{ '<|end_header_id|>\n\n>>>' }}<|eot_id|>",
+                    CHAT_TEMPLATE_UNKNOWN);
+    expect_template("{{ '[SYSTEM_PROMPT]' }}[THINK][INST][/INST]", CHAT_TEMPLATE_UNKNOWN);
+    expect_template("<|start|><|user|><|assistant|><|end|>", CHAT_TEMPLATE_UNKNOWN);
+    expect_template("<start_of_turn>", CHAT_TEMPLATE_UNKNOWN);
 }
 
 /* A template that writes tokens the vocabulary does not have would be read as text: refused. */
