@@ -8,6 +8,8 @@
 #include "common/buf.h"
 #include "common/inference.h"
 #include "common/json.h"
+#include "common/mem.h"
+#include "common/units.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +20,8 @@ struct field {
 };
 
 static const struct field INTEGERS[] = {
-    {OPTION_MAX_TOKENS, "max_tokens"}, {OPTION_TOP_K, "top_k"}, {OPTION_SEED, "seed"},
+    {OPTION_MAX_TOKENS, "max_tokens"}, {OPTION_TOP_K, "top_k"},
+    {OPTION_MIROSTAT, "mirostat"},     {OPTION_SEED, "seed"},
     {OPTION_CONTEXT, "context"},       {OPTION_SLOTS, "slots"},
 };
 static const struct field NUMBERS[] = {
@@ -26,6 +29,11 @@ static const struct field NUMBERS[] = {
     {OPTION_TOP_P, "top_p"},
     {OPTION_MIN_P, "min_p"},
     {OPTION_REPEAT_PENALTY, "repeat_penalty"},
+    {OPTION_FREQUENCY_PENALTY, "frequency_penalty"},
+    {OPTION_PRESENCE_PENALTY, "presence_penalty"},
+    {OPTION_TYPICAL_P, "typical_p"},
+    {OPTION_MIROSTAT_TAU, "mirostat_tau"},
+    {OPTION_MIROSTAT_ETA, "mirostat_eta"},
 };
 
 static void set_numbers(const struct args *args, json_t *body)
@@ -102,6 +110,39 @@ static int set_stops(const struct args *args, json_t *body, struct err *err)
     return 0;
 }
 
+/* TOKEN=BIAS */
+static int set_bias(json_t *biases, const char *text, struct err *err)
+{
+    const char *equals = strchr(text, '=');
+    AUTO_FREE char *token = equals == NULL ? NULL : xstrndup(text, (size_t)(equals - text));
+    int64_t id = 0;
+    double bias = 0;
+
+    if (token == NULL || units_parse_integer(token, 0, INT32_MAX, &id, err) < 0 ||
+        units_parse_number(equals + 1, -INFERENCE_BIAS_MAX, INFERENCE_BIAS_MAX, &bias, err) < 0)
+        return err_set(err, ERR_USAGE,
+                       "--logit-bias must be a token's number, = and a number from -%d to %d, not "
+                       "\"%.64s\"",
+                       INFERENCE_BIAS_MAX, INFERENCE_BIAS_MAX, text);
+    (void)json_object_set_new(biases, token, json_real(bias));
+    return 0;
+}
+
+static int set_biases(const struct args *args, json_t *body, struct err *err)
+{
+    AUTO_JSON json_t *biases = json_object();
+    const char *text = NULL;
+    size_t cursor = 0;
+
+    while ((text = args_next(args, OPTION_LOGIT_BIAS, &cursor)) != NULL) {
+        if (set_bias(biases, text, err) < 0)
+            return -1;
+    }
+    if (json_object_size(biases) > 0)
+        (void)json_object_set(body, "logit_bias", biases);
+    return 0;
+}
+
 /* The prompt alone, or with a system message two messages. */
 static int set_prompt(struct cli *cli, json_t *body, struct err *err)
 {
@@ -140,7 +181,8 @@ json_t *infer_body_new(struct cli *cli, struct err *err)
     AUTO_JSON json_t *body = json_object();
 
     if (check_combinations(cli->args, err) < 0 || set_model(cli->args, body, err) < 0 ||
-        set_stops(cli->args, body, err) < 0 || set_device(cli->args, body, err) < 0)
+        set_stops(cli->args, body, err) < 0 || set_biases(cli->args, body, err) < 0 ||
+        set_device(cli->args, body, err) < 0)
         return NULL;
     set_numbers(cli->args, body);
     set_flags(cli->args, body);

@@ -4,6 +4,7 @@
 #include "common/json.h"
 #include "common/utf8.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum {
@@ -11,6 +12,7 @@ enum {
     INFERENCE_DEVICE_MAX_BYTES = 64,    /* "gpu:" and a PCI address or UUID */
     INFERENCE_UNKNOWN_MAX_COUNT = 16,   /* names in a warning: the body may hold thousands */
     INFERENCE_UNKNOWN_MAX_BYTES = 64,   /* of one of them */
+    INFERENCE_TOKEN_MAX_DIGITS = 9,     /* no vocabulary has a billion tokens */
     INFERENCE_MESSAGE_FIELD_BYTES = 40, /* "messages[1023].content" */
 };
 
@@ -47,11 +49,22 @@ static int inference_read_NUMBER(const json_t *body, const char *field,
     return 0;
 }
 
+static void inference_note_given(const json_t *body, const char *name, enum inference_field field,
+                                 struct inference_request *out)
+{
+    const json_t *value = json_object_get(body, name);
+
+    static_assert(INFERENCE_FIELD_COUNT <= 32, "each has a bit of inference_request.given");
+    if (value != NULL && !json_is_null(value))
+        out->given |= 1U << field;
+}
+
 static int inference_read_plain(const json_t *body, struct inference_request *out, struct err *err)
 {
 #define FIELD(field, member, type, bounds, min, max)                                               \
     if (inference_read_##type(body, #field, BOUNDS_##bounds, min, max, &out->member, err) < 0)     \
-        return -1;
+        return -1;                                                                                 \
+    inference_note_given(body, #field, INFERENCE_FIELD_##field, out);
 #include "common/inference_fields.def"
 #undef FIELD
     if (out->max_tokens == 0)
@@ -121,6 +134,43 @@ static int inference_read_stop(const json_t *body, struct inference_request *out
         if (inference_add_stop(json_array_get(stop, i), out, err) < 0)
             return -1;
     }
+    return 0;
+}
+
+/* ---- logit_bias ---- */
+
+/* TEXT is a token's number. That the model has it is for its worker to see. */
+static bool inference_is_token(const char *text)
+{
+    size_t len = strlen(text);
+
+    return len >= 1 && len <= INFERENCE_TOKEN_MAX_DIGITS && strspn(text, "0123456789") == len;
+}
+
+static int inference_read_bias(const json_t *body, struct inference_request *out, struct err *err)
+{
+    json_t *bias = json_object_get(body, "logit_bias");
+    const char *token = NULL;
+    json_t *value = NULL;
+
+    if (bias == NULL || json_is_null(bias))
+        return 0;
+    if (!json_is_object(bias) || json_object_size(bias) > INFERENCE_BIAS_MAX_COUNT)
+        return err_set(err, ERR_INVALID_FIELD,
+                       "logit_bias must be an object of at most %d numbers by token",
+                       INFERENCE_BIAS_MAX_COUNT);
+    json_object_foreach(bias, token, value)
+    {
+        /* NaN and infinity are no JSON. */
+        if (!inference_is_token(token) || !json_is_number(value) ||
+            !(json_number_value(value) >= -INFERENCE_BIAS_MAX) ||
+            !(json_number_value(value) <= INFERENCE_BIAS_MAX))
+            return err_set(err, ERR_INVALID_FIELD,
+                           "logit_bias must have numbers of tokens, and for each a number from "
+                           "-%d to %d",
+                           INFERENCE_BIAS_MAX, INFERENCE_BIAS_MAX);
+    }
+    out->logit_bias = bias;
     return 0;
 }
 
@@ -229,7 +279,7 @@ int inference_parse(const json_t *body, struct inference_request *out, json_t *u
 #define FIELD(field, member, type, bounds, min, max) #field,
 #include "common/inference_fields.def"
 #undef FIELD
-        "model", "prompt", "messages", "stop", "device", NULL};
+        "model", "prompt", "messages", "stop", "device", "logit_bias", NULL};
     struct inference_request request = {
         .max_tokens = -1,
         .temperature = 0.8,
@@ -237,6 +287,9 @@ int inference_parse(const json_t *body, struct inference_request *out, json_t *u
         .top_k = 40,
         .min_p = 0.05,
         .repeat_penalty = 1.0,
+        .typical_p = 1.0,
+        .mirostat_tau = 5.0,
+        .mirostat_eta = 0.1,
         .seed = -1,
         .stream = true,
         .start = true,
@@ -247,7 +300,8 @@ int inference_parse(const json_t *body, struct inference_request *out, json_t *u
     if (inference_read_plain(body, &request, err) < 0 ||
         inference_read_name(body, "model", INFERENCE_MODEL_MAX_BYTES, &request.model, err) < 0 ||
         inference_read_device(body, &request, err) < 0 ||
-        inference_read_stop(body, &request, err) < 0)
+        inference_read_stop(body, &request, err) < 0 ||
+        inference_read_bias(body, &request, err) < 0)
         return -1;
     inference_note_unknown(body, KNOWN, "", unknown);
     if (inference_read_input(body, &request, unknown, err) < 0)

@@ -16,6 +16,13 @@ static const struct {
     {"min_p", "min_p"},
     {"repeat_penalty", "repeat_penalty"},     /* llama.cpp */
     {"repeat_penalty", "repetition_penalty"}, /* vLLM */
+    {"frequency_penalty", "frequency_penalty"},
+    {"presence_penalty", "presence_penalty"},
+    {"logit_bias", "logit_bias"},
+    {"typical_p", "typical_p"},
+    {"mirostat", "mirostat"},
+    {"mirostat_tau", "mirostat_tau"},
+    {"mirostat_eta", "mirostat_eta"},
     {"stop", "stop"},
 };
 

@@ -6,6 +6,7 @@
 #include "common/json.h"
 #include "common/mem.h"
 #include "hip/text/chat_template.h"
+#include "hip/text/recommended.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -119,25 +120,67 @@ static int request_check_room(struct engine_request *request, const struct runti
     return 0;
 }
 
-static int request_make_sampler(struct engine_request *request, const struct runtime *runtime,
-                                struct err *err)
+/* The request's logit_bias to OUT [count]. */
+static int request_read_biases(const struct inference_request *asked, uint32_t vocab_count,
+                               struct sampler_bias *out, struct err *err)
 {
-    const struct inference_request *asked = &request->asked;
-    struct sampler_params params = {
+    /* Read only; jansson's iteration wants a pointer that is not const. */
+    json_t *biases = (json_t *)(uintptr_t)asked->logit_bias;
+    const char *token = NULL;
+    json_t *value = NULL;
+    size_t count = 0;
+
+    json_object_foreach(biases, token, value)
+    {
+        unsigned long id = strtoul(token, NULL, 10); /* inference_parse has looked */
+
+        if (id >= vocab_count)
+            return err_set(err, ERR_INVALID_FIELD,
+                           "logit_bias: the model has %u tokens, and none is number %lu",
+                           vocab_count, id);
+        out[count++] = (struct sampler_bias){(uint32_t)id, (float)json_number_value(value)};
+    }
+    return 0;
+}
+
+static struct sampler_params request_sampler_params(const struct inference_request *asked)
+{
+    return (struct sampler_params){
         .temperature = (float)asked->temperature,
         .top_p = (float)asked->top_p,
         .min_p = (float)asked->min_p,
         .repeat_penalty = (float)asked->repeat_penalty,
+        .frequency_penalty = (float)asked->frequency_penalty,
+        .presence_penalty = (float)asked->presence_penalty,
+        .typical_p = (float)asked->typical_p,
+        .mirostat = (uint32_t)asked->mirostat,
+        .mirostat_tau = (float)asked->mirostat_tau,
+        .mirostat_eta = (float)asked->mirostat_eta,
         .top_k = (uint32_t)asked->top_k,
         .seed = (uint64_t)asked->seed,
     };
-    size_t count = request->tokens.count;
+}
 
+static int request_make_sampler(struct engine_request *request, const struct runtime *runtime,
+                                struct err *err)
+{
+    struct inference_request *asked = &request->asked;
+    struct sampler_bias biases[INFERENCE_BIAS_MAX_COUNT];
+    /* Rows beyond the vocabulary are padding: they are no tokens and are not drawn. */
+    uint32_t token_count = vocab_count(runtime->vocab);
+    size_t count = request->tokens.count;
+    struct sampler_params params;
+
+    recommended_apply(model_gguf(runtime->model), asked);
+    params = request_sampler_params(asked);
+    params.biases = biases;
+    params.bias_count = json_object_size(asked->logit_bias);
+    if (request_read_biases(asked, token_count, biases, err) < 0)
+        return -1;
     if (asked->seed < 0 &&
         getrandom(&params.seed, sizeof(params.seed), 0) != (ssize_t)sizeof(params.seed))
         return err_set(err, ERR_INTERNAL, "draw a seed: %m");
-    /* Rows beyond the vocabulary are padding: they are no tokens and are not drawn. */
-    request->sampler = sampler_new(&params, vocab_count(runtime->vocab));
+    request->sampler = sampler_new(&params, token_count);
     for (size_t i = count > SAMPLER_REPEAT_WINDOW ? count - SAMPLER_REPEAT_WINDOW : 0; i < count;
          i++)
         sampler_accept(request->sampler, request->tokens.ids[i]);

@@ -1,9 +1,12 @@
-/* Owns the choice of a token from logits: penalties, truncation, temperature and the generator of
- * one request. Must not know texts. The order of the steps is that of llama.cpp's default chain,
- * whose defaults common/inference.h has, too. */
+/* Owns the choice of a token from logits: the order of the steps, biases and penalties, the draw
+ * and the generator of one request. Must not know texts, nor the formulas of truncation
+ * (truncate.c). The order is that of llama.cpp's default chain, whose defaults common/inference.h
+ * has, too. */
 #include "hip/text/sampler.h"
 
 #include "common/mem.h"
+#include "hip/text/candidates.h"
+#include "hip/text/truncate.h"
 
 #include <assert.h>
 #include <float.h>
@@ -18,10 +21,10 @@ struct sampler {
     uint64_t random[4];
     uint32_t recent[SAMPLER_REPEAT_WINDOW]; /* the last tokens, in a ring */
     uint64_t accepted_count;
-    /* [vocab_count] A candidate is one number: the bits of its logit, made to order as the floats
-     * do, above the complement of its id. The largest is the most probable token, and of equal ones
-     * that of the lowest id. */
-    uint64_t *candidates;
+    struct sampler_bias *biases;      /* [params.bias_count] */
+    uint64_t *candidates;             /* [vocab_count] candidates.h */
+    struct truncate_typical *typical; /* [vocab_count]; NULL where it is off */
+    double mirostat_mu;               /* bits */
 };
 
 /* ---- the generator: xoshiro256** 1.0, seeded by splitmix64, both by D. Blackman and S. Vigna,
@@ -61,155 +64,30 @@ static double random_share(uint64_t s[4])
     return (double)(random_next(s) >> 11) * 0x1p-53;
 }
 
-/* ---- candidates ---- */
-
-static uint64_t candidate_of(float logit, uint32_t token)
-{
-    float value = logit + 0.0f; /* -0 is as large as 0 */
-    uint32_t bits = 0;
-
-    memcpy(&bits, &value, sizeof(bits));
-    bits = bits & 0x80000000U ? ~bits : bits | 0x80000000U;
-    return (uint64_t)bits << 32 | (uint32_t)~token;
-}
-
-static double candidate_logit(uint64_t candidate)
-{
-    uint32_t bits = (uint32_t)(candidate >> 32);
-    float logit = 0;
-
-    bits = bits & 0x80000000U ? bits & 0x7fffffffU : ~bits;
-    memcpy(&logit, &bits, sizeof(logit));
-    return logit;
-}
-
-static uint32_t candidate_token(uint64_t candidate)
-{
-    return ~(uint32_t)candidate;
-}
-
-static void heap_sift(uint64_t *heap, uint32_t count, uint32_t at)
-{
-    uint64_t moving = heap[at];
-
-    for (;;) {
-        uint32_t child = 2 * at + 1;
-
-        if (child >= count)
-            break;
-        if (child + 1 < count && heap[child + 1] > heap[child])
-            child++;
-        if (heap[child] <= moving)
-            break;
-        heap[at] = heap[child];
-        at = child;
-    }
-    heap[at] = moving;
-}
-
-static void heap_build(uint64_t *heap, uint32_t count)
-{
-    for (uint32_t i = count / 2; i > 0; i--)
-        heap_sift(heap, count, i - 1);
-}
-
-/* Moves the largest of the COUNT entries behind the others, to heap[count - 1]. */
-static void heap_pop(uint64_t *heap, uint32_t count)
-{
-    uint64_t largest = heap[0];
-
-    heap[0] = heap[count - 1];
-    heap[count - 1] = largest;
-    heap_sift(heap, count - 1, 0);
-}
-
-/* ---- truncation ---- */
-
-/* All tokens whose logit is finite. */
-static uint32_t collect_all(struct sampler *sampler, const float *logits)
-{
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < sampler->vocab_count; i++) {
-        if (logits[i] > -INFINITY)
-            sampler->candidates[count++] = candidate_of(logits[i], i);
-    }
-    return count;
-}
-
-/* The TOP most probable of them. The heap holds the best so far as complements, so that its first
- * is the least of them: most tokens cost one comparison with it. */
-static uint32_t collect_top(struct sampler *sampler, const float *logits, uint32_t top)
-{
-    uint64_t *heap = sampler->candidates;
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < sampler->vocab_count; i++) {
-        uint64_t entry = ~candidate_of(logits[i], i);
-
-        if (count == top && entry < heap[0]) {
-            heap[0] = entry;
-            heap_sift(heap, top, 0);
-        } else if (count < top && logits[i] > -INFINITY) {
-            heap[count++] = entry;
-            if (count == top)
-                heap_build(heap, top);
-        }
-    }
-    for (uint32_t i = 0; i < count; i++)
-        heap[i] = ~heap[i];
-    return count;
-}
-
-/* Of COUNT candidates, those that top-p and then min-p leave are moved to the end, the most
- * probable last; returns how many. Only these are ever sorted: the heap gives them one by one. */
-static uint32_t keep_likely(uint64_t *candidates, uint32_t count,
-                            const struct sampler_params *params)
-{
-    double max = 0;
-    double total = 0;
-    double seen = 0;
-    uint32_t kept = 0;
-
-    heap_build(candidates, count);
-    max = candidate_logit(candidates[0]);
-    for (uint32_t i = 0; i < count; i++)
-        total += exp(candidate_logit(candidates[i]) - max);
-    while (kept < count) {
-        double logit = candidate_logit(candidates[0]);
-
-        if (kept > 0 && params->min_p > 0 && logit < max + log((double)params->min_p))
-            break;
-        heap_pop(candidates, count - kept);
-        kept++;
-        seen += exp(logit - max);
-        if (params->top_p < 1 && seen >= (double)params->top_p * total)
-            break;
-    }
-    return kept;
-}
-
 /* ---- the choice ---- */
 
-/* One of the COUNT candidates, in proportion to exp(logit / temperature). */
-static uint32_t draw(struct sampler *sampler, const uint64_t *candidates, uint32_t count)
+/* One of the COUNT candidates, in proportion to exp(logit / temperature), and its share of them. */
+static uint32_t draw(struct sampler *sampler, const uint64_t *candidates, uint32_t count,
+                     double *out_share)
 {
     double temperature = sampler->params.temperature;
     double max = -INFINITY;
     double total = 0;
     double left = 0;
+    uint32_t at = count - 1;
 
     for (uint32_t i = 0; i < count; i++)
         max = fmax(max, candidate_logit(candidates[i]));
     for (uint32_t i = 0; i < count; i++)
         total += exp((candidate_logit(candidates[i]) - max) / temperature);
     left = random_share(sampler->random) * total;
-    for (uint32_t i = count - 1; i > 0; i--) {
-        left -= exp((candidate_logit(candidates[i]) - max) / temperature);
+    for (; at > 0; at--) {
+        left -= exp((candidate_logit(candidates[at]) - max) / temperature);
         if (left < 0)
-            return candidate_token(candidates[i]);
+            break;
     }
-    return candidate_token(candidates[0]);
+    *out_share = exp((candidate_logit(candidates[at]) - max) / temperature) / total;
+    return candidate_token(candidates[at]);
 }
 
 static uint32_t largest(const float *logits, uint32_t count)
@@ -244,32 +122,55 @@ static int check_logits(const float *logits, uint32_t count, struct err *err)
     return 0;
 }
 
-static float penalised(float logit, float penalty)
+/* What users ask for can carry a logit out of range; it stays a number. */
+static float within_range(double logit)
 {
-    float result = logit > 0 ? logit / penalty : logit * penalty;
-
-    /* Penalties from 0 to 10 can carry a logit out of range; it stays a number. */
-    return fmaxf(-FLT_MAX, fminf(FLT_MAX, result));
+    return (float)fmax(-FLT_MAX, fmin(FLT_MAX, logit));
 }
 
-/* Each token of the window once, however often it came (CTRL, Keskar et al. 2019, section 4.1, with
- * the remedy for negative logits that llama.cpp and others use). */
+static void add_biases(const struct sampler *sampler, float *logits)
+{
+    for (size_t i = 0; i < sampler->params.bias_count; i++) {
+        const struct sampler_bias *bias = &sampler->biases[i];
+
+        if (logits[bias->token] > -INFINITY)
+            logits[bias->token] = within_range((double)logits[bias->token] + (double)bias->bias);
+    }
+}
+
+/* Once for a token, which has come COUNT times: CTRL (Keskar et al. 2019, section 4.1, with the
+ * remedy for negative logits that llama.cpp and others use), then what OpenAI's API calls frequency
+ * and presence penalty. */
+static float penalised(float logit, uint32_t count, const struct sampler_params *params)
+{
+    double repeat = (double)params->repeat_penalty;
+    double result = logit > 0 ? (double)logit / repeat : (double)logit * repeat;
+
+    return within_range(result - count * (double)params->frequency_penalty -
+                        (double)params->presence_penalty);
+}
+
 static void penalise(const struct sampler *sampler, float *logits)
 {
+    const struct sampler_params *params = &sampler->params;
     uint32_t count = sampler->accepted_count < SAMPLER_REPEAT_WINDOW
                          ? (uint32_t)sampler->accepted_count
                          : SAMPLER_REPEAT_WINDOW;
 
-    if (sampler->params.repeat_penalty == 1.0f)
+    if (params->repeat_penalty == 1.0f && params->frequency_penalty == 0 &&
+        params->presence_penalty == 0)
         return;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t token = sampler->recent[i];
+        uint32_t times = 0;
         bool is_done = logits[token] == -INFINITY;
 
         for (uint32_t j = 0; j < i && !is_done; j++)
             is_done = sampler->recent[j] == token;
+        for (uint32_t j = i; j < count && !is_done; j++)
+            times += sampler->recent[j] == token;
         if (!is_done)
-            logits[token] = penalised(logits[token], sampler->params.repeat_penalty);
+            logits[token] = penalised(logits[token], times, params);
     }
 }
 
@@ -283,6 +184,14 @@ struct sampler *sampler_new(const struct sampler_params *params, uint32_t vocab_
     sampler->vocab_count = vocab_count;
     /* Bounded: a vocabulary has TOKEN_TEXTS_MAX_COUNT tokens at most. */
     sampler->candidates = xreallocarray(NULL, vocab_count, sizeof(*sampler->candidates));
+    if (params->typical_p > 0 && params->typical_p < 1)
+        sampler->typical = xreallocarray(NULL, vocab_count, sizeof(*sampler->typical));
+    sampler->biases = xreallocarray(NULL, params->bias_count + 1, sizeof(*sampler->biases));
+    for (size_t i = 0; i < params->bias_count; i++) {
+        assert(params->biases[i].token < vocab_count);
+        sampler->biases[i] = params->biases[i];
+    }
+    sampler->mirostat_mu = 2 * (double)params->mirostat_tau; /* where both papers begin */
     for (int i = 0; i < 4; i++)
         sampler->random[i] = splitmix64(&seed);
     return sampler;
@@ -292,7 +201,9 @@ void sampler_free(struct sampler *sampler)
 {
     if (sampler == NULL)
         return;
+    free(sampler->biases);
     free(sampler->candidates);
+    free(sampler->typical);
     free(sampler);
 }
 
@@ -302,24 +213,51 @@ void sampler_accept(struct sampler *sampler, uint32_t token)
     sampler->recent[sampler->accepted_count++ % SAMPLER_REPEAT_WINDOW] = token;
 }
 
-int sampler_pick(struct sampler *sampler, float *logits, uint32_t *out_token, struct err *err)
+static uint32_t pick_by_mirostat(struct sampler *sampler, const float *logits)
 {
     const struct sampler_params *params = &sampler->params;
-    uint32_t count = 0;
-    uint32_t kept = 0;
+    uint64_t *candidates = sampler->candidates;
+    uint32_t count = candidates_all(candidates, logits, sampler->vocab_count);
+    uint32_t kept = (params->mirostat == 1 ? truncate_zipf : truncate_surprise)(
+        candidates, count, (double)params->temperature, sampler->mirostat_mu);
+    double share = 0;
+    uint32_t token = draw(sampler, candidates + count - kept, kept, &share);
 
+    sampler->mirostat_mu -=
+        (double)params->mirostat_eta * (-log2(share) - (double)params->mirostat_tau);
+    return token;
+}
+
+static uint32_t pick_by_chance(struct sampler *sampler, const float *logits)
+{
+    const struct sampler_params *params = &sampler->params;
+    uint64_t *candidates = sampler->candidates;
+    uint32_t vocab_count = sampler->vocab_count;
+    uint32_t count = params->top_k > 0 && params->top_k < vocab_count
+                         ? candidates_top(candidates, logits, vocab_count, params->top_k)
+                         : candidates_all(candidates, logits, vocab_count);
+    uint32_t kept = 0;
+    double share = 0;
+
+    if (sampler->typical != NULL)
+        count = truncate_typical(candidates, count, (double)params->typical_p, sampler->typical);
+    kept = params->top_p < 1 || params->min_p > 0
+               ? truncate_likely(candidates, count, (double)params->top_p, (double)params->min_p)
+               : count;
+    return draw(sampler, candidates + count - kept, kept, &share);
+}
+
+int sampler_pick(struct sampler *sampler, float *logits, uint32_t *out_token, struct err *err)
+{
     if (check_logits(logits, sampler->vocab_count, err) != 0)
         return -1;
+    add_biases(sampler, logits);
     penalise(sampler, logits);
-    if (!(params->temperature > 0)) {
+    if (!(sampler->params.temperature > 0))
         *out_token = largest(logits, sampler->vocab_count);
-        return 0;
-    }
-    count = params->top_k > 0 && params->top_k < sampler->vocab_count
-                ? collect_top(sampler, logits, params->top_k)
-                : collect_all(sampler, logits);
-    kept = params->top_p < 1 || params->min_p > 0 ? keep_likely(sampler->candidates, count, params)
-                                                  : count;
-    *out_token = draw(sampler, sampler->candidates + count - kept, kept);
+    else if (sampler->params.mirostat > 0)
+        *out_token = pick_by_mirostat(sampler, logits);
+    else
+        *out_token = pick_by_chance(sampler, logits);
     return 0;
 }

@@ -1,11 +1,18 @@
-/* One request's choice of the next token: penalties, then temperature 0 = the largest logit, else
- * top-k, top-p, min-p, temperature and a draw from the request's own generator. */
+/* One request's choice of the next token: biases, penalties, then temperature 0 = the largest
+ * logit, else top-k, typical, top-p, min-p or instead of these mirostat, temperature, and a draw
+ * from the request's own generator. */
 #ifndef RBEE_HIP_TEXT_SAMPLER_H
 #define RBEE_HIP_TEXT_SAMPLER_H
 
 #include "common/err.h"
 
+#include <stddef.h>
 #include <stdint.h>
+
+struct sampler_bias {
+    uint32_t token; /* below the vocab_count of the sampler */
+    float bias;     /* added to its logit */
+};
 
 struct sampler_params {
     float temperature;    /* <= 0: greedy */
@@ -14,6 +21,14 @@ struct sampler_params {
     float repeat_penalty; /* 1: off */
     uint32_t top_k;       /* 0: off */
     uint64_t seed;
+    float frequency_penalty; /* for each time a token has come; 0: off */
+    float presence_penalty;  /* once where it has; 0: off */
+    float typical_p;         /* 0 or 1: off */
+    uint32_t mirostat;       /* 0: off; 1 or 2: instead of top-k, typical, top-p and min-p */
+    float mirostat_tau;      /* the surprise it aims at, in bits */
+    float mirostat_eta;      /* how fast it gets there */
+    const struct sampler_bias *biases; /* [bias_count], copied */
+    size_t bias_count;
 };
 
 enum { SAMPLER_REPEAT_WINDOW = 64 };

@@ -18,6 +18,12 @@ static void fuzz_check_request(const struct inference_request *request, const js
     assert(request->top_p > 0 && request->top_p <= 1);
     assert(request->min_p >= 0 && request->min_p <= 1);
     assert(request->repeat_penalty > 0 && request->repeat_penalty <= 10);
+    assert(fabs(request->frequency_penalty) <= 2 && fabs(request->presence_penalty) <= 2);
+    assert(request->typical_p > 0 && request->typical_p <= 1);
+    assert(request->mirostat >= 0 && request->mirostat <= 2);
+    assert(request->mirostat_tau >= 0 && request->mirostat_eta >= 0);
+    assert(request->logit_bias == NULL ||
+           json_object_size(request->logit_bias) <= INFERENCE_BIAS_MAX_COUNT);
     assert(request->max_tokens == -1 || request->max_tokens >= 1);
     assert(request->stop_count <= INFERENCE_STOP_MAX_COUNT);
     for (size_t i = 0; i < request->stop_count; i++)

@@ -29,9 +29,11 @@ compare() {
         # shellcheck disable=SC2086
         "$build/tests/tokenize" "$1" $markup <"$cache/texts.jsonl" >"$cache/ours.jsonl" ||
             { different=1; return; }
-        count=$(diff "$cache/theirs.jsonl" "$cache/ours.jsonl" | grep -c '^<') || true
+        # Where merges can make "</s>" (Qwen), llama.cpp still takes it for a special token.
+        count=$(diff "$cache/theirs.jsonl" "$cache/ours.jsonl" | grep '^<' | grep -vc '</s>') || true
         [ "$count" -eq 0 ] || different=1
-        echo "tokens of $(wc -l <"$cache/texts.jsonl") texts, $2 $markup: $count differ"
+        echo "tokens of $(wc -l <"$cache/texts.jsonl") texts, $2 $markup: $count differ" \
+            "($(grep -c '</s>' "$cache/texts.jsonl") with </s> may)"
     done
 }
 

@@ -43,7 +43,25 @@ static void without_fields_the_defaults_hold(void **state)
     assert_true(request.repeat_penalty == 1.0 && request.stop_count == 0);
     assert_true(request.stream && request.start && !request.raw && !request.allow_cpu);
     assert_true(request.context_tokens == 0 && request.slots == 0);
+    assert_true(request.typical_p == 1 && request.mirostat == 0 && request.mirostat_tau == 5);
+    assert_true(request.frequency_penalty == 0 && request.presence_penalty == 0);
+    assert_true(request.logit_bias == NULL && request.given == 0);
     assert_int_equal(json_array_size(unknown), 0);
+}
+
+/* What is null has not been given. */
+static void what_is_given_is_known(void **state)
+{
+    struct inference_request request;
+    AUTO_JSON json_t *body = NULL;
+    AUTO_JSON json_t *unknown = json_array();
+
+    assert_string_equal(
+        parse("{\"prompt\":\"hi\",\"temperature\":0.8,\"top_p\":null}", &request, &body, unknown),
+        "");
+    assert_true(inference_is_given(&request, INFERENCE_FIELD_temperature));
+    assert_false(inference_is_given(&request, INFERENCE_FIELD_top_p));
+    assert_false(inference_is_given(&request, INFERENCE_FIELD_top_k));
 }
 
 static void every_field_arrives(void **state)
@@ -104,6 +122,26 @@ static const struct {
     {"repeat_penalty", "10", ""},
     {"repeat_penalty", "0", "repeat_penalty must be a number above 0, up to 10, not 0"},
     {"repeat_penalty", "10.5", "repeat_penalty must be"},
+    {"frequency_penalty", "-2", ""},
+    {"frequency_penalty", "2.1", "frequency_penalty must be a number from -2 to 2, not 2.1"},
+    {"presence_penalty", "2", ""},
+    {"presence_penalty", "-2.1", "presence_penalty must be"},
+    {"typical_p", "1", ""},
+    {"typical_p", "0", "typical_p must be a number above 0, up to 1, not 0"},
+    {"mirostat", "2", ""},
+    {"mirostat", "3", "mirostat must be a whole number from 0 to 2, not 3"},
+    {"mirostat_tau", "101", "mirostat_tau must be"},
+    {"mirostat_eta", "1.5", "mirostat_eta must be"},
+    {"logit_bias", "null", ""},
+    {"logit_bias", "{}", ""},
+    {"logit_bias", "{\"0\":-100,\"262143\":1.5}", ""},
+    {"logit_bias", "[[1,2]]", "logit_bias must be an object"},
+    {"logit_bias", "{\"word\":1}", "logit_bias must have numbers of tokens"},
+    {"logit_bias", "{\"-1\":1}", "logit_bias must have"},
+    {"logit_bias", "{\"\":1}", "logit_bias must have"},
+    {"logit_bias", "{\"1234567890\":1}", "logit_bias must have"},
+    {"logit_bias", "{\"1\":100.5}", "logit_bias must have"},
+    {"logit_bias", "{\"1\":false}", "logit_bias must have"},
     {"seed", "0", ""},
     {"seed", "9007199254740992", ""},
     {"seed", "9007199254740993", "seed must be"},
@@ -206,14 +244,14 @@ static void text_with_nul_is_refused_where_a_parser_lets_it_through(void **state
 static void what_we_do_not_know_is_named_and_bounded(void **state)
 {
     AUTO_JSON json_t *body = json_pack("{s:[{s:s,s:s,s:s}],s:i}", "messages", "role", "user",
-                                       "content", "hi", "name", "me", "logit_bias", 1);
+                                       "content", "hi", "name", "me", "logprobs", 1);
     AUTO_JSON json_t *unknown = json_array();
     struct inference_request request;
     struct err err = ERR_INIT;
 
     assert_int_equal(inference_parse(body, &request, unknown, &err), 0);
     assert_int_equal(json_array_size(unknown), 2);
-    assert_string_equal(json_string_value(json_array_get(unknown, 0)), "logit_bias");
+    assert_string_equal(json_string_value(json_array_get(unknown, 0)), "logprobs");
     assert_string_equal(json_string_value(json_array_get(unknown, 1)), "messages[0].name");
     for (int i = 0; i < 100; i++) {
         AUTO_FREE char *name = xasprintf("field%d%0300d", i, 0);
@@ -265,6 +303,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_fields_the_defaults_hold),
+        cmocka_unit_test(what_is_given_is_known),
         cmocka_unit_test(every_field_arrives),
         cmocka_unit_test(a_field_is_good_up_to_its_bounds),
         cmocka_unit_test(one_input_and_a_whole_one),

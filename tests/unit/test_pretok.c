@@ -89,6 +89,26 @@ static void marks_by_family(void **state)
     expect_words("qwen35", "n\xcc\x83o", "n\xcc\x83o");
 }
 
+/* Families that were compared with llama.cpp's, each by what sets it apart. */
+static void words_by_family(void **state)
+{
+    expect_words("deepseek-coder", "a1\nb c!", "a|1|\n|b| c|!");
+    expect_words("deepseek-llm", "a12\n c! \xe4\xbd\xa0\xe5\xa5\xbd",
+                 "a|12|\n| c|!| |\xe4\xbd\xa0\xe5\xa5\xbd");
+    expect_words("deepseek-v3", "x1234 .foo!\n", "x|123|4| .|foo|!\n");
+    expect_words("tekken", "camelCase ABc/\n12", "camel|Case| ABc|/\n|1|2");
+    expect_words("gpt-4o", "camelCase's 1234", "camel|Case's| |123|4");
+    expect_words("llama4", "we'LL", "we'LL");
+    expect_words("glm4", "x 1234", "x| |123|4");
+    expect_words("seed-coder", "a !\n", "a| !|\n");
+    expect_words("bailingmoe", "a\n\nb", "a|\n\n|b");
+    expect_words("ufakzeka", "it's", "it|'s");
+    expect_words("jais-2", "a      b", "a|    | | b");
+    expect_words("minicpm5", "x1234", "x|123|4");
+    expect_words("bloom", "a b,c", "a| b|,|c");
+    expect_words("viking", "a12", "a|1|2");
+}
+
 /* White space is what Unicode's White_Space says: the no-break space, next line and the wide space
  * are; the Mongolian vowel separator and the zero-width space are not. */
 static void white_space_of_unicode(void **state)
@@ -221,17 +241,12 @@ static void unknown_pre_type_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(spaces_lead_words),
-        cmocka_unit_test(digits_by_family),
-        cmocka_unit_test(contractions_by_family),
-        cmocka_unit_test(punctuation_by_family),
-        cmocka_unit_test(marks_by_family),
-        cmocka_unit_test(white_space_of_unicode),
-        cmocka_unit_test(invalid_bytes_are_words),
-        cmocka_unit_test(empty_text_has_no_words),
-        cmocka_unit_test(no_byte_is_lost),
-        cmocka_unit_test(long_runs_are_linear),
-        cmocka_unit_test(unknown_pre_type_is_refused),
+        cmocka_unit_test(spaces_lead_words),       cmocka_unit_test(digits_by_family),
+        cmocka_unit_test(contractions_by_family),  cmocka_unit_test(punctuation_by_family),
+        cmocka_unit_test(marks_by_family),         cmocka_unit_test(words_by_family),
+        cmocka_unit_test(white_space_of_unicode),  cmocka_unit_test(invalid_bytes_are_words),
+        cmocka_unit_test(empty_text_has_no_words), cmocka_unit_test(no_byte_is_lost),
+        cmocka_unit_test(long_runs_are_linear),    cmocka_unit_test(unknown_pre_type_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,6 +27,12 @@ static void random_logits(float *logits, uint32_t count, float spread, uint64_t 
         logits[i] = spread * tiny_uniform(seed);
 }
 
+#define PARAMS(temperature_, top_p_, min_p_, top_k_, ...)                                          \
+    {                                                                                              \
+        .temperature = (temperature_), .top_p = (top_p_), .min_p = (min_p_), .top_k = (top_k_),    \
+        .repeat_penalty = 1, .seed = __LINE__, __VA_ARGS__                                         \
+    }
+
 /* ---- the slow computation ---- */
 
 struct slow {
@@ -54,7 +60,33 @@ static void make_sum_one(struct slow *list, uint32_t count)
         list[i].share /= sum;
 }
 
-/* Shares of VOCAB tokens, as top-k, top-p, min-p and temperature, one after another, leave them. */
+/* Those whose surprise is nearest to the entropy come first; the first that together hold more than
+ * P stay, in the order of their shares. */
+static uint32_t slow_typical(struct slow *list, uint32_t count, double p)
+{
+    struct slow distances[VOCAB];
+    struct slow kept[VOCAB];
+    double entropy = 0;
+    double seen = 0;
+    uint32_t kept_count = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        entropy -= list[i].share * log(list[i].share);
+    for (uint32_t i = 0; i < count; i++)
+        distances[i] = (struct slow){-fabs(-log(list[i].share) - entropy), i};
+    qsort(distances, count, sizeof(*distances), by_share);
+    while (kept_count < count && seen <= p) {
+        kept[kept_count] = list[distances[kept_count].token];
+        seen += kept[kept_count++].share;
+    }
+    memcpy(list, kept, kept_count * sizeof(*list));
+    qsort(list, kept_count, sizeof(*list), by_share);
+    make_sum_one(list, kept_count);
+    return kept_count;
+}
+
+/* Shares of VOCAB tokens, as top-k, typical, top-p, min-p and temperature, one after another, leave
+ * them. */
 static void slow_shares(const float *logits, const struct sampler_params *params,
                         double *out_shares)
 {
@@ -68,6 +100,8 @@ static void slow_shares(const float *logits, const struct sampler_params *params
     if (params->top_k > 0 && params->top_k < count)
         count = params->top_k;
     make_sum_one(list, count);
+    if (params->typical_p > 0)
+        count = slow_typical(list, count, (double)params->typical_p);
     if (params->top_p < 1) {
         for (uint32_t i = 0; i < count; i++) {
             seen += list[i].share;
@@ -140,11 +174,24 @@ static void expect_distribution(const float *logits, const struct sampler_params
 static void draws_follow_the_distribution(void **state)
 {
     static const struct sampler_params PARAMS[] = {
-        {1, 1, 0, 1, 0, 1},        {0.5f, 1, 0, 1, 0, 2},        {2, 1, 0, 1, 0, 3},
-        {1, 1, 0, 1, 7, 4},        {1, 1, 0, 1, 1, 5},           {1, 1, 0, 1, 100000, 6},
-        {1, 0.5f, 0, 1, 0, 7},     {1, 0.95f, 0, 1, 0, 8},       {1, 0.01f, 0, 1, 0, 9},
-        {1, 1, 0.1f, 1, 0, 10},    {1, 1, 1, 1, 0, 11},          {0.8f, 0.95f, 0.05f, 1, 40, 12},
-        {3, 0.6f, 0.2f, 1, 5, 13}, {100, 0.9f, 0.01f, 1, 0, 14},
+        PARAMS(1, 1, 0, 0),
+        PARAMS(0.5f, 1, 0, 0),
+        PARAMS(2, 1, 0, 0),
+        PARAMS(1, 1, 0, 7),
+        PARAMS(1, 1, 0, 1),
+        PARAMS(1, 1, 0, 100000),
+        PARAMS(1, 0.5f, 0, 0),
+        PARAMS(1, 0.95f, 0, 0),
+        PARAMS(1, 0.01f, 0, 0),
+        PARAMS(1, 1, 0.1f, 0),
+        PARAMS(1, 1, 1, 0),
+        PARAMS(0.8f, 0.95f, 0.05f, 40),
+        PARAMS(3, 0.6f, 0.2f, 5),
+        PARAMS(100, 0.9f, 0.01f, 0),
+        PARAMS(1, 1, 0, 0, .typical_p = 0.5f),
+        PARAMS(1, 1, 0, 0, .typical_p = 0.01f),
+        PARAMS(0.7f, 1, 0, 0, .typical_p = 0.99f),
+        PARAMS(0.8f, 0.9f, 0.02f, 100, .typical_p = 0.8f),
     };
     uint64_t seed = 1;
 
@@ -290,6 +337,161 @@ static void penalties_of_the_window(void **state)
     sampler_free(sampler);
 }
 
+/* A token that came n times in the window loses n times the frequency penalty and once the presence
+ * penalty, after the repeat penalty; negative ones make it more likely. */
+static void frequency_and_presence(void **state)
+{
+    struct sampler_params params = plain_params();
+    struct sampler *sampler = NULL;
+    struct err err = ERR_INIT;
+    float logits[5] = {[1] = 4, [2] = -4, [3] = 4, [4] = 1};
+    uint32_t token = 0;
+
+    params.temperature = 0;
+    params.repeat_penalty = 2;
+    params.frequency_penalty = 0.5f;
+    params.presence_penalty = 0.25f;
+    sampler = sampler_new(&params, 5);
+    sampler_accept(sampler, 1);
+    sampler_accept(sampler, 2);
+    sampler_accept(sampler, 1);
+    sampler_accept(sampler, 1);
+    assert_int_equal(sampler_pick(sampler, logits, &token, &err), 0);
+    assert_int_equal(token, 3);
+    assert_true(logits[1] == 2 - 3 * 0.5f - 0.25f);
+    assert_true(logits[2] == -8 - 0.5f - 0.25f);
+    assert_true(logits[3] == 4 && logits[4] == 1);
+    sampler_free(sampler);
+    params.repeat_penalty = 1;
+    params.frequency_penalty = -2;
+    params.presence_penalty = 0;
+    sampler = sampler_new(&params, 5);
+    sampler_accept(sampler, 4);
+    assert_int_equal(sampler_pick(sampler, logits, &token, &err), 0);
+    assert_true(logits[4] == 3);
+    sampler_free(sampler);
+}
+
+/* A bias is added before anything else is done; it brings back no token that may not come. */
+static void biases_are_added_first(void **state)
+{
+    static const struct sampler_bias BIASES[] = {{1, 5}, {2, -100}, {3, 100}, {1, 1}};
+    struct sampler_params params = plain_params();
+    struct sampler *sampler = NULL;
+    struct err err = ERR_INIT;
+    float logits[4] = {5, 1, 9, -INFINITY};
+    uint32_t token = 0;
+
+    params.temperature = 0;
+    params.repeat_penalty = 2;
+    params.biases = BIASES;
+    params.bias_count = ARRAY_COUNT(BIASES);
+    sampler = sampler_new(&params, 4);
+    sampler_accept(sampler, 1);
+    assert_int_equal(sampler_pick(sampler, logits, &token, &err), 0);
+    assert_int_equal(token, 0);
+    assert_true(logits[1] == (1 + 5 + 1) / 2.0f);
+    assert_true(logits[2] == -91);
+    assert_true(logits[3] == -INFINITY);
+    sampler_free(sampler);
+}
+
+/* ---- mirostat ---- */
+
+/* Logits of Zipf's distribution with this exponent. */
+static void zipf_logits(float *logits, double exponent)
+{
+    for (uint32_t i = 0; i < VOCAB; i++)
+        logits[i] = (float)(-exponent * log(i + 1));
+}
+
+/* How many of the most probable tokens the first choice, with mu at twice tau, may take. */
+static uint32_t allowed_at_first(const struct sampler_params *params, double exponent)
+{
+    double mu = 2 * (double)params->mirostat_tau;
+    double s = exponent / (double)params->temperature;
+    double total = 0;
+    uint32_t count = 0;
+
+    if (params->mirostat == 1)
+        return (uint32_t)pow((s - 1) * exp2(mu) / (1 - pow(VOCAB, 1 - s)), 1 / s);
+    for (uint32_t i = 0; i < VOCAB; i++)
+        total += pow(i + 1, -s);
+    while (count < VOCAB && -log2(pow(count + 1, -s) / total) <= mu)
+        count++;
+    return count;
+}
+
+/* The first choice is among those the formula allows, and takes all of them in time. */
+static void mirostat_begins_at_twice_tau(void **state)
+{
+    static const double EXPONENT = 1.5;
+
+    for (uint32_t version = 1; version <= 2; version++) {
+        struct sampler_params params = plain_params();
+        uint32_t allowed = 0;
+        bool seen[VOCAB] = {false};
+
+        params.temperature = 1.25f;
+        params.mirostat = version;
+        params.mirostat_tau = 2.5f;
+        params.mirostat_eta = 0.1f;
+        params.top_k = 1; /* is not looked at */
+        allowed = allowed_at_first(&params, EXPONENT);
+        assert_true(allowed > 2 && allowed < VOCAB / 2);
+        for (uint64_t seed = 0; seed < 2000; seed++) {
+            struct sampler *sampler = NULL;
+            struct err err = ERR_INIT;
+            float logits[VOCAB];
+            uint32_t token = 0;
+
+            zipf_logits(logits, EXPONENT);
+            params.seed = seed;
+            sampler = sampler_new(&params, VOCAB);
+            assert_int_equal(sampler_pick(sampler, logits, &token, &err), 0);
+            assert_true(token < allowed);
+            seen[token] = true;
+            sampler_free(sampler);
+        }
+        for (uint32_t i = 0; i < allowed; i++)
+            assert_true(seen[i]);
+    }
+}
+
+/* In the long run the surprise of what is taken, in the distribution it was taken from, is tau. */
+static void mirostat_keeps_the_surprise(void **state)
+{
+    enum { PICKS = 4000, SETTLED = 500 };
+
+    for (uint32_t version = 1; version <= 2; version++) {
+        struct sampler_params params = plain_params();
+        struct sampler *sampler = NULL;
+        struct err err = ERR_INIT;
+        uint32_t counts[VOCAB] = {0};
+        double entropy = 0;
+
+        params.mirostat = version;
+        params.mirostat_tau = 3;
+        params.mirostat_eta = 0.02f;
+        sampler = sampler_new(&params, VOCAB);
+        for (int i = 0; i < PICKS + SETTLED; i++) {
+            float logits[VOCAB];
+            uint32_t token = 0;
+
+            zipf_logits(logits, 1.1);
+            assert_int_equal(sampler_pick(sampler, logits, &token, &err), 0);
+            counts[token] += i >= SETTLED;
+        }
+        for (uint32_t i = 0; i < VOCAB; i++) {
+            double share = (double)counts[i] / PICKS;
+
+            entropy -= share > 0 ? share * log2(share) : 0;
+        }
+        assert_true(fabs(entropy - 3) < 0.3);
+        sampler_free(sampler);
+    }
+}
+
 /* Penalties and temperatures that push numbers out of range still give the token they favour: they
  * are the user's, and no fault of the model. */
 static void extreme_settings(void **state)
@@ -334,6 +536,7 @@ static void always_within_the_support(void **state)
             .repeat_penalty = 1,
             .top_k = (uint32_t)(tiny_next(&seed) % 2 ? 0 : tiny_next(&seed) % (2 * VOCAB)),
             .seed = (uint64_t)round,
+            .typical_p = tiny_next(&seed) % 2 ? 0 : (float)(1 + tiny_next(&seed) % 98) / 100,
         };
         struct sampler *sampler = sampler_new(&params, VOCAB);
         struct err err = ERR_INIT;
@@ -365,6 +568,10 @@ int main(void)
         cmocka_unit_test(faulty_logits_fail_the_request),
         cmocka_unit_test(minus_infinity_is_never_drawn),
         cmocka_unit_test(penalties_of_the_window),
+        cmocka_unit_test(frequency_and_presence),
+        cmocka_unit_test(biases_are_added_first),
+        cmocka_unit_test(mirostat_begins_at_twice_tau),
+        cmocka_unit_test(mirostat_keeps_the_surprise),
         cmocka_unit_test(extreme_settings),
         cmocka_unit_test(always_within_the_support),
     };
