@@ -93,6 +93,7 @@ static void marks_by_family(void **state)
 static void words_by_family(void **state)
 {
     expect_words("deepseek-coder", "a1\nb c!", "a|1|\n|b| c|!");
+    expect_words("deepseek-coder", "x\xe3\x80\x80 ", "x|\xe3\x80\x80 ");
     expect_words("deepseek-llm", "a12\n c! \xe4\xbd\xa0\xe5\xa5\xbd",
                  "a|12|\n| c|!| |\xe4\xbd\xa0\xe5\xa5\xbd");
     expect_words("deepseek-v3", "x1234 .foo!\n", "x|123|4| .|foo|!\n");
