@@ -78,6 +78,7 @@ static void worker_configure(struct supervisor *supervisor, size_t index)
     worker->options = (struct worker_options){
         .context_tokens = config_worker_number(config, index, CONFIG_WORKER_context),
         .threads = config_worker_number(config, index, CONFIG_WORKER_threads),
+        .slots = config_worker_number(config, index, CONFIG_WORKER_slots),
     };
     worker->is_pinned = config_worker_number(config, index, CONFIG_WORKER_pin) != 0;
     (void)snprintf(worker->options.device, sizeof(worker->options.device), "%s", device);

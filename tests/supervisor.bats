@@ -158,12 +158,14 @@ open(sys.argv[2], "w").close(); s.accept(); s.accept()' "$SOCKET" "$T/listens" 3
     script auto <<<"reply one"
     fake_config <<<"worker helper { model = \"$T/m/auto.gguf\"
         context = 512
+        slots = 3
         autostart = true
     }"
     start_rbeed
     wait_for_worker helper ready
     assert_equal "$(worker_field helper autostart)" true
     assert_equal "$(worker_field helper context_tokens)" 512
+    assert_regex "$(grep '"what": "start"' "$T/m/auto.log")" '"--slots", "3"'
     run ask helper
     assert_line --partial '"type":"end"'
 }

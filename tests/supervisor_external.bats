@@ -393,6 +393,22 @@ END
     assert_equal "$(worker_field ext state)" ready
 }
 
+@test "it gets as many requests at a time as its slots" {
+    external '' 'slots = 2' <<<'gate_after 1 go'
+    start_rbeed
+    ask_later 1 ext
+    local first=$ASKED
+    ask_later 2 ext
+    local second=$ASKED
+    wait_until worker_has ext in_flight 2
+    touch "$T/m/go"
+    wait "$first" "$second"
+    for n in 1 2; do
+        run events <"$T/out.$n"
+        assert_line --partial '"type":"end"'
+    done
+}
+
 @test "a DELETE ends it there as well" {
     external <<<'gate_after 1 never'
     start_rbeed
