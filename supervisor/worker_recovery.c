@@ -371,6 +371,12 @@ void worker_lapse(struct worker *worker)
         worker_refuse_waiting(worker); /* for a probe that was to follow another's load */
 }
 
+/* The one start of a half-open breaker, which its device did not let go. */
+static bool worker_start_is_put_off(const struct worker *worker)
+{
+    return worker->state == LIFE_OPEN && worker->postponed.answer != DEVICE_GO;
+}
+
 void worker_recovery_on_due(struct worker *worker)
 {
     struct restart restart = worker->recovery.restart;
@@ -386,9 +392,7 @@ void worker_recovery_on_due(struct worker *worker)
         journal_worker(worker);
     if (worker->state == LIFE_READY)
         worker_ready_for_a_while(worker, now_ms);
-    else if (is_due && worker->state == LIFE_WAITING)
-        worker_restart_due(worker);
-    else if (worker->state == LIFE_OPEN && is_due && worker->postponed.answer != DEVICE_GO)
+    else if (is_due && (worker->state == LIFE_WAITING || worker_start_is_put_off(worker)))
         worker_restart_due(worker);
     else if (worker->state == LIFE_OPEN && worker_probes_by_itself(worker))
         worker_try_start(worker, RECOVERY_OURSELVES);
