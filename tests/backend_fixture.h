@@ -138,7 +138,25 @@ struct matmul_case {
     uint32_t width;
     uint32_t weight_count;
     enum backend_epilogue epilogue;
+    uint32_t bias_type; /* of biases, if: */
+    bool has_biases;
+    bool lacks_biases; /* a fault: they are not given */
 };
+
+/* A bias for each weight, its numbers as large as a product's. */
+static inline void add_biases(struct backend *backend, const struct matmul_case *c,
+                              struct backend_matmul *op, char *blocks[BACKEND_MATMUL_MAX_COUNT])
+{
+    for (uint32_t i = 0; i < c->weight_count; i++) {
+        blocks[i] = random_blocks(c->bias_type, c->width, 1, 300 + i);
+        op->biases[i] = weight_of(backend, c->bias_type, c->width, 1, blocks[i]);
+    }
+}
+
+static inline void free_weight(struct backend *backend, const struct backend_weight *weight)
+{
+    backend->ops->weight_free(backend, (struct backend_weight *)(uintptr_t)weight);
+}
 
 /* Runs the case on DEVICE; OUT is [weight_count][rows][width]. DATA replaces the first weight. */
 static inline void run_matmul(const char *device, const struct matmul_case *c, const char *data,
@@ -150,9 +168,12 @@ static inline void run_matmul(const char *device, const struct matmul_case *c, c
     struct err err = ERR_INIT;
     struct plain_step plain;
     char *blocks[BACKEND_MATMUL_MAX_COUNT];
+    char *bias_blocks[BACKEND_MATMUL_MAX_COUNT] = {NULL};
     struct backend_buffer *outs[BACKEND_MATMUL_MAX_COUNT];
 
     op.x = x;
+    if (c->has_biases && !c->lacks_biases)
+        add_biases(backend, c, &op, bias_blocks);
     for (uint32_t i = 0; i < c->weight_count; i++) {
         blocks[i] = random_blocks(c->type, c->columns, c->width, 100 + i);
         op.weights[i] = weight_of(backend, c->type, c->columns, c->width,
@@ -170,8 +191,10 @@ static inline void run_matmul(const char *device, const struct matmul_case *c, c
     backend->ops->buffer_free(backend, x);
     for (uint32_t i = 0; i < c->weight_count; i++) {
         backend->ops->buffer_free(backend, outs[i]);
-        backend->ops->weight_free(backend, (struct backend_weight *)(uintptr_t)op.weights[i]);
+        free_weight(backend, op.weights[i]);
+        free_weight(backend, op.biases[i]);
         free(blocks[i]);
+        free(bias_blocks[i]);
     }
     backend_free(backend);
 }
@@ -182,8 +205,10 @@ static inline double matmul_distance(const char *device, const struct matmul_cas
     size_t count = (size_t)c->weight_count * c->rows * c->width;
     AUTO_FREE float *exact = random_floats(count, 1);
     AUTO_FREE float *got = random_floats(count, 2);
+    struct matmul_case right = *c;
 
-    run_matmul("ref", c, NULL, exact);
+    right.lacks_biases = false;
+    run_matmul("ref", &right, NULL, exact);
     run_matmul(device, c, data, got);
     return distance(got, exact, count);
 }
@@ -202,7 +227,7 @@ static inline void expect_same_rows(const char *device, struct matmul_case c)
         c.rows = ROW_COUNTS[i];
         run_matmul(device, &c, NULL, part);
         for (uint32_t w = 0; w < c.weight_count; w++) {
-            /* SILU_MUL has one output; the other buffers keep what filled() put there. */
+            /* A gate has one output; the other buffers keep what filled() put there. */
             size_t size = (size_t)c.rows * c.width * sizeof(float);
 
             if (memcmp(part + w * (size_t)c.rows * c.width, whole + w * matrix, size) != 0)

@@ -21,6 +21,7 @@
 
 #include "common/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -61,18 +62,20 @@ struct backend_step {
     const uint32_t *logit_rows; /* [logit_row_count] rows that want logits, rising */
 };
 
-/* out[row] = table[token of row] */
+/* out[row] = scale * table[token of row] */
 struct backend_embed {
     const struct backend_weight *table; /* [vocab][width] */
+    float scale;                        /* 1: as they are */
     struct backend_buffer *out;         /* [row][width] */
 };
 
-/* out[row] = x / sqrt(mean(x * x) + epsilon) * scale. May not be in place.
+/* out[row] = x / sqrt(mean(x * x) + epsilon) * scale, or is that much more. May not be in place.
  * https://arxiv.org/abs/1910.07467 */
 struct backend_norm {
     const struct backend_buffer *x;     /* [row][width] */
     const struct backend_weight *scale; /* [1][width] */
     float epsilon;
+    bool is_added;              /* out += */
     struct backend_buffer *out; /* [row][width] */
 };
 
@@ -80,51 +83,79 @@ enum backend_epilogue {
     BACKEND_STORE,    /* out = y */
     BACKEND_ADD,      /* out += y */
     BACKEND_SILU_MUL, /* out = silu(y of weights[0]) * (y of weights[1]), two weights, one out */
+    /* The same with gelu(y) = y / 2 * (1 + tanh(sqrt(2 / pi) * (y + 0.044715 y^3))), its
+     * approximation by tanh: https://arxiv.org/abs/1606.08415 */
+    BACKEND_GELU_MUL,
 };
 
-/* y = x * transposed(weight), for each weight, over the same x. */
+/* Two weights make one out. */
+static inline bool backend_is_gate(enum backend_epilogue epilogue)
+{
+    return epilogue == BACKEND_SILU_MUL || epilogue == BACKEND_GELU_MUL;
+}
+
+/* y = x * transposed(weight) + bias, for each weight, over the same x. */
 struct backend_matmul {
     const struct backend_buffer *x; /* [row][columns] */
     uint32_t weight_count;
     const struct backend_weight *weights[BACKEND_MATMUL_MAX_COUNT]; /* [width][columns] */
+    const struct backend_weight *biases[BACKEND_MATMUL_MAX_COUNT];  /* [1][width]; NULL: none, as
+                                                                       always for a gate */
     struct backend_buffer *outs[BACKEND_MATMUL_MAX_COUNT];          /* [row][width] */
     enum backend_epilogue epilogue;
 };
 
-/* table[row] = cos and sin of position * frequency, in pairs; made once a step for all layers. */
+/* table[row] = cos and sin of position * frequency, times the magnitude, in pairs; made once a step
+ * for all layers that turn alike. */
 struct backend_rope_table {
     const struct backend_buffer *frequencies; /* [1][pairs] radians a position */
+    float magnitude;                          /* 1: turning changes no length */
     struct backend_buffer *table;             /* [row][2 * pairs] */
 };
 
-/* Turns neighbouring elements (2i, 2i + 1) of each head of q and k, the first 2 * pairs of
- * them, and writes k and v to the KV store at the row's position. https://arxiv.org/abs/2104.09864
- */
+/* Which elements of a head make pair i. */
+enum backend_rope_kind {
+    BACKEND_ROPE_NORM, /* 2i and 2i + 1 */
+    BACKEND_ROPE_NEOX, /* i and i + pairs */
+};
+
+/* Brings each head of q and k to the length of a norm (as backend_norm, over head_dim), where there
+ * is one, turns the first 2 * pairs elements of it, and writes k and v to the KV store at the row's
+ * position. https://arxiv.org/abs/2104.09864 */
 struct backend_rope_kv {
     const struct backend_buffer *table; /* [row][2 * pairs] */
-    struct backend_buffer *q;           /* [row][head][head_dim], turned in place */
-    const struct backend_buffer *k;     /* [row][kv_head][head_dim] */
-    const struct backend_buffer *v;     /* [row][kv_head][head_dim] */
+    enum backend_rope_kind kind;
+    const struct backend_weight *q_norm; /* [1][head_dim] or NULL */
+    const struct backend_weight *k_norm; /* [1][head_dim] or NULL */
+    float epsilon;                       /* of both norms */
+    struct backend_buffer *q;            /* [row][head][head_dim], turned in place */
+    const struct backend_buffer *k;      /* [row][kv_head][head_dim] */
+    const struct backend_buffer *v;      /* [row][kv_head][head_dim] */
     struct backend_kv *kv;
     uint32_t layer;
 };
 
-/* out = softmax(scale * q * transposed(K)) * V over positions 0 to the row's own of its sequence.
- * Head h reads kv_head h / (heads / kv_heads). */
+/* out = softmax(cap(scale * q * transposed(K))) * V over the last `window` positions of the row's
+ * sequence, its own included, or over all. cap(s) = softcap * tanh(s / softcap). Head h reads
+ * kv_head h / (heads / kv_heads). */
 struct backend_attention {
     const struct backend_buffer *q; /* [row][head][head_dim] */
     const struct backend_kv *kv;
     uint32_t layer;
     float scale;
+    uint32_t window;            /* 0: all positions from 0 on */
+    float softcap;              /* 0: none */
     struct backend_buffer *out; /* [row][head][head_dim] */
 };
 
-/* Logits of the step's logit rows, on the host when it returns: norm, then matmul. */
+/* Logits of the step's logit rows, on the host when it returns: norm, then matmul, then cap as in
+ * backend_attention. */
 struct backend_head {
     const struct backend_buffer *x;     /* [row][width] */
     const struct backend_weight *scale; /* [1][width] of the norm */
     float epsilon;
     const struct backend_weight *weight; /* [vocab][width] */
+    float softcap;                       /* 0: none */
     float *logits;                       /* [logit row][vocab] */
 };
 

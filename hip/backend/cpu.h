@@ -17,8 +17,8 @@ struct cpu_backend {
     uint64_t panel_floats;
 };
 
-/* A norm's weights as floats. */
-static inline const float *cpu_scale_floats(const struct backend_weight *weight)
+/* A vector (a norm's scale, a bias) as floats. */
+static inline const float *cpu_vector_floats(const struct backend_weight *weight)
 {
     return weight->floats != NULL ? weight->floats : weight->matrix.data;
 }

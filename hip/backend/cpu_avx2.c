@@ -216,13 +216,14 @@ static void avx2_tile(const float *panel, uint32_t panel_rows, const float *x, u
     }
 }
 
-static void avx2_norm(const float *x, const float *scale, float epsilon, uint32_t count, float *out)
+static void avx2_norm(const float *x, const float *scale, float epsilon, uint32_t count,
+                      bool is_added, float *out)
 {
     __m256 sums = _mm256_setzero_ps();
     __m256 factor;
 
     if (count % LANES != 0) {
-        CPU_KERNELS_PLAIN.norm(x, scale, epsilon, count, out);
+        CPU_KERNELS_PLAIN.norm(x, scale, epsilon, count, is_added, out);
         return;
     }
     for (uint32_t i = 0; i < count; i += LANES) {
@@ -234,7 +235,10 @@ static void avx2_norm(const float *x, const float *scale, float epsilon, uint32_
     for (uint32_t i = 0; i < count; i += LANES) {
         __m256 scaled = _mm256_mul_ps(_mm256_loadu_ps(x + i), factor);
 
-        _mm256_storeu_ps(out + i, _mm256_mul_ps(scaled, _mm256_loadu_ps(scale + i)));
+        scaled = _mm256_mul_ps(scaled, _mm256_loadu_ps(scale + i));
+        if (is_added)
+            scaled = _mm256_add_ps(scaled, _mm256_loadu_ps(out + i));
+        _mm256_storeu_ps(out + i, scaled);
     }
 }
 
@@ -264,29 +268,46 @@ INLINE __m256 exponential(__m256 x)
     return _mm256_mul_ps(sum, _mm256_castsi256_ps(power));
 }
 
-INLINE void silu_mul_vector(const float *gate, const float *up, float *out)
+/* out = gate / (1 + e^-z) * up, where z is gate itself (silu) or what gelu makes of it. */
+INLINE void gate_vector(bool is_gelu, const float *gate, const float *up, float *out)
 {
     __m256 x = _mm256_loadu_ps(gate);
-    __m256 e = exponential(_mm256_sub_ps(_mm256_setzero_ps(), x));
-    __m256 silu = _mm256_div_ps(x, _mm256_add_ps(_mm256_set1_ps(1.0f), e));
+    __m256 z = x;
+    __m256 e;
 
-    _mm256_storeu_ps(out, _mm256_mul_ps(silu, _mm256_loadu_ps(up)));
+    if (is_gelu)
+        z = _mm256_mul_ps(x, _mm256_fmadd_ps(_mm256_mul_ps(x, x), _mm256_set1_ps(CPU_GELU_CUBIC),
+                                             _mm256_set1_ps(CPU_GELU_LINEAR)));
+    e = exponential(_mm256_sub_ps(_mm256_setzero_ps(), z));
+    x = _mm256_div_ps(x, _mm256_add_ps(_mm256_set1_ps(1.0f), e));
+    _mm256_storeu_ps(out, _mm256_mul_ps(x, _mm256_loadu_ps(up)));
 }
 
-/* The rest is computed as the vectors are: where a chunk ends may not change an element. */
-static void avx2_silu_mul(const float *gate, const float *up, float *out, uint32_t count)
+/* IS_GELU is a constant. The rest is computed as the vectors are: where a chunk ends may not change
+ * an element. */
+INLINE void gate_mul(bool is_gelu, const float *gate, const float *up, float *out, uint32_t count)
 {
     float rest[3][LANES] = {0};
     uint32_t i = 0;
 
     for (; i + LANES <= count; i += LANES)
-        silu_mul_vector(gate + i, up + i, out + i);
+        gate_vector(is_gelu, gate + i, up + i, out + i);
     if (i == count)
         return;
     memcpy(rest[0], gate + i, (count - i) * sizeof(float));
     memcpy(rest[1], up + i, (count - i) * sizeof(float));
-    silu_mul_vector(rest[0], rest[1], rest[2]);
+    gate_vector(is_gelu, rest[0], rest[1], rest[2]);
     memcpy(out + i, rest[2], (count - i) * sizeof(float));
+}
+
+static void avx2_silu_mul(const float *gate, const float *up, float *out, uint32_t count)
+{
+    gate_mul(false, gate, up, out, count);
+}
+
+static void avx2_gelu_mul(const float *gate, const float *up, float *out, uint32_t count)
+{
+    gate_mul(true, gate, up, out, count);
 }
 
 static void avx2_to_half(const float *x, uint16_t *out, uint32_t count)
@@ -319,7 +340,7 @@ INLINE void score_keys(const struct cpu_attention *attention, const uint16_t *k,
         for (uint32_t d = 0; d < head_dim; d += LANES)
             sum = _mm256_fmadd_ps(_mm256_loadu_ps(attention->q + d),
                                   load_halves(k + (uint64_t)i * head_dim + d), sum);
-        scores[i] = sum_of(sum) * attention->scale;
+        scores[i] = cpu_capped(sum_of(sum) * attention->scale, attention->softcap);
     }
 }
 
@@ -373,6 +394,7 @@ const struct cpu_kernels CPU_KERNELS_AVX2 = {
     .tile = avx2_tile,
     .norm = avx2_norm,
     .silu_mul = avx2_silu_mul,
+    .gelu_mul = avx2_gelu_mul,
     .to_half = avx2_to_half,
     .attend = avx2_attend,
 };

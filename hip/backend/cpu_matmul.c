@@ -25,8 +25,10 @@ struct matmul_job {
     uint32_t columns;
     uint32_t out_count; /* weights that have an out of their own */
     enum backend_epilogue epilogue;
+    float softcap; /* of what is stored, or 0 */
     const struct backend_weight *weights[BACKEND_MATMUL_MAX_COUNT];
-    float *outs[BACKEND_MATMUL_MAX_COUNT]; /* [row_count][weight's rows] */
+    const float *biases[BACKEND_MATMUL_MAX_COUNT]; /* [weight's rows] or NULL */
+    float *outs[BACKEND_MATMUL_MAX_COUNT];         /* [row_count][weight's rows] */
     uint32_t chunk_rows;
     uint32_t chunk_counts[BACKEND_MATMUL_MAX_COUNT];
 };
@@ -51,12 +53,16 @@ static void multiply_chunk(const struct matmul_job *job, const struct backend_we
     }
 }
 
-static void finish_row(const struct matmul_job *job, float *out, const float *y,
-                       const float *second, uint32_t count)
+/* Y, which may be changed, and SECOND to OUT, as the epilogue says. BIAS may be NULL. */
+static void finish_row(const struct matmul_job *job, float *out, float *y, const float *second,
+                       const float *bias, uint32_t count)
 {
+    for (uint32_t i = 0; bias != NULL && i < count; i++)
+        y[i] += bias[i];
     switch (job->epilogue) {
     case BACKEND_STORE:
-        memcpy(out, y, count * sizeof(*out));
+        for (uint32_t i = 0; i < count; i++)
+            out[i] = cpu_capped(y[i], job->softcap);
         break;
     case BACKEND_ADD:
         for (uint32_t i = 0; i < count; i++)
@@ -64,6 +70,9 @@ static void finish_row(const struct matmul_job *job, float *out, const float *y,
         break;
     case BACKEND_SILU_MUL:
         job->cpu->kernels->silu_mul(y, second, out, count);
+        break;
+    case BACKEND_GELU_MUL:
+        job->cpu->kernels->gelu_mul(y, second, out, count);
         break;
     }
 }
@@ -79,9 +88,10 @@ static void decode_panel(const struct matmul_job *job, const struct backend_weig
 static void matmul_task(void *context, uint32_t task, uint32_t thread)
 {
     const struct matmul_job *job = context;
-    bool is_pair = job->epilogue == BACKEND_SILU_MUL;
+    bool is_pair = backend_is_gate(job->epilogue);
     float *panels[2] = {NULL, NULL};
     float y[2][CPU_TILE_ROWS * CHUNK_MAX_ROWS];
+    const float *bias = NULL;
     uint32_t which = 0;
     uint32_t first = 0;
     uint32_t count = 0;
@@ -91,6 +101,7 @@ static void matmul_task(void *context, uint32_t task, uint32_t thread)
         task -= job->chunk_counts[which];
     width = job->weights[which]->matrix.rows;
     first = task * job->chunk_rows;
+    bias = job->biases[which] != NULL ? job->biases[which] + first : NULL;
     count = width - first < job->chunk_rows ? width - first : job->chunk_rows;
     if (job->row_count >= PANEL_MIN_ROWS) {
         for (uint32_t i = 0; i < (is_pair ? 2u : 1u); i++) {
@@ -109,7 +120,7 @@ static void matmul_task(void *context, uint32_t task, uint32_t thread)
             multiply_chunk(job, job->weights[1], panels[1], first, count, x, rows, y[1]);
         for (uint32_t r = 0; r < rows; r++)
             finish_row(job, job->outs[which] + (uint64_t)(row + r) * width + first,
-                       y[0] + r * count, y[1] + r * count, count);
+                       y[0] + r * count, y[1] + r * count, bias, count);
     }
 }
 
@@ -173,11 +184,11 @@ int cpu_matmul(struct backend *backend, const struct backend_matmul *op, struct 
         .x = op->x->data,
         .row_count = cpu_of(backend)->step->row_count,
         .columns = op->x->width,
-        .out_count = op->epilogue == BACKEND_SILU_MUL ? 1 : op->weight_count,
+        .out_count = backend_is_gate(op->epilogue) ? 1 : op->weight_count,
         .epilogue = op->epilogue,
     };
 
-    assert(op->epilogue != BACKEND_SILU_MUL || op->weight_count == 2);
+    assert(!backend_is_gate(op->epilogue) || op->weight_count == 2);
     for (uint32_t i = 0; i < op->weight_count; i++) {
         job.weights[i] = op->weights[i];
         assert(op->weights[i]->matrix.columns == op->x->width);
@@ -185,6 +196,11 @@ int cpu_matmul(struct backend *backend, const struct backend_matmul *op, struct 
     for (uint32_t i = 0; i < job.out_count; i++) {
         job.outs[i] = op->outs[i]->data;
         assert(op->outs[i]->width == op->weights[i]->matrix.rows);
+        if (op->biases[i] == NULL)
+            continue;
+        assert(!backend_is_gate(op->epilogue));
+        assert(op->biases[i]->matrix.columns == op->outs[i]->width);
+        job.biases[i] = cpu_vector_floats(op->biases[i]);
     }
     return run_matmul(&job, err);
 }
@@ -202,6 +218,7 @@ int cpu_head(struct backend *backend, const struct backend_head *op, struct err 
         .columns = width,
         .out_count = 1,
         .epilogue = BACKEND_STORE,
+        .softcap = op->softcap,
         .weights = {op->weight},
         .outs = {op->logits},
     };
@@ -211,7 +228,7 @@ int cpu_head(struct backend *backend, const struct backend_head *op, struct err 
     assert(op->weight->matrix.columns == width);
     for (uint32_t i = 0; i < row_count; i++)
         cpu->kernels->norm(op->x->data + (uint64_t)cpu->step->logit_rows[i] * width,
-                           cpu_scale_floats(op->scale), op->epsilon, width,
+                           cpu_vector_floats(op->scale), op->epsilon, width, false,
                            normed + (uint64_t)i * width);
     return run_matmul(&job, err);
 }

@@ -75,18 +75,27 @@ static void plain_tile(const float *panel, uint32_t panel_rows, const float *x, 
 }
 
 static void plain_norm(const float *x, const float *scale, float epsilon, uint32_t count,
-                       float *out)
+                       bool is_added, float *out)
 {
     float factor = 1.0f / sqrtf(dot_floats(x, x, count) / (float)count + epsilon);
 
     for (uint32_t i = 0; i < count; i++)
-        out[i] = x[i] * factor * scale[i];
+        out[i] = x[i] * factor * scale[i] + (is_added ? out[i] : 0.0f);
 }
 
 static void plain_silu_mul(const float *gate, const float *up, float *out, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
         out[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+}
+
+static void plain_gelu_mul(const float *gate, const float *up, float *out, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        float x = gate[i];
+
+        out[i] = x / (1.0f + expf(-x * (CPU_GELU_LINEAR + CPU_GELU_CUBIC * x * x))) * up[i];
+    }
 }
 
 static void plain_to_half(const float *x, uint16_t *out, uint32_t count)
@@ -114,7 +123,9 @@ static void plain_attend(struct cpu_attention *attention, const uint16_t *k, con
 
     assert(positions >= 1 && positions <= BACKEND_KV_BLOCK_TOKENS);
     for (uint32_t i = 0; i < positions; i++) {
-        scores[i] = attention->scale * dot_half(attention->q, k + (uint64_t)i * head_dim, head_dim);
+        float score = dot_half(attention->q, k + (uint64_t)i * head_dim, head_dim);
+
+        scores[i] = cpu_capped(attention->scale * score, attention->softcap);
         max = fmaxf(max, scores[i]);
     }
     shrink = expf(attention->max - max);
@@ -137,6 +148,7 @@ const struct cpu_kernels CPU_KERNELS_PLAIN = {
     .tile = plain_tile,
     .norm = plain_norm,
     .silu_mul = plain_silu_mul,
+    .gelu_mul = plain_gelu_mul,
     .to_half = plain_to_half,
     .attend = plain_attend,
 };

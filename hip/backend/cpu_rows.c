@@ -41,10 +41,15 @@ static void embed_task(void *context, uint32_t task, uint32_t thread)
     const struct backend_embed *op = job->op;
     uint32_t width = op->out->width;
 
-    for (uint32_t row = task * ROWS_A_TASK; row < end_row(job->cpu, task); row++)
+    for (uint32_t row = task * ROWS_A_TASK; row < end_row(job->cpu, task); row++) {
+        float *out = op->out->data + (uint64_t)row * width;
+
         job->cpu->kernels->decode(op->table->matrix.type,
-                                  host_weight_row(op->table, job->cpu->step->tokens[row]),
-                                  op->out->data + (uint64_t)row * width, width);
+                                  host_weight_row(op->table, job->cpu->step->tokens[row]), out,
+                                  width);
+        for (uint32_t i = 0; op->scale != 1.0f && i < width; i++)
+            out[i] *= op->scale;
+    }
 }
 
 int cpu_embed(struct backend *backend, const struct backend_embed *op, struct err *err)
@@ -73,8 +78,8 @@ static void rope_table_task(void *context, uint32_t task, uint32_t thread)
                 (double)job->cpu->step->positions[row] * (double)job->op->frequencies->data[i];
             float *pair = job->op->table->data + ((uint64_t)row * pairs + i) * 2;
 
-            pair[0] = (float)cos(angle);
-            pair[1] = (float)sin(angle);
+            pair[0] = (float)((double)job->op->magnitude * cos(angle));
+            pair[1] = (float)((double)job->op->magnitude * sin(angle));
         }
     }
 }
@@ -101,13 +106,13 @@ static void norm_task(void *context, uint32_t task, uint32_t thread)
 
     for (uint32_t row = task * ROWS_A_TASK; row < end_row(job->cpu, task); row++)
         job->cpu->kernels->norm(job->op->x->data + (uint64_t)row * width, job->scale,
-                                job->op->epsilon, width,
+                                job->op->epsilon, width, job->op->is_added,
                                 job->op->out->data + (uint64_t)row * width);
 }
 
 int cpu_norm(struct backend *backend, const struct backend_norm *op, struct err *err)
 {
-    struct norm_job job = {.cpu = cpu_of(backend), .op = op, .scale = cpu_scale_floats(op->scale)};
+    struct norm_job job = {.cpu = cpu_of(backend), .op = op, .scale = cpu_vector_floats(op->scale)};
 
     assert(op->scale->matrix.columns == op->x->width && op->out->width == op->x->width);
     assert(op->out != op->x);
@@ -118,17 +123,36 @@ int cpu_norm(struct backend *backend, const struct backend_norm *op, struct err 
 struct rope_kv_job {
     struct cpu_backend *cpu;
     const struct backend_rope_kv *op;
+    const float *q_norm; /* [head_dim] or NULL */
+    const float *k_norm; /* [head_dim] or NULL */
 };
 
-static void rope_head(float *head, const float *table, uint32_t pairs)
+/* Elements i * STRIDE and i * STRIDE + OTHER are pair i. */
+static void rope_pairs(float *head, const float *table, uint32_t pairs, uint32_t stride,
+                       uint32_t other)
 {
     for (uint32_t i = 0; i < pairs; i++) {
-        float x = head[2 * i];
-        float y = head[2 * i + 1];
+        float x = head[i * stride];
+        float y = head[i * stride + other];
 
-        head[2 * i] = x * table[2 * i] - y * table[2 * i + 1];
-        head[2 * i + 1] = x * table[2 * i + 1] + y * table[2 * i];
+        head[i * stride] = x * table[2 * i] - y * table[2 * i + 1];
+        head[i * stride + other] = x * table[2 * i + 1] + y * table[2 * i];
     }
+}
+
+/* Norm, unless it is NULL, and rope of one head, in place. */
+static void turn_head(const struct rope_kv_job *job, float *head, const float *norm,
+                      const float *table)
+{
+    const struct backend_rope_kv *op = job->op;
+    uint32_t pairs = op->table->width / 2;
+
+    if (norm != NULL)
+        job->cpu->kernels->norm(head, norm, op->epsilon, op->kv->shape.head_dim, false, head);
+    if (op->kind == BACKEND_ROPE_NEOX)
+        rope_pairs(head, table, pairs, 1, pairs);
+    else
+        rope_pairs(head, table, pairs, 2, 1);
 }
 
 static void rope_kv_row(const struct rope_kv_job *job, uint32_t row)
@@ -144,12 +168,12 @@ static void rope_kv_row(const struct rope_kv_job *job, uint32_t row)
     uint32_t block = host_kv_block(step, step->sequences[row], position);
 
     for (uint32_t at = 0; at < op->q->width; at += shape->head_dim)
-        rope_head(q + at, table, op->table->width / 2);
+        turn_head(job, q + at, job->q_norm, table);
     for (uint32_t h = 0; h < shape->kv_head_count; h++) {
         uint64_t to = host_kv_index(op->kv, op->layer, block, h) +
                       (uint64_t)(position % BACKEND_KV_BLOCK_TOKENS) * shape->head_dim;
 
-        rope_head(k + h * shape->head_dim, table, op->table->width / 2);
+        turn_head(job, k + h * shape->head_dim, job->k_norm, table);
         job->cpu->kernels->to_half(k + h * shape->head_dim, (uint16_t *)op->kv->k + to,
                                    shape->head_dim);
         job->cpu->kernels->to_half(v + h * shape->head_dim, (uint16_t *)op->kv->v + to,
@@ -167,7 +191,12 @@ static void rope_kv_task(void *context, uint32_t task, uint32_t thread)
 
 int cpu_rope_kv(struct backend *backend, const struct backend_rope_kv *op, struct err *err)
 {
-    struct rope_kv_job job = {.cpu = cpu_of(backend), .op = op};
+    struct rope_kv_job job = {
+        .cpu = cpu_of(backend),
+        .op = op,
+        .q_norm = op->q_norm != NULL ? cpu_vector_floats(op->q_norm) : NULL,
+        .k_norm = op->k_norm != NULL ? cpu_vector_floats(op->k_norm) : NULL,
+    };
 
     assert(op->k->width == op->kv->shape.kv_head_count * op->kv->shape.head_dim);
     assert(op->v->width == op->k->width && op->table->width <= op->kv->shape.head_dim);
@@ -192,25 +221,30 @@ static void attention_task(void *context, uint32_t task, uint32_t thread)
     uint32_t row = task / job->head_count;
     uint32_t head = task % job->head_count;
     uint32_t kv_head = head / (job->head_count / op->kv->shape.kv_head_count);
-    uint32_t count = step->positions[row] + 1;
+    uint32_t end = step->positions[row] + 1;
+    uint32_t position = op->window != 0 && end > op->window ? end - op->window : 0;
     uint64_t at = (uint64_t)row * op->q->width + (uint64_t)head * head_dim;
     struct cpu_attention attention = {
         .q = op->q->data + at,
         .out = op->out->data + at,
         .head_dim = head_dim,
         .scale = op->scale,
+        .softcap = op->softcap,
         .max = -INFINITY,
     };
 
     memset(attention.out, 0, head_dim * sizeof(float));
-    for (uint32_t position = 0; position < count; position += BACKEND_KV_BLOCK_TOKENS) {
+    while (position < end) {
         uint32_t block = host_kv_block(step, step->sequences[row], position);
-        uint64_t index = host_kv_index(op->kv, op->layer, block, kv_head);
-        uint32_t left = count - position;
+        uint32_t in_block = position % BACKEND_KV_BLOCK_TOKENS; /* not 0: where a window begins */
+        uint32_t left = BACKEND_KV_BLOCK_TOKENS - in_block;
+        uint32_t count = left < end - position ? left : end - position;
+        uint64_t index =
+            host_kv_index(op->kv, op->layer, block, kv_head) + (uint64_t)in_block * head_dim;
 
         job->cpu->kernels->attend(&attention, (const uint16_t *)op->kv->k + index,
-                                  (const uint16_t *)op->kv->v + index,
-                                  left < BACKEND_KV_BLOCK_TOKENS ? left : BACKEND_KV_BLOCK_TOKENS);
+                                  (const uint16_t *)op->kv->v + index, count);
+        position += count;
     }
     for (uint32_t d = 0; d < head_dim; d++)
         attention.out[d] /= attention.sum;

@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct ref_backend {
@@ -43,6 +44,19 @@ static float silu(float x)
     return x / (1.0f + expf(-x));
 }
 
+static float gelu(float x)
+{
+    double inner = sqrt(2.0 / M_PI) * ((double)x + 0.044715 * pow(x, 3.0));
+
+    return (float)(0.5 * (double)x * (1.0 + tanh(inner)));
+}
+
+static float capped(float x, float softcap)
+{
+    return softcap == 0.0f ? x : softcap * tanhf(x / softcap);
+}
+
+/* OUT may be X. */
 static void norm_row(const float *x, const float *scale, float epsilon, uint32_t width, float *out)
 {
     float mean_square = dot(x, x, width) / (float)width;
@@ -63,8 +77,12 @@ static int ref_embed(struct backend *backend, const struct backend_embed *op, st
 
     assert(op->out->width == op->table->matrix.columns);
     for (uint32_t row = 0; row < step->row_count; row++) {
+        float *out = op->out->data + (uint64_t)row * op->out->width;
+
         assert(step->tokens[row] < op->table->matrix.rows);
-        decode_row(op->table, step->tokens[row], op->out->data + (uint64_t)row * op->out->width);
+        decode_row(op->table, step->tokens[row], out);
+        for (uint32_t i = 0; i < op->out->width; i++)
+            out[i] *= op->scale;
     }
     return 0;
 }
@@ -81,8 +99,8 @@ static int ref_rope_table(struct backend *backend, const struct backend_rope_tab
             double angle = (double)step->positions[row] * (double)op->frequencies->data[i];
             float *pair = op->table->data + ((uint64_t)row * pairs + i) * 2;
 
-            pair[0] = (float)cos(angle);
-            pair[1] = (float)sin(angle);
+            pair[0] = (float)((double)op->magnitude * cos(angle));
+            pair[1] = (float)((double)op->magnitude * sin(angle));
         }
     }
     return 0;
@@ -93,73 +111,137 @@ static int ref_norm(struct backend *backend, const struct backend_norm *op, stru
     const struct backend_step *step = step_of(backend);
     uint32_t width = op->x->width;
     AUTO_FREE float *scale = host_alloc(width, sizeof(*scale));
+    AUTO_FREE float *normed = host_alloc(width, sizeof(*normed));
 
-    if (scale == NULL)
+    if (scale == NULL || normed == NULL)
         return no_memory(err);
     assert(op->scale->matrix.columns == width && op->out->width == width && op->out != op->x);
     decode_row(op->scale, 0, scale);
-    for (uint32_t row = 0; row < step->row_count; row++)
-        norm_row(op->x->data + (uint64_t)row * width, scale, op->epsilon, width,
-                 op->out->data + (uint64_t)row * width);
+    for (uint32_t row = 0; row < step->row_count; row++) {
+        float *out = op->out->data + (uint64_t)row * width;
+
+        norm_row(op->x->data + (uint64_t)row * width, scale, op->epsilon, width, normed);
+        for (uint32_t i = 0; i < width; i++)
+            out[i] = op->is_added ? out[i] + normed[i] : normed[i];
+    }
     return 0;
 }
 
-/* One column of y for all rows: the weight's row is decoded once. */
+static float finished(enum backend_epilogue epilogue, float before, float product, float second)
+{
+    switch (epilogue) {
+    case BACKEND_STORE:
+        return product;
+    case BACKEND_ADD:
+        return before + product;
+    case BACKEND_SILU_MUL:
+        return silu(product) * second;
+    case BACKEND_GELU_MUL:
+        return gelu(product) * second;
+    }
+    abort(); /* no other is made */
+}
+
+/* One column of y for all rows: the weight's row is decoded once. SCRATCH has room for a row of the
+ * weight, one of the second weight and one bias. */
 static void matmul_column(const struct backend_matmul *op, const struct backend_step *step,
                           uint32_t column, float *const scratch[BACKEND_MATMUL_MAX_COUNT],
                           uint32_t weight_index)
 {
     const struct backend_weight *weight = op->weights[weight_index];
+    const struct backend_weight *bias = op->biases[weight_index];
     struct backend_buffer *out = op->outs[weight_index];
     uint32_t columns = weight->matrix.columns;
+    bool is_gate = backend_is_gate(op->epilogue);
 
     decode_row(weight, column, scratch[0]);
-    if (op->epilogue == BACKEND_SILU_MUL)
+    if (is_gate)
         decode_row(op->weights[1], column, scratch[1]);
+    if (bias != NULL)
+        decode_row(bias, 0, scratch[2]);
     for (uint32_t row = 0; row < step->row_count; row++) {
         const float *x = op->x->data + (uint64_t)row * columns;
         float *y = out->data + (uint64_t)row * out->width + column;
-        float product = dot(x, scratch[0], columns);
+        float product = dot(x, scratch[0], columns) + (bias != NULL ? scratch[2][column] : 0.0f);
 
-        if (op->epilogue == BACKEND_STORE)
-            *y = product;
-        else if (op->epilogue == BACKEND_ADD)
-            *y += product;
-        else
-            *y = silu(product) * dot(x, scratch[1], columns);
+        *y = finished(op->epilogue, *y, product, is_gate ? dot(x, scratch[1], columns) : 0.0f);
+    }
+}
+
+static void check_matmul(const struct backend_matmul *op, uint32_t i)
+{
+    assert(op->weights[i]->matrix.columns == op->x->width);
+    assert(op->weights[i]->matrix.rows == op->outs[i]->width);
+    if (op->biases[i] != NULL) {
+        assert(!backend_is_gate(op->epilogue));
+        assert(op->biases[i]->matrix.columns == op->outs[i]->width);
     }
 }
 
 static int ref_matmul(struct backend *backend, const struct backend_matmul *op, struct err *err)
 {
     const struct backend_step *step = step_of(backend);
-    uint32_t out_count = op->epilogue == BACKEND_SILU_MUL ? 1 : op->weight_count;
+    uint32_t out_count = backend_is_gate(op->epilogue) ? 1 : op->weight_count;
+    uint32_t widest = 0;
+
+    for (uint32_t i = 0; i < out_count; i++)
+        widest = op->outs[i]->width > widest ? op->outs[i]->width : widest;
     AUTO_FREE float *first = host_alloc(op->x->width, sizeof(*first));
     AUTO_FREE float *second = host_alloc(op->x->width, sizeof(*second));
-    float *const scratch[BACKEND_MATMUL_MAX_COUNT] = {first, second};
+    AUTO_FREE float *bias = host_alloc(widest, sizeof(*bias));
+    float *const scratch[BACKEND_MATMUL_MAX_COUNT] = {first, second, bias};
 
-    if (first == NULL || second == NULL)
+    if (first == NULL || second == NULL || bias == NULL)
         return no_memory(err);
     for (uint32_t i = 0; i < out_count; i++) {
-        assert(op->weights[i]->matrix.columns == op->x->width);
-        assert(op->weights[i]->matrix.rows == op->outs[i]->width);
+        check_matmul(op, i);
         for (uint32_t column = 0; column < op->outs[i]->width; column++)
             matmul_column(op, step, column, scratch, i);
     }
     return 0;
 }
 
-static void rope_head(float *head, const float *table, uint32_t pairs)
+static void rope_head(float *head, const float *table, uint32_t pairs, enum backend_rope_kind kind)
 {
     for (uint32_t i = 0; i < pairs; i++) {
-        float x = head[2 * i];
-        float y = head[2 * i + 1];
+        uint32_t first = kind == BACKEND_ROPE_NEOX ? i : 2 * i;
+        uint32_t second = kind == BACKEND_ROPE_NEOX ? i + pairs : 2 * i + 1;
+        float x = head[first];
+        float y = head[second];
         float cosine = table[2 * i];
         float sine = table[2 * i + 1];
 
-        head[2 * i] = x * cosine - y * sine;
-        head[2 * i + 1] = x * sine + y * cosine;
+        head[first] = x * cosine - y * sine;
+        head[second] = x * sine + y * cosine;
     }
+}
+
+/* Norm and rope of one head, in place. NORM is decoded, or NULL. */
+static void turn_head(const struct backend_rope_kv *op, float *head, const float *norm,
+                      uint32_t row)
+{
+    const float *table = op->table->data + (uint64_t)row * op->table->width;
+
+    if (norm != NULL)
+        norm_row(head, norm, op->epsilon, op->kv->shape.head_dim, head);
+    rope_head(head, table, op->table->width / 2, op->kind);
+}
+
+/* k and v of one head of a row to their place in the KV store. */
+static void store_kv(const struct backend_rope_kv *op, const struct backend_step *step,
+                     uint32_t row, uint32_t kv_head, const float *k_norm)
+{
+    uint32_t head_dim = op->kv->shape.head_dim;
+    uint32_t position = step->positions[row];
+    uint32_t block = host_kv_block(step, step->sequences[row], position);
+    uint64_t from = (uint64_t)row * op->k->width + kv_head * head_dim;
+    uint64_t to = host_kv_index(op->kv, op->layer, block, kv_head) +
+                  (uint64_t)(position % BACKEND_KV_BLOCK_TOKENS) * head_dim;
+    float *k = (float *)op->kv->k + to;
+
+    memcpy(k, op->k->data + from, head_dim * sizeof(float));
+    turn_head(op, k, k_norm, row);
+    memcpy((float *)op->kv->v + to, op->v->data + from, head_dim * sizeof(float));
 }
 
 static int ref_rope_kv(struct backend *backend, const struct backend_rope_kv *op, struct err *err)
@@ -167,27 +249,22 @@ static int ref_rope_kv(struct backend *backend, const struct backend_rope_kv *op
     const struct backend_step *step = step_of(backend);
     uint32_t head_dim = op->kv->shape.head_dim;
     uint32_t kv_head_count = op->kv->shape.kv_head_count;
-    uint32_t head_count = op->q->width / head_dim;
-    uint32_t pairs = op->table->width / 2;
+    AUTO_FREE float *q_norm = host_alloc(head_dim, sizeof(*q_norm));
+    AUTO_FREE float *k_norm = host_alloc(head_dim, sizeof(*k_norm));
 
+    if (q_norm == NULL || k_norm == NULL)
+        return no_memory(err);
     assert(op->k->width == kv_head_count * head_dim && op->v->width == op->k->width);
+    if (op->q_norm != NULL)
+        decode_row(op->q_norm, 0, q_norm);
+    if (op->k_norm != NULL)
+        decode_row(op->k_norm, 0, k_norm);
     for (uint32_t row = 0; row < step->row_count; row++) {
-        const float *table = op->table->data + (uint64_t)row * op->table->width;
-        uint32_t position = step->positions[row];
-        uint32_t block = host_kv_block(step, step->sequences[row], position);
-
-        for (uint32_t h = 0; h < head_count; h++)
-            rope_head(op->q->data + (uint64_t)row * op->q->width + h * head_dim, table, pairs);
-        for (uint32_t h = 0; h < kv_head_count; h++) {
-            uint64_t from = (uint64_t)row * op->k->width + h * head_dim;
-            uint64_t to = host_kv_index(op->kv, op->layer, block, h) +
-                          (uint64_t)(position % BACKEND_KV_BLOCK_TOKENS) * head_dim;
-            float *k = (float *)op->kv->k + to;
-
-            memcpy(k, op->k->data + from, head_dim * sizeof(float));
-            rope_head(k, table, pairs);
-            memcpy((float *)op->kv->v + to, op->v->data + from, head_dim * sizeof(float));
-        }
+        for (uint32_t at = 0; at < op->q->width; at += head_dim)
+            turn_head(op, op->q->data + (uint64_t)row * op->q->width + at,
+                      op->q_norm != NULL ? q_norm : NULL, row);
+        for (uint32_t h = 0; h < kv_head_count; h++)
+            store_kv(op, step, row, h, op->k_norm != NULL ? k_norm : NULL);
     }
     return 0;
 }
@@ -224,17 +301,21 @@ static void attend(const struct backend_attention *op, const struct backend_step
 {
     uint32_t head_dim = op->kv->shape.head_dim;
     uint32_t group = op->q->width / head_dim / op->kv->shape.kv_head_count;
-    uint32_t count = step->positions[row] + 1;
+    uint32_t end = step->positions[row] + 1;
+    uint32_t first = op->window != 0 && end > op->window ? end - op->window : 0;
     const float *q = op->q->data + (uint64_t)row * op->q->width + head * head_dim;
     float *out = op->out->data + (uint64_t)row * op->out->width + head * head_dim;
 
-    for (uint32_t i = 0; i < count; i++)
-        scores[i] = op->scale * dot(q, kv_at(op, op->kv->k, step, row, i, head / group), head_dim);
-    softmax(scores, count);
+    for (uint32_t i = first; i < end; i++) {
+        const float *k = kv_at(op, op->kv->k, step, row, i, head / group);
+
+        scores[i] = capped(op->scale * dot(q, k, head_dim), op->softcap);
+    }
+    softmax(scores + first, end - first);
     for (uint32_t d = 0; d < head_dim; d++) {
         double sum = 0.0;
 
-        for (uint32_t i = 0; i < count; i++)
+        for (uint32_t i = first; i < end; i++)
             sum += (double)scores[i] * (double)kv_at(op, op->kv->v, step, row, i, head / group)[d];
         out[d] = (float)sum;
     }
@@ -276,7 +357,7 @@ static int ref_head(struct backend *backend, const struct backend_head *op, stru
         decode_row(op->weight, token, weight);
         for (uint32_t i = 0; i < step->logit_row_count; i++)
             op->logits[(uint64_t)i * vocab_count + token] =
-                dot(normed + (uint64_t)i * width, weight, width);
+                capped(dot(normed + (uint64_t)i * width, weight, width), op->softcap);
     }
     return 0;
 }

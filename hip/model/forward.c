@@ -108,10 +108,12 @@ static int embed(struct session *session, struct err *err)
 {
     struct backend_embed embed_op = {
         .table = session->by_role[MODEL_TOKEN_EMBD],
+        .scale = 1.0f,
         .out = session->scratch[SCRATCH_X],
     };
     struct backend_rope_table rope_op = {
         .frequencies = session->rope_frequencies,
+        .magnitude = 1.0f,
         .table = session->scratch[SCRATCH_ROPE],
     };
 
