@@ -1,10 +1,11 @@
-/* A small llama with random weights and a real byte-level BPE vocabulary, built in memory: what
- * tests run where a trained model would only be slow. The same options give the same bytes. */
+/* A model with random weights, of any architecture and size, and a real byte-level BPE vocabulary,
+ * built in memory: what tests run where a trained model would only be slow. The same options give
+ * the same bytes. */
 #ifndef RBEE_TESTS_TINY_MODEL_H
 #define RBEE_TESTS_TINY_MODEL_H
 
-#include "common/utf8.h"
 #include "tests/gguf_writer.h"
+#include "tests/tiny_vocab.h"
 
 #include <stdio.h>
 
@@ -17,13 +18,26 @@ struct tiny_model {
     uint32_t head_dim;
     uint32_t rope_dims;
     uint32_t feed_forward;
+    uint32_t vocab; /* tokens, unused ones behind the real; 0: only these */
     uint32_t context;
     uint32_t type;      /* of the layers' matrices */
     uint32_t head_type; /* of token_embd and output */
     uint64_t seed;
-    const char *rope_type;   /* rope.scaling.type; NULL: not there, like the two below at 0 */
+    const char *rope_type; /* rope.scaling.type; NULL: not there, like the numbers below at 0 */
+    float rope_base;
     float rope_factor;       /* rope.scaling.factor */
     float rope_scale_linear; /* its old name */
+    float rope_attn_factor;
+    float window_rope_base;    /* rope.freq_base_swa */
+    uint32_t original_context; /* rope.scaling.original_context_length */
+    uint32_t window;           /* attention.sliding_window */
+    uint32_t window_period;    /* attention.sliding_window_pattern, and as a list if: */
+    bool lists_windows;
+    float attention_softcap;
+    float logit_softcap;
+    bool has_qkv_bias;
+    bool has_qk_norm;
+    bool has_post_norm;
     bool is_not_causal;
     bool is_untied;      /* has output.weight */
     bool has_rope_freqs; /* has rope_freqs.weight */
@@ -33,6 +47,9 @@ struct tiny_model {
     bool lacks_tensor;   /* blk.0.attn_k.weight is not there */
     bool lacks_head_row; /* one token has no row in token_embd.weight */
     bool wrong_shape;    /* blk.0.ffn_down.weight is turned round */
+    /* Instead of our own vocabulary: raw entries of another file, which name vocab tokens. */
+    const struct buf *vocab_entries;
+    uint64_t vocab_entry_count;
 };
 
 static inline struct tiny_model tiny_model_default(void)
@@ -47,31 +64,52 @@ static inline struct tiny_model tiny_model_default(void)
         .rope_dims = 16,
         .feed_forward = 128,
         .context = 512,
+        .rope_base = 10000.0f,
         .type = QUANT_Q8_0,
         .head_type = QUANT_Q8_0,
         .seed = 1,
     };
 }
 
-enum { TINY_CONTROL_COUNT = 3, TINY_BYTE_COUNT = 256 };
+/* What every file of an architecture has. Its own small sizes, so that a few positions reach past a
+ * window, and layers enough for one that has none. False: nothing is known of it. */
+static inline bool tiny_model_set_architecture(struct tiny_model *tiny, const char *name)
+{
+    static const struct {
+        const char *name;
+        bool has_qkv_bias;
+        bool has_qk_norm;
+        bool has_post_norm;
+        uint32_t layers;
+        uint32_t window;
+        float rope_base;
+    } known[] = {
+        {.name = "llama", .layers = 2, .rope_base = 10000.0f},
+        {.name = "qwen2", .has_qkv_bias = true, .layers = 2, .rope_base = 1000000.0f},
+        {.name = "qwen3", .has_qk_norm = true, .layers = 2, .rope_base = 1000000.0f},
+        {.name = "gemma2", .has_post_norm = true, .layers = 4, .window = 24, .rope_base = 10000.0f},
+        {.name = "gemma3",
+         .has_qk_norm = true,
+         .has_post_norm = true,
+         .layers = 7,
+         .window = 24,
+         .rope_base = 1000000.0f},
+    };
 
-static const char *const TINY_CONTROLS[TINY_CONTROL_COUNT] = {"<|endoftext|>", "<|im_start|>",
-                                                              "<|im_end|>"};
-
-/* Pairs in the order of their ranks; "_" stands for the byte-level space. Each result is a token,
- * and no two are alike.
- */
-static const char *const TINY_MERGES[][2] = {
-    {"_", "t"},   {"h", "e"},     {"i", "n"},  {"r", "e"},  {"_", "a"},  {"o", "n"},
-    {"e", "r"},   {"_t", "he"},   {"_", "s"},  {"a", "t"},  {"o", "r"},  {"e", "n"},
-    {"_", "w"},   {"o", "u"},     {"_", "c"},  {"i", "s"},  {"_a", "n"}, {"_an", "d"},
-    {"in", "g"},  {"_", "o"},     {"_o", "f"}, {"a", "l"},  {"_", "i"},  {"_i", "s"},
-    {"_", "p"},   {"e", "d"},     {"_t", "o"}, {"_", "m"},  {"l", "l"},  {"e", "l"},
-    {"_", "b"},   {"_", "f"},     {"u", "s"},  {"s", "t"},  {"_", "h"},  {"l", "o"},
-    {"_h", "el"}, {"_hel", "lo"}, {"w", "or"}, {"l", "d"},  {"0", "0"},  {"1", "0"},
-    {"_", "_"},   {"__", "__"},   {"s", "y"},  {"s", "er"}, {"_h", "e"}, {"wor", "ld"},
-    {"u", "ser"},
-};
+    for (size_t i = 0; i < ARRAY_COUNT(known); i++) {
+        if (strcmp(known[i].name, name) != 0)
+            continue;
+        tiny->architecture = known[i].name;
+        tiny->has_qkv_bias = known[i].has_qkv_bias;
+        tiny->has_qk_norm = known[i].has_qk_norm;
+        tiny->has_post_norm = known[i].has_post_norm;
+        tiny->layers = known[i].layers;
+        tiny->window = known[i].window;
+        tiny->rope_base = known[i].rope_base;
+        return true;
+    }
+    return false;
+}
 
 static inline uint64_t tiny_next(uint64_t *seed)
 {
@@ -88,128 +126,93 @@ static inline float tiny_uniform(uint64_t *seed)
     return (float)(int64_t)(tiny_next(seed) >> 40) / (float)(1 << 23) - 1.0f;
 }
 
-/* The character that stands for BYTE in byte-level BPE: printable Latin-1 is itself, the rest
- * follows from U+0100 on (OpenAI's GPT-2 encoder). */
-static inline uint32_t tiny_byte_character(uint32_t byte)
+static inline uint32_t tiny_token_count(const struct tiny_model *tiny)
 {
-    uint32_t shifted = 0;
-
-    for (uint32_t b = 0; b <= byte; b++) {
-        bool is_itself = (b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || b >= 0xae;
-
-        if (b == byte)
-            return is_itself ? b : 256 + shifted;
-        if (!is_itself)
-            shifted++;
-    }
-    return 0;
-}
-
-static inline void tiny_merge_text(const char *piece, struct buf *out)
-{
-    for (; *piece != '\0'; piece++)
-        writer_check(*piece == '_' ? buf_add_string(out, "\xc4\xa0") : buf_add_byte(out, *piece));
-}
-
-static inline uint32_t tiny_vocab_count(void)
-{
-    return TINY_CONTROL_COUNT + TINY_BYTE_COUNT + ARRAY_COUNT(TINY_MERGES);
+    return tiny->vocab > tiny_vocab_count() || tiny->vocab_entries != NULL ? tiny->vocab
+                                                                           : tiny_vocab_count();
 }
 
 /* Rows of the embedding and of the head. */
 static inline uint32_t tiny_row_count(const struct tiny_model *tiny)
 {
-    return tiny_vocab_count() - (tiny->lacks_head_row ? 1 : 0);
+    return tiny_token_count(tiny) - (tiny->lacks_head_row ? 1 : 0);
 }
 
-static inline void tiny_add_tokens(struct gguf_writer *writer)
+/* A key of the architecture: "llama" and "block_count" to "llama.block_count". */
+struct tiny_key {
+    char text[96];
+};
+
+static inline struct tiny_key tiny_key(const struct tiny_model *tiny, const char *name)
 {
-    struct buf text;
+    struct tiny_key key;
 
-    buf_init(&text, 64);
-    writer_add_array(writer, "tokenizer.ggml.tokens", GGUF_STRING, tiny_vocab_count());
-    for (size_t i = 0; i < TINY_CONTROL_COUNT; i++)
-        writer_text(&writer->entries, TINY_CONTROLS[i], strlen(TINY_CONTROLS[i]));
-    for (uint32_t byte = 0; byte < TINY_BYTE_COUNT; byte++) {
-        char utf8[4];
-        size_t len = utf8_encode(tiny_byte_character(byte), utf8);
-
-        writer_text(&writer->entries, utf8, len);
-    }
-    for (size_t i = 0; i < ARRAY_COUNT(TINY_MERGES); i++) {
-        buf_clear(&text);
-        tiny_merge_text(TINY_MERGES[i][0], &text);
-        tiny_merge_text(TINY_MERGES[i][1], &text);
-        writer_text(&writer->entries, text.data, text.len);
-    }
-    buf_release(&text);
+    (void)snprintf(key.text, sizeof(key.text), "%s.%s", tiny->architecture, name);
+    return key;
 }
 
-static inline void tiny_add_merges(struct gguf_writer *writer)
+static inline void tiny_add_windows(struct gguf_writer *writer, const struct tiny_model *tiny)
 {
-    struct buf text;
+    struct tiny_key key = tiny_key(tiny, "attention.sliding_window_pattern");
 
-    buf_init(&text, 64);
-    writer_add_array(writer, "tokenizer.ggml.merges", GGUF_STRING, ARRAY_COUNT(TINY_MERGES));
-    for (size_t i = 0; i < ARRAY_COUNT(TINY_MERGES); i++) {
-        buf_clear(&text);
-        tiny_merge_text(TINY_MERGES[i][0], &text);
-        writer_check(buf_add_byte(&text, ' '));
-        tiny_merge_text(TINY_MERGES[i][1], &text);
-        writer_text(&writer->entries, text.data, text.len);
+    if (tiny->window != 0)
+        writer_add_u32(writer, tiny_key(tiny, "attention.sliding_window").text, tiny->window);
+    if (tiny->window_period != 0 && !tiny->lists_windows)
+        writer_add_u32(writer, key.text, tiny->window_period);
+    if (tiny->window_period != 0 && tiny->lists_windows) {
+        writer_add_array(writer, key.text, GGUF_BOOL, tiny->layers);
+        for (uint32_t i = 0; i < tiny->layers; i++)
+            writer_check(buf_add_byte(&writer->entries, (i + 1) % tiny->window_period != 0));
     }
-    buf_release(&text);
-}
-
-static inline void tiny_add_vocab(struct gguf_writer *writer, const struct tiny_model *tiny)
-{
-    enum { NORMAL = 1, CONTROL = 3 }; /* token types of the format */
-
-    writer_add_text(writer, "tokenizer.ggml.model", "gpt2");
-    writer_add_text(writer, "tokenizer.ggml.pre", "smollm");
-    tiny_add_tokens(writer);
-    writer_add_array(writer, "tokenizer.ggml.token_type", GGUF_I32, tiny_vocab_count());
-    for (uint32_t i = 0; i < tiny_vocab_count(); i++)
-        writer_u32(&writer->entries, i < TINY_CONTROL_COUNT ? CONTROL : NORMAL);
-    tiny_add_merges(writer);
-    writer_add_u32(writer, "tokenizer.ggml.bos_token_id", 1);
-    writer_add_u32(writer, "tokenizer.ggml.eos_token_id", 2);
-    writer_add_u32(writer, "tokenizer.ggml.unknown_token_id", 0);
-    writer_add_bool(writer, "tokenizer.ggml.add_bos_token", false);
-    writer_add_bool(writer, "tokenizer.ggml.add_space_prefix", false);
-    if (!tiny->has_no_template)
-        writer_add_text(writer, "tokenizer.chat_template",
-                        "{% for message in messages %}{% if loop.first and messages[0]['role'] != "
-                        "'system' %}{{ '<|im_start|>system\nYou are small.<|im_end|>\n' }}"
-                        "{% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] "
-                        "+ '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}"
-                        "{{ '<|im_start|>assistant\n' }}{% endif %}");
 }
 
 static inline void tiny_add_parameters(struct gguf_writer *writer, const struct tiny_model *tiny)
 {
+    const struct {
+        const char *name;
+        uint32_t value;
+    } numbers[] = {
+        {"block_count", tiny->layers},
+        {"context_length", tiny->context},
+        {"embedding_length", tiny->embedding},
+        {"feed_forward_length", tiny->feed_forward},
+        {"attention.head_count", tiny->heads},
+        {"attention.head_count_kv", tiny->kv_heads},
+        {"attention.key_length", tiny->head_dim},
+        {"attention.value_length", tiny->head_dim},
+        {"rope.dimension_count", tiny->rope_dims},
+        {"vocab_size", tiny_row_count(tiny)},
+    };
+    const struct {
+        const char *name;
+        float value; /* 0: not there */
+    } reals[] = {
+        {"attention.layer_norm_rms_epsilon", 1e-5f},
+        {"rope.freq_base", tiny->rope_base},
+        {"rope.freq_base_swa", tiny->window_rope_base},
+        {"rope.scaling.factor", tiny->rope_factor},
+        {"rope.scale_linear", tiny->rope_scale_linear},
+        {"rope.scaling.attn_factor", tiny->rope_attn_factor},
+        {"attn_logit_softcapping", tiny->attention_softcap},
+        {"final_logit_softcapping", tiny->logit_softcap},
+    };
+
     writer_add_text(writer, "general.architecture", tiny->architecture);
     writer_add_text(writer, "general.name", "Tiny Test");
-    writer_add_u32(writer, "llama.block_count", tiny->layers);
-    writer_add_u32(writer, "llama.context_length", tiny->context);
-    writer_add_u32(writer, "llama.embedding_length", tiny->embedding);
-    writer_add_u32(writer, "llama.feed_forward_length", tiny->feed_forward);
-    writer_add_u32(writer, "llama.attention.head_count", tiny->heads);
-    writer_add_u32(writer, "llama.attention.head_count_kv", tiny->kv_heads);
-    writer_add_u32(writer, "llama.attention.key_length", tiny->head_dim);
-    writer_add_u32(writer, "llama.attention.value_length", tiny->head_dim);
-    writer_add_u32(writer, "llama.rope.dimension_count", tiny->rope_dims);
-    writer_add_f32(writer, "llama.rope.freq_base", 10000.0f);
-    writer_add_f32(writer, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
-    writer_add_u32(writer, "llama.vocab_size", tiny_row_count(tiny));
+    for (size_t i = 0; i < ARRAY_COUNT(numbers); i++)
+        writer_add_u32(writer, tiny_key(tiny, numbers[i].name).text, numbers[i].value);
+    for (size_t i = 0; i < ARRAY_COUNT(reals); i++) {
+        if (reals[i].value != 0.0f)
+            writer_add_f32(writer, tiny_key(tiny, reals[i].name).text, reals[i].value);
+    }
+    if (tiny->original_context != 0)
+        writer_add_u32(writer, tiny_key(tiny, "rope.scaling.original_context_length").text,
+                       tiny->original_context);
     if (tiny->rope_type != NULL)
-        writer_add_text(writer, "llama.rope.scaling.type", tiny->rope_type);
-    if (tiny->rope_factor != 0.0f)
-        writer_add_f32(writer, "llama.rope.scaling.factor", tiny->rope_factor);
-    if (tiny->rope_scale_linear != 0.0f)
-        writer_add_f32(writer, "llama.rope.scale_linear", tiny->rope_scale_linear);
+        writer_add_text(writer, tiny_key(tiny, "rope.scaling.type").text, tiny->rope_type);
     if (tiny->is_not_causal)
-        writer_add_bool(writer, "llama.attention.causal", false);
+        writer_add_bool(writer, tiny_key(tiny, "attention.causal").text, false);
+    tiny_add_windows(writer, tiny);
 }
 
 /* Random values around CENTRE. */
@@ -218,7 +221,7 @@ static inline void tiny_add_random(struct gguf_writer *writer, struct tiny_model
                                    float centre, float spread)
 {
     float *row = malloc(columns * sizeof(*row));
-    bool is_vocab = rows == tiny_vocab_count() && tiny->never_ends;
+    bool is_vocab = rows == tiny_token_count(tiny) && tiny->never_ends;
 
     if (row == NULL)
         abort();
@@ -236,6 +239,16 @@ static inline void tiny_add_random(struct gguf_writer *writer, struct tiny_model
     free(row);
 }
 
+/* A tensor of a layer: COLUMNS x ROWS of the matrices' type around 0, or a vector of floats. */
+struct tiny_role {
+    const char *name;
+    uint32_t columns;
+    uint32_t rows;
+    float centre; /* of a vector */
+    float spread;
+    bool is_missing;
+};
+
 static inline void tiny_add_layer(struct gguf_writer *writer, struct tiny_model *tiny,
                                   uint32_t layer)
 {
@@ -244,27 +257,39 @@ static inline void tiny_add_layer(struct gguf_writer *writer, struct tiny_model 
     uint32_t n = tiny->embedding;
     uint32_t ff = tiny->feed_forward;
     bool turn = tiny->wrong_shape && layer == 0;
-    const struct {
-        const char *role;
-        uint32_t columns;
-        uint32_t rows;
-    } roles[] = {
-        {"attn_norm", n, 1}, {"attn_q", n, q},      {"attn_k", n, kv},
-        {"attn_v", n, kv},   {"attn_output", q, n}, {"ffn_norm", n, 1},
-        {"ffn_gate", n, ff}, {"ffn_up", n, ff},     {"ffn_down", turn ? n : ff, turn ? ff : n},
+    bool lacks_k = tiny->lacks_tensor && layer == 0;
+    /* Norms of heads above 1 make attention choose, and not only average. */
+    const struct tiny_role roles[] = {
+        {"attn_norm.weight", n, 1, 1.0f, 0.1f, false},
+        {"attn_q.weight", n, q, 0, 0, false},
+        {"attn_k.weight", n, kv, 0, 0, lacks_k},
+        {"attn_v.weight", n, kv, 0, 0, false},
+        {"attn_q.bias", q, 1, 0.0f, 1.0f, !tiny->has_qkv_bias},
+        {"attn_k.bias", kv, 1, 0.0f, 1.0f, !tiny->has_qkv_bias},
+        {"attn_v.bias", kv, 1, 0.0f, 1.0f, !tiny->has_qkv_bias},
+        {"attn_q_norm.weight", tiny->head_dim, 1, 1.5f, 0.5f, !tiny->has_qk_norm},
+        {"attn_k_norm.weight", tiny->head_dim, 1, 1.5f, 0.5f, !tiny->has_qk_norm},
+        {"attn_output.weight", q, n, 0, 0, false},
+        {"post_attention_norm.weight", n, 1, 1.0f, 0.5f, !tiny->has_post_norm},
+        {"ffn_norm.weight", n, 1, 1.0f, 0.1f, false},
+        {"ffn_gate.weight", n, ff, 0, 0, false},
+        {"ffn_up.weight", n, ff, 0, 0, false},
+        {"ffn_down.weight", turn ? n : ff, turn ? ff : n, 0, 0, false},
+        {"post_ffw_norm.weight", n, 1, 1.0f, 0.5f, !tiny->has_post_norm},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(roles); i++) {
+        const struct tiny_role *role = &roles[i];
+        bool is_vector = role->rows == 1;
+        /* A matrix keeps the size of what goes through. */
+        float spread = is_vector ? role->spread : sqrtf(3.0f / (float)role->columns);
         char name[64];
-        float spread =
-            sqrtf(3.0f / (float)roles[i].columns); /* keeps the size of what goes through */
-        bool is_norm = roles[i].rows == 1;
 
-        if (tiny->lacks_tensor && layer == 0 && strcmp(roles[i].role, "attn_k") == 0)
+        if (role->is_missing)
             continue;
-        (void)snprintf(name, sizeof(name), "blk.%u.%s.weight", layer, roles[i].role);
-        tiny_add_random(writer, tiny, name, is_norm ? QUANT_F32 : tiny->type, roles[i].columns,
-                        roles[i].rows, is_norm ? 1.0f : 0.0f, is_norm ? 0.1f : spread);
+        (void)snprintf(name, sizeof(name), "blk.%u.%s", layer, role->name);
+        tiny_add_random(writer, tiny, name, is_vector ? QUANT_F32 : tiny->type, role->columns,
+                        role->rows, role->centre, spread);
     }
 }
 
@@ -276,7 +301,12 @@ static inline void tiny_model_build(const struct tiny_model *options, struct buf
 
     writer_init(&writer, out->max);
     tiny_add_parameters(&writer, &tiny);
-    tiny_add_vocab(&writer, &tiny);
+    if (tiny.vocab_entries == NULL) {
+        tiny_add_vocab(&writer, tiny_token_count(&tiny), !tiny.has_no_template);
+    } else {
+        writer_check(buf_add(&writer.entries, tiny.vocab_entries->data, tiny.vocab_entries->len));
+        writer.entry_count += tiny.vocab_entry_count;
+    }
     tiny_add_random(&writer, &tiny, "token_embd.weight", tiny.head_type, tiny.embedding,
                     tiny_row_count(&tiny), 0.0f, 0.5f);
     for (uint32_t layer = 0; layer < tiny.layers; layer++)

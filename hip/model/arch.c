@@ -2,17 +2,35 @@
 #include "hip/model/arch.h"
 
 #include "common/attr.h"
+#include "hip/model/arch_keys.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
-enum { KEY_MAX_BYTES = 128 };
 enum { OPTIONAL, REQUIRED };
 
-static const char *const ARCHITECTURES[] = {
-#define ARCHITECTURE(name) name,
+/* Words of the columns of architectures.def. */
+enum { EMBED_ONE, EMBED_ROOT };
+#define NONE (-1.0)
+
+static const struct architecture ARCHITECTURES[] = {
+#define ARCHITECTURE(text, rope, activation, bias, qk, post, factors, embed, period, tokens, base, \
+                     scores, logits, wide)                                                         \
+    {.name = text,                                                                                 \
+     .rope_kind = BACKEND_ROPE_##rope,                                                             \
+     .gate = BACKEND_##activation##_MUL,                                                           \
+     .qkv_bias = ARCH_##bias,                                                                      \
+     .qk_norm = ARCH_##qk,                                                                         \
+     .post_norm = ARCH_##post,                                                                     \
+     .rope_factors = ARCH_##factors,                                                               \
+     .scales_embedding = EMBED_##embed == EMBED_ROOT,                                              \
+     .window_period = period,                                                                      \
+     .window_tokens = tokens,                                                                      \
+     .window_rope_base = base,                                                                     \
+     .attention_softcap = scores,                                                                  \
+     .logit_softcap = logits,                                                                      \
+     .wide_layer_count = wide},
 #include "hip/model/architectures.def"
 #undef ARCHITECTURE
 };
@@ -30,27 +48,23 @@ static const struct {
 };
 
 /* What a file may ask for and this version does not do: refused when it is there and not zero, for
- * leaving it out would give wrong answers. */
+ * leaving it out would give wrong answers. What some architectures have is refused of the others.
+ */
 static const struct {
     const char *key;
     const char *feature;
 } UNSUPPORTED[] = {
     {"expert_count", "a mixture of experts"},
-    {"attention.sliding_window", "a sliding attention window"},
-    {"attn_logit_softcapping", "softcapping of attention"},
-    {"final_logit_softcapping", "softcapping of logits"},
+    {"attention.key_length_swa", "heads of another width in layers with a window"},
+    {"attention.value_length_swa", "heads of another width in layers with a window"},
+    {"rope.dimension_count_swa", "rope over another width in layers with a window"},
+    {"rope.dimension_sections", "rope in sections"},
+    {"rope.scaling.yarn_attn_factor", "a magnitude of YaRN"},
+    {"rope.scaling.yarn_log_multiplier", "a multiplier of YaRN"},
     {"logit_scale", "a logit scale"},
     {"residual_scale", "a residual scale"},
     {"embedding_scale", "an embedding scale"},
 };
-
-/* "llama" and "block_count" to "llama.block_count". */
-static const char *full_key(const struct model_params *params, const char *key,
-                            char out[KEY_MAX_BYTES])
-{
-    (void)snprintf(out, KEY_MAX_BYTES, "%s.%s", params->architecture, key); /* ours: it fits */
-    return out;
-}
 
 static int read_architecture(const struct gguf *gguf, struct model_params *params, struct err *err)
 {
@@ -59,24 +73,24 @@ static int read_architecture(const struct gguf *gguf, struct model_params *param
     if (gguf_read_string(gguf, "general.architecture", &name, err) != 0)
         return -1;
     for (size_t i = 0; i < ARRAY_COUNT(ARCHITECTURES); i++) {
-        if (name.len == strlen(ARCHITECTURES[i]) &&
-            memcmp(name.data, ARCHITECTURES[i], name.len) == 0) {
-            params->architecture = ARCHITECTURES[i];
+        if (name.len == strlen(ARCHITECTURES[i].name) &&
+            memcmp(name.data, ARCHITECTURES[i].name, name.len) == 0) {
+            params->architecture = &ARCHITECTURES[i];
             return 0;
         }
     }
     return err_set(err, ERR_INVALID_MODEL, "architecture %.*s is not supported",
-                   name.len < KEY_MAX_BYTES ? (int)name.len : KEY_MAX_BYTES, name.data);
+                   name.len < ARCH_KEY_MAX_BYTES ? (int)name.len : ARCH_KEY_MAX_BYTES, name.data);
 }
 
 static int read_parameters(const struct gguf *gguf, struct model_params *params, struct err *err)
 {
     for (size_t i = 0; i < ARRAY_COUNT(PARAMETERS); i++) {
-        char key[KEY_MAX_BYTES];
+        char key[ARCH_KEY_MAX_BYTES];
         uint64_t value = 0;
         uint32_t *field = (uint32_t *)((char *)params + PARAMETERS[i].offset);
 
-        (void)full_key(params, PARAMETERS[i].key, key);
+        (void)arch_key(params->architecture->name, PARAMETERS[i].key, key);
         *field = 0;
         if (PARAMETERS[i].presence == OPTIONAL && !gguf_has(gguf, key))
             continue;
@@ -119,67 +133,13 @@ static int check_heads(const struct model_params *params, struct err *err)
     return 0;
 }
 
-/* FALLBACK 0: the key must be there. */
-static int read_positive(const struct gguf *gguf, const struct model_params *params,
-                         const char *name, double fallback, double *out, struct err *err)
-{
-    char key[KEY_MAX_BYTES];
-
-    (void)full_key(params, name, key);
-    *out = fallback;
-    if (fallback != 0.0 && !gguf_has(gguf, key))
-        return 0;
-    if (gguf_read_f64(gguf, key, out, err) != 0)
-        return -1;
-    if (!isfinite(*out) || *out <= 0.0)
-        return err_set(err, ERR_INVALID_MODEL, "%s is %g, not a positive number", key, *out);
-    return 0;
-}
-
-/* The factor of linear scaling, under its name of today or the old one; none or 0 is 1. */
-static int read_rope_factor(const struct gguf *gguf, struct model_params *params, struct err *err)
-{
-    char key[KEY_MAX_BYTES];
-    double factor = 0.0;
-
-    if (!gguf_has(gguf, full_key(params, "rope.scaling.factor", key)))
-        (void)full_key(params, "rope.scale_linear", key);
-    if (gguf_has(gguf, key) && gguf_read_f64(gguf, key, &factor, err) != 0)
-        return -1;
-    if (!isfinite(factor) || factor < 0.0)
-        return err_set(err, ERR_INVALID_MODEL, "%s is %g, not a positive number", key, factor);
-    params->rope_factor = factor == 0.0 ? 1.0 : factor;
-    return 0;
-}
-
-/* A file that names no type of scaling means linear. */
-static int read_rope(const struct gguf *gguf, struct model_params *params, struct err *err)
-{
-    const double llama_base = 10000.0; /* of the rope paper */
-    char key[KEY_MAX_BYTES];
-    struct gguf_string kind = {.data = "linear", .len = 6};
-
-    if (read_positive(gguf, params, "rope.freq_base", llama_base, &params->rope_base, err) != 0)
-        return -1;
-    params->rope_factor = 1.0;
-    if (gguf_has(gguf, full_key(params, "rope.scaling.type", key)) &&
-        gguf_read_string(gguf, key, &kind, err) != 0)
-        return -1;
-    if (kind.len == 4 && memcmp(kind.data, "none", 4) == 0)
-        return 0;
-    if (kind.len != 6 || memcmp(kind.data, "linear", 6) != 0)
-        return err_set(err, ERR_INVALID_MODEL, "rope scaling of type %.*s is not supported",
-                       kind.len < KEY_MAX_BYTES ? (int)kind.len : KEY_MAX_BYTES, kind.data);
-    return read_rope_factor(gguf, params, err);
-}
-
 /* attention.causal false: every token would see those after it. */
 static int check_causal(const struct gguf *gguf, const struct model_params *params, struct err *err)
 {
-    char key[KEY_MAX_BYTES];
+    char key[ARCH_KEY_MAX_BYTES];
     bool is_causal = true;
 
-    if (gguf_has(gguf, full_key(params, "attention.causal", key)) &&
+    if (gguf_has(gguf, arch_key(params->architecture->name, "attention.causal", key)) &&
         gguf_read_bool(gguf, key, &is_causal, err) != 0)
         return -1;
     if (!is_causal)
@@ -188,43 +148,171 @@ static int check_causal(const struct gguf *gguf, const struct model_params *para
     return 0;
 }
 
+/* A key that is not there, or 0, asks for nothing. */
+static int refuse_key(const struct gguf *gguf, const struct model_params *params, const char *name,
+                      const char *feature, struct err *err)
+{
+    char key[ARCH_KEY_MAX_BYTES];
+    struct err ignored = ERR_INIT;
+    uint64_t whole = 0;
+    double real = 0.0;
+
+    if (!gguf_has(gguf, arch_key(params->architecture->name, name, key)))
+        return 0;
+    if (gguf_read_u64(gguf, key, &whole, &ignored) == 0 && whole == 0)
+        return 0;
+    if (gguf_read_f64(gguf, key, &real, &ignored) == 0 && real == 0.0)
+        return 0;
+    return err_set(err, ERR_INVALID_MODEL, "%s (%s) is not supported by this version", feature,
+                   key);
+}
+
 static int refuse_unsupported(const struct gguf *gguf, const struct model_params *params,
                               struct err *err)
 {
     for (size_t i = 0; i < ARRAY_COUNT(UNSUPPORTED); i++) {
-        char key[KEY_MAX_BYTES];
-        struct err ignored = ERR_INIT;
-        uint64_t whole = 0;
-        double real = 0.0;
-
-        (void)full_key(params, UNSUPPORTED[i].key, key);
-        if (!gguf_has(gguf, key))
-            continue;
-        if (gguf_read_u64(gguf, key, &whole, &ignored) == 0 && whole == 0)
-            continue;
-        if (gguf_read_f64(gguf, key, &real, &ignored) == 0 && real == 0.0)
-            continue;
-        return err_set(err, ERR_INVALID_MODEL, "%s (%s) is not supported by this version",
-                       UNSUPPORTED[i].feature, key);
+        if (refuse_key(gguf, params, UNSUPPORTED[i].key, UNSUPPORTED[i].feature, err) != 0)
+            return -1;
     }
     return 0;
 }
 
-int arch_read(const struct gguf *gguf, struct model_params *out, struct err *err)
+/* A file may list for each layer whether it has a window: right if that is the period we know. */
+static int check_window_list(const struct gguf *gguf, const struct model_params *params,
+                             const char *key, uint64_t count, struct err *err)
 {
+    const uint8_t *has_window = gguf_array_data(gguf, key);
+
+    if (count < params->layer_count)
+        return err_set(err, ERR_INVALID_MODEL, "%s knows only %" PRIu64 " of %u layers", key, count,
+                       params->layer_count);
+    for (uint32_t layer = 0; layer < params->layer_count; layer++) {
+        if ((has_window[layer] != 0) != (arch_window(params, layer) != 0))
+            return err_set(err, ERR_INVALID_MODEL,
+                           "%s: windows in other layers than %s has are not supported", key,
+                           params->architecture->name);
+    }
+    return 0;
+}
+
+static int read_window_period(const struct gguf *gguf, struct model_params *params, struct err *err)
+{
+    char key[ARCH_KEY_MAX_BYTES];
+    struct err is_no_list = ERR_INIT;
+    uint64_t value = params->architecture->window_period;
+    uint64_t count = 0;
+
+    params->window_period = params->architecture->window_period;
+    (void)arch_key(params->architecture->name, "attention.sliding_window_pattern", key);
+    if (!gguf_has(gguf, key))
+        return 0;
+    if (gguf_array_len(gguf, key, GGUF_BOOL, &count, &is_no_list) == 0)
+        return check_window_list(gguf, params, key, count, err);
+    if (gguf_read_u64(gguf, key, &value, err) != 0)
+        return -1;
+    if (value < 1 || value > UINT32_MAX)
+        return err_set(err, ERR_INVALID_MODEL, "%s is %" PRIu64 ": no such layers", key, value);
+    params->window_period = (uint32_t)value;
+    return 0;
+}
+
+/* A base of their own comes without the scaling of the other layers. */
+static int read_window_rope(const struct gguf *gguf, struct model_params *params, struct err *err)
+{
+    double base = params->architecture->window_rope_base;
+
+    params->window_rope = params->rope;
+    if (base != 0.0)
+        params->window_rope = (struct rope){.factor = 1.0, .magnitude = 1.0};
+    else
+        base = params->rope.base;
+    return arch_read_positive(gguf, params->architecture->name, "rope.freq_base_swa", base,
+                              &params->window_rope.base, err);
+}
+
+static int read_windows(const struct gguf *gguf, struct model_params *params, struct err *err)
+{
+    const struct architecture *architecture = params->architecture;
+    const char *name = "attention.sliding_window";
+    char key[ARCH_KEY_MAX_BYTES];
+    uint64_t tokens = architecture->window_tokens;
+
+    if (architecture->window_period == 0)
+        return refuse_key(gguf, params, name, "a sliding attention window", err);
+    if (gguf_has(gguf, arch_key(architecture->name, name, key)) &&
+        gguf_read_u64(gguf, key, &tokens, err) != 0)
+        return -1;
+    /* One that no context reaches is none, and the rope of its layers is still theirs. */
+    params->window_tokens = tokens < UINT32_MAX ? (uint32_t)tokens : UINT32_MAX;
+    if (tokens == 0)
+        return 0;
+    if (read_window_rope(gguf, params, err) != 0)
+        return -1;
+    return read_window_period(gguf, params, err);
+}
+
+static int read_softcap(const struct gguf *gguf, const struct model_params *params,
+                        const char *name, double usual, float *out, struct err *err)
+{
+    double softcap = 0.0;
+
+    if (usual < 0.0)
+        return refuse_key(gguf, params, name, "this softcapping", err);
+    if (arch_read_number(gguf, params->architecture->name, name, usual, &softcap, err) != 0)
+        return -1;
+    *out = (float)softcap;
+    return 0;
+}
+
+static int read_scales(const struct gguf *gguf, struct model_params *params, struct err *err)
+{
+    const struct architecture *architecture = params->architecture;
+    uint32_t scaled_width = params->layer_count == architecture->wide_layer_count
+                                ? params->embedding / params->head_count
+                                : params->head_dim;
     double epsilon = 0.0;
     double scale = 0.0;
 
-    if (read_architecture(gguf, out, err) != 0 || read_parameters(gguf, out, err) != 0)
+    if (arch_read_positive(gguf, architecture->name, "attention.layer_norm_rms_epsilon", 0.0,
+                           &epsilon, err) != 0 ||
+        arch_read_positive(gguf, architecture->name, "attention.scale", 1.0 / sqrt(scaled_width),
+                           &scale, err) != 0)
         return -1;
-    fill_defaults(out);
-    if (check_heads(out, err) != 0 || read_rope(gguf, out, err) != 0 ||
-        check_causal(gguf, out, err) != 0 || refuse_unsupported(gguf, out, err) != 0)
+    params->norm_epsilon = (float)epsilon;
+    params->attention_scale = (float)scale;
+    params->embedding_scale =
+        architecture->scales_embedding ? sqrtf((float)params->embedding) : 1.0f;
+    if (read_softcap(gguf, params, "attn_logit_softcapping", architecture->attention_softcap,
+                     &params->attention_softcap, err) != 0)
         return -1;
-    if (read_positive(gguf, out, "attention.layer_norm_rms_epsilon", 0.0, &epsilon, err) != 0 ||
-        read_positive(gguf, out, "attention.scale", 1.0 / sqrt(out->head_dim), &scale, err) != 0)
+    return read_softcap(gguf, params, "final_logit_softcapping", architecture->logit_softcap,
+                        &params->logit_softcap, err);
+}
+
+int arch_read(const struct gguf *gguf, struct model_params *out, struct err *err)
+{
+    struct model_params params = {0};
+
+    if (read_architecture(gguf, &params, err) != 0 || read_parameters(gguf, &params, err) != 0)
         return -1;
-    out->norm_epsilon = (float)epsilon;
-    out->attention_scale = (float)scale;
+    fill_defaults(&params);
+    if (check_heads(&params, err) != 0 ||
+        rope_read(gguf, params.architecture->name, params.context_tokens, &params.rope, err) != 0 ||
+        check_causal(gguf, &params, err) != 0 || refuse_unsupported(gguf, &params, err) != 0 ||
+        read_windows(gguf, &params, err) != 0 || read_scales(gguf, &params, err) != 0)
+        return -1;
+    *out = params;
     return 0;
+}
+
+uint32_t arch_window(const struct model_params *params, uint32_t layer_index)
+{
+    if (params->window_tokens == 0 || (layer_index + 1) % params->window_period == 0)
+        return 0;
+    return params->window_tokens;
+}
+
+bool arch_has_windows(const struct model_params *params)
+{
+    return params->window_tokens != 0 && params->window_period > 1;
 }

@@ -34,6 +34,8 @@ static const char *dominant_type(const struct model *model)
         for (size_t i = 0; i < LAYER_TENSOR_COUNT; i++) {
             const struct gguf_tensor *tensor = model->layers[layer].by_role[i];
 
+            if (tensor == NULL)
+                continue;
             counts[tensor->type] += element_count(tensor);
             if (counts[tensor->type] > counts[best])
                 best = tensor->type;
@@ -57,7 +59,7 @@ json_t *model_describe(const struct model *model)
 {
     json_t *record =
         json_pack("{s:o, s:s, s:I, s:s, s:I, s:I, s:s, s:I, s:I}", "name", given_name(model->gguf),
-                  "architecture", model->params.architecture, "parameters",
+                  "architecture", model->params.architecture->name, "parameters",
                   (json_int_t)parameter_count(model->gguf), "quantisation", dominant_type(model),
                   "size_bytes", (json_int_t)gguf_file_bytes(model->gguf), "context_tokens",
                   (json_int_t)model->params.context_tokens, "template",

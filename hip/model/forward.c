@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+/* normed = norm(x) */
 static int norm(struct session *session, const struct backend_weight *scale, struct err *err)
 {
     struct backend_norm op = {
@@ -16,7 +17,7 @@ static int norm(struct session *session, const struct backend_weight *scale, str
     return session->backend->ops->norm(session->backend, &op, err);
 }
 
-/* q, k, v = normed * {Wq, Wk, Wv} */
+/* q, k, v = normed * {Wq, Wk, Wv} + their biases, if there are any */
 static int project(struct session *session, const struct session_layer *layer, struct err *err)
 {
     struct backend_matmul op = {
@@ -24,6 +25,8 @@ static int project(struct session *session, const struct session_layer *layer, s
         .weight_count = 3,
         .weights = {layer->by_role[LAYER_ATTN_Q], layer->by_role[LAYER_ATTN_K],
                     layer->by_role[LAYER_ATTN_V]},
+        .biases = {layer->by_role[LAYER_ATTN_Q_BIAS], layer->by_role[LAYER_ATTN_K_BIAS],
+                   layer->by_role[LAYER_ATTN_V_BIAS]},
         .outs = {session->scratch[SCRATCH_Q], session->scratch[SCRATCH_K],
                  session->scratch[SCRATCH_V]},
         .epilogue = BACKEND_STORE,
@@ -32,11 +35,19 @@ static int project(struct session *session, const struct session_layer *layer, s
     return session->backend->ops->matmul(session->backend, &op, err);
 }
 
-/* Turns q and k by their positions; k and v go to the KV store. */
+/* Norms of the heads of q and k, if there are any; turns them by their positions; k and v go to the
+ * KV store. */
 static int remember(struct session *session, uint32_t layer_index, struct err *err)
 {
+    const struct model_params *params = &session->model->params;
+    const struct session_layer *layer = &session->layers[layer_index];
+    bool has_window = arch_window(params, layer_index) != 0;
     struct backend_rope_kv op = {
-        .table = session->scratch[SCRATCH_ROPE],
+        .table = session->scratch[has_window ? SCRATCH_WINDOW_ROPE : SCRATCH_ROPE],
+        .kind = params->architecture->rope_kind,
+        .q_norm = layer->by_role[LAYER_ATTN_Q_NORM],
+        .k_norm = layer->by_role[LAYER_ATTN_K_NORM],
+        .epsilon = params->norm_epsilon,
         .q = session->scratch[SCRATCH_Q],
         .k = session->scratch[SCRATCH_K],
         .v = session->scratch[SCRATCH_V],
@@ -54,28 +65,43 @@ static int attend(struct session *session, uint32_t layer_index, struct err *err
         .kv = session->kv,
         .layer = layer_index,
         .scale = session->model->params.attention_scale,
+        .window = arch_window(&session->model->params, layer_index),
+        .softcap = session->model->params.attention_softcap,
         .out = session->scratch[SCRATCH_ATTENDED],
     };
 
     return session->backend->ops->attention(session->backend, &op, err);
 }
 
-/* x += from * weight */
+/* x += from * weight, or, where there is a norm behind it, x += norm(from * weight). */
 static int add_to_stream(struct session *session, enum scratch from,
-                         const struct backend_weight *weight, struct err *err)
+                         const struct backend_weight *weight,
+                         const struct backend_weight *post_norm, struct err *err)
 {
+    struct backend_buffer *x = session->scratch[SCRATCH_X];
+    struct backend_buffer *product =
+        session->scratch[SCRATCH_NORMED]; /* free until the next norm */
     struct backend_matmul op = {
         .x = session->scratch[from],
         .weight_count = 1,
         .weights = {weight},
-        .outs = {session->scratch[SCRATCH_X]},
-        .epilogue = BACKEND_ADD,
+        .outs = {post_norm != NULL ? product : x},
+        .epilogue = post_norm != NULL ? BACKEND_STORE : BACKEND_ADD,
+    };
+    struct backend_norm norm_op = {
+        .x = product,
+        .scale = post_norm,
+        .epsilon = session->model->params.norm_epsilon,
+        .is_added = true,
+        .out = x,
     };
 
-    return session->backend->ops->matmul(session->backend, &op, err);
+    if (session->backend->ops->matmul(session->backend, &op, err) != 0)
+        return -1;
+    return post_norm != NULL ? session->backend->ops->norm(session->backend, &norm_op, err) : 0;
 }
 
-/* ffn = silu(normed * Wgate) * (normed * Wup) */
+/* ffn = silu or gelu of (normed * Wgate), * (normed * Wup) */
 static int gate(struct session *session, const struct session_layer *layer, struct err *err)
 {
     struct backend_matmul op = {
@@ -83,7 +109,7 @@ static int gate(struct session *session, const struct session_layer *layer, stru
         .weight_count = 2,
         .weights = {layer->by_role[LAYER_FFN_GATE], layer->by_role[LAYER_FFN_UP]},
         .outs = {session->scratch[SCRATCH_FFN]},
-        .epilogue = BACKEND_SILU_MUL,
+        .epilogue = session->model->params.architecture->gate,
     };
 
     return session->backend->ops->matmul(session->backend, &op, err);
@@ -96,30 +122,47 @@ static int run_layer(struct session *session, uint32_t index, struct err *err)
     if (norm(session, layer->by_role[LAYER_ATTN_NORM], err) != 0 ||
         project(session, layer, err) != 0 || remember(session, index, err) != 0 ||
         attend(session, index, err) != 0 ||
-        add_to_stream(session, SCRATCH_ATTENDED, layer->by_role[LAYER_ATTN_OUT], err) != 0)
+        add_to_stream(session, SCRATCH_ATTENDED, layer->by_role[LAYER_ATTN_OUT],
+                      layer->by_role[LAYER_ATTN_POST_NORM], err) != 0)
         return -1;
     if (norm(session, layer->by_role[LAYER_FFN_NORM], err) != 0 || gate(session, layer, err) != 0 ||
-        add_to_stream(session, SCRATCH_FFN, layer->by_role[LAYER_FFN_DOWN], err) != 0)
+        add_to_stream(session, SCRATCH_FFN, layer->by_role[LAYER_FFN_DOWN],
+                      layer->by_role[LAYER_FFN_POST_NORM], err) != 0)
         return -1;
     return 0;
 }
 
 static int embed(struct session *session, struct err *err)
 {
-    struct backend_embed embed_op = {
+    struct backend_embed op = {
         .table = session->by_role[MODEL_TOKEN_EMBD],
-        .scale = 1.0f,
+        .scale = session->model->params.embedding_scale,
         .out = session->scratch[SCRATCH_X],
     };
-    struct backend_rope_table rope_op = {
+
+    return session->backend->ops->embed(session->backend, &op, err);
+}
+
+/* The turns of this step's positions, for layers that see all and for those that see a window. */
+static int prepare_rope(struct session *session, struct err *err)
+{
+    const struct model_params *params = &session->model->params;
+    struct backend_rope_table all = {
         .frequencies = session->rope_frequencies,
-        .magnitude = 1.0f,
+        .magnitude = (float)params->rope.magnitude,
         .table = session->scratch[SCRATCH_ROPE],
     };
+    struct backend_rope_table window = {
+        .frequencies = session->window_rope_frequencies,
+        .magnitude = (float)params->window_rope.magnitude,
+        .table = session->scratch[SCRATCH_WINDOW_ROPE],
+    };
 
-    if (session->backend->ops->embed(session->backend, &embed_op, err) != 0)
+    if (session->backend->ops->rope_table(session->backend, &all, err) != 0)
         return -1;
-    return session->backend->ops->rope_table(session->backend, &rope_op, err);
+    return arch_has_windows(params)
+               ? session->backend->ops->rope_table(session->backend, &window, err)
+               : 0;
 }
 
 /* A model without a head of its own uses its embedding (tied). */
@@ -131,6 +174,7 @@ static int head(struct session *session, float *logits, struct err *err)
         .scale = session->by_role[MODEL_OUTPUT_NORM],
         .epsilon = session->model->params.norm_epsilon,
         .weight = own != NULL ? own : session->by_role[MODEL_TOKEN_EMBD],
+        .softcap = session->model->params.logit_softcap,
         .logits = logits,
     };
 
@@ -142,7 +186,7 @@ static int run_step(struct session *session, const struct backend_step *step, fl
 {
     if (session->backend->ops->step_begin(session->backend, step, err) != 0)
         return -1;
-    if (embed(session, err) != 0)
+    if (embed(session, err) != 0 || prepare_rope(session, err) != 0)
         return -1;
     for (uint32_t layer = 0; layer < session->model->params.layer_count; layer++) {
         if (run_layer(session, layer, err) != 0)

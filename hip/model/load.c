@@ -10,8 +10,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { OPTIONAL, REQUIRED };
 enum { NAME_MAX_BYTES = 64 };
+
+/* Words of the last column of tensors.def. */
+enum presence {
+    PRESENCE_OPTIONAL,
+    PRESENCE_REQUIRED,
+    PRESENCE_QKV_BIAS,
+    PRESENCE_QK_NORM,
+    PRESENCE_POST_NORM,
+    PRESENCE_ROPE_FACTORS,
+};
 
 /* What the shapes in tensors.def are made of. */
 enum dimension {
@@ -20,6 +29,7 @@ enum dimension {
     DIMENSION_VOCAB,
     DIMENSION_HEADS,
     DIMENSION_KV_HEADS,
+    DIMENSION_HEAD_DIM,
     DIMENSION_FEED_FORWARD,
     DIMENSION_ROPE_PAIRS,
 };
@@ -28,13 +38,13 @@ struct role {
     const char *name;
     enum dimension columns;
     enum dimension rows;
-    int presence;
+    enum presence presence;
 };
 
 #define ROLE(name_text, columns_of, rows_of, needed)                                               \
     {                                                                                              \
         .name = name_text, .columns = DIMENSION_##columns_of, .rows = DIMENSION_##rows_of,         \
-        .presence = needed                                                                         \
+        .presence = PRESENCE_##needed                                                              \
     }
 
 static const struct role MODEL_ROLES[MODEL_TENSOR_COUNT] = {
@@ -68,10 +78,32 @@ static uint64_t dimension_of(const struct model_params *params, enum dimension d
         return (uint64_t)params->head_count * params->head_dim;
     case DIMENSION_KV_HEADS:
         return (uint64_t)params->kv_head_count * params->head_dim;
+    case DIMENSION_HEAD_DIM:
+        return params->head_dim;
     case DIMENSION_FEED_FORWARD:
         return params->feed_forward;
     case DIMENSION_ROPE_PAIRS:
         return params->rope_dims / 2;
+    }
+    abort(); /* the table names no other */
+}
+
+static enum arch_presence presence_of(const struct architecture *architecture,
+                                      enum presence presence)
+{
+    switch (presence) {
+    case PRESENCE_OPTIONAL:
+        return ARCH_OPTIONAL;
+    case PRESENCE_REQUIRED:
+        return ARCH_REQUIRED;
+    case PRESENCE_QKV_BIAS:
+        return architecture->qkv_bias;
+    case PRESENCE_QK_NORM:
+        return architecture->qk_norm;
+    case PRESENCE_POST_NORM:
+        return architecture->post_norm;
+    case PRESENCE_ROPE_FACTORS:
+        return architecture->rope_factors;
     }
     abort(); /* the table names no other */
 }
@@ -82,8 +114,11 @@ static int find_tensor(const struct model *model, const struct role *role, const
     const struct gguf_tensor *tensor = gguf_find_tensor(model->gguf, name);
     uint64_t columns = dimension_of(&model->params, role->columns);
     uint64_t rows = dimension_of(&model->params, role->rows);
+    enum arch_presence presence = presence_of(model->params.architecture, role->presence);
 
-    if (tensor == NULL && role->presence == REQUIRED)
+    if (presence == ARCH_NEVER)
+        return 0; /* if it is there, refuse_unused_tensors() says so */
+    if (tensor == NULL && presence == ARCH_REQUIRED)
         return err_set(err, ERR_INVALID_MODEL, "the tensor %s is missing", name);
     if (tensor != NULL && (tensor->dims[0] != columns || tensor->dims[1] != rows ||
                            tensor->dims[2] != 1 || tensor->dims[3] != 1))
@@ -99,10 +134,7 @@ static int find_tensor(const struct model *model, const struct role *role, const
 static int find_model_tensors(struct model *model, struct err *err)
 {
     for (size_t i = 0; i < MODEL_TENSOR_COUNT; i++) {
-        char name[NAME_MAX_BYTES];
-
-        (void)snprintf(name, sizeof(name), "%s.weight", MODEL_ROLES[i].name); /* ours: it fits */
-        if (find_tensor(model, &MODEL_ROLES[i], name, &model->by_role[i], err) != 0)
+        if (find_tensor(model, &MODEL_ROLES[i], MODEL_ROLES[i].name, &model->by_role[i], err) != 0)
             return -1;
     }
     return 0;
@@ -115,7 +147,7 @@ static int find_layer_tensors(struct model *model, struct err *err)
         for (size_t i = 0; i < LAYER_TENSOR_COUNT; i++) {
             char name[NAME_MAX_BYTES];
 
-            (void)snprintf(name, sizeof(name), "blk.%u.%s.weight", layer, LAYER_ROLES[i].name);
+            (void)snprintf(name, sizeof(name), "blk.%u.%s", layer, LAYER_ROLES[i].name); /* ours */
             if (find_tensor(model, &LAYER_ROLES[i], name, &model->layers[layer].by_role[i], err) !=
                 0)
                 return -1;
@@ -147,9 +179,9 @@ static int refuse_unused_tensors(const struct model *model, struct err *err)
         const struct gguf_tensor *tensor = gguf_tensor_at(model->gguf, i);
 
         if (!is_used[i])
-            return err_set(err, ERR_INVALID_MODEL,
-                           "the tensor %.*s means nothing to this version's %s",
-                           (int)tensor->name.len, tensor->name.data, model->params.architecture);
+            return err_set(
+                err, ERR_INVALID_MODEL, "the tensor %.*s means nothing to this version's %s",
+                (int)tensor->name.len, tensor->name.data, model->params.architecture->name);
     }
     return 0;
 }

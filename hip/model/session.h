@@ -16,14 +16,15 @@ struct session_layer {
 
 /* What flows through a layer, one row each for up to SESSION_BATCH_MAX_ROWS. */
 enum scratch {
-    SCRATCH_X,        /* [row][embedding] the residual stream */
-    SCRATCH_NORMED,   /* [row][embedding] */
-    SCRATCH_Q,        /* [row][head][head_dim] */
-    SCRATCH_K,        /* [row][kv_head][head_dim] */
-    SCRATCH_V,        /* [row][kv_head][head_dim] */
-    SCRATCH_ATTENDED, /* [row][head][head_dim] */
-    SCRATCH_FFN,      /* [row][feed_forward] */
-    SCRATCH_ROPE,     /* [row][rope_dims] cosines and sines */
+    SCRATCH_X,           /* [row][embedding] the residual stream */
+    SCRATCH_NORMED,      /* [row][embedding] */
+    SCRATCH_Q,           /* [row][head][head_dim] */
+    SCRATCH_K,           /* [row][kv_head][head_dim] */
+    SCRATCH_V,           /* [row][kv_head][head_dim] */
+    SCRATCH_ATTENDED,    /* [row][head][head_dim] */
+    SCRATCH_FFN,         /* [row][feed_forward] */
+    SCRATCH_ROPE,        /* [row][rope_dims] cosines and sines */
+    SCRATCH_WINDOW_ROPE, /* the same for layers that see a window; NULL where there are none */
     SCRATCH_COUNT,
 };
 
@@ -36,7 +37,8 @@ struct session {
     struct backend_weight *by_role[MODEL_TENSOR_COUNT];
     struct session_layer *layers; /* [layer_count] */
     struct backend_buffer *scratch[SCRATCH_COUNT];
-    struct backend_buffer *rope_frequencies; /* [1][rope_dims / 2] */
+    struct backend_buffer *rope_frequencies;        /* [1][rope_dims / 2] */
+    struct backend_buffer *window_rope_frequencies; /* the same, NULL where there are no windows */
     struct backend_kv *kv;
     struct kv_table *table;
     /* The step's inputs, in the order of its rows. */

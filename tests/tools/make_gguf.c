@@ -1,6 +1,7 @@
-/* make_gguf: writes a small llama with random weights and a real BPE vocabulary
- * (tests/tiny_model.h) to a file, whole or with a planted fault. Options are a table; the usage
- * text is made of it. */
+/* make_gguf: writes a model with random weights and a real vocabulary, our own (tests/tiny_model.h)
+ * or another file's, to a file, whole or with a planted fault. Options are a table; the usage text
+ * is made of it. */
+#include "common/attr.h"
 #include "common/err.h"
 #include "common/io.h"
 #include "tests/tiny_model.h"
@@ -13,6 +14,7 @@ static const size_t FILE_MAX_BYTES = (size_t)8 * 1024 * 1024 * 1024;
 struct options {
     struct tiny_model tiny;
     const char *fault;
+    const char *vocab_from; /* a path, or NULL */
 };
 
 /* Faults in the bytes of a finished file; those in the model are flags of struct tiny_model. */
@@ -46,11 +48,24 @@ static const struct {
     X(head_dim, "elements of a head")                                                              \
     X(rope_dims, "how many of them turn")                                                          \
     X(feed_forward, "width inside the feed-forward part")                                          \
+    X(vocab, "tokens, unused ones behind the real; 0: only these")                                 \
+    X(window, "tokens of a sliding window, where the architecture has any")                        \
+    X(window_period, "each so manyth layer without one; 0: as usual")                              \
+    X(original_context, "tokens before its rope was scaled")                                       \
     X(context, "tokens it claims to be trained on")                                                \
     X(seed, "of the weights")
 
+#define REALS(X)                                                                                   \
+    X(rope_base, "rope.freq_base")                                                                 \
+    X(window_rope_base, "rope.freq_base_swa")                                                      \
+    X(rope_factor, "rope.scaling.factor")                                                          \
+    X(rope_attn_factor, "rope.scaling.attn_factor")                                                \
+    X(attention_softcap, "attn_logit_softcapping")                                                 \
+    X(logit_softcap, "final_logit_softcapping")
+
 #define FLAGS(X)                                                                                   \
     X(is_untied, "a head of its own (output.weight)")                                              \
+    X(has_qkv_bias, "with biases of q, k and v, where the architecture may do without")            \
     X(has_rope_freqs, "with rope_freqs.weight")                                                    \
     X(has_no_template, "without a chat template")                                                  \
     X(never_ends, "greedy never takes a control token")
@@ -59,12 +74,20 @@ static void usage(FILE *file)
 {
     struct tiny_model tiny = tiny_model_default();
 
-    fputs("usage: make_gguf [OPTION=VALUE]... [FLAG]... [fault=NAME] FILE\n"
-          "  type=T, head_type=T          one of quant_types.def that has a reader [Q8_0]\n",
+    fputs("usage: make_gguf [OPTION=VALUE]... [FLAG]... [--vocab-from GGUF] [fault=NAME] FILE\n"
+          "  architecture=NAME            llama qwen2 qwen3 gemma2 gemma3; comes before sizes, as "
+          "it sets layers, window and rope_base [llama]\n"
+          "  type=T, head_type=T          one of quant_types.def that has a reader [Q8_0]\n"
+          "  rope_type=NAME               rope.scaling.type\n"
+          "  --vocab-from GGUF            that file's tokens and chat template, for ours\n",
           file);
 #define X(field, summary)                                                                          \
     fprintf(file, "  %-28s %s [%llu]\n", #field "=N", summary, (unsigned long long)tiny.field);
     NUMBERS(X)
+#undef X
+#define X(field, summary)                                                                          \
+    fprintf(file, "  %-28s %s [%g]\n", #field "=X", summary, (double)tiny.field);
+    REALS(X)
 #undef X
 #define X(field, summary) fprintf(file, "  %-28s %s\n", #field, summary);
     FLAGS(X)
@@ -119,12 +142,25 @@ static bool parse_option(struct options *options, const char *text)
     NUMBERS(X)
 #undef X
 #define X(field, summary)                                                                          \
+    if (equals != NULL && len == sizeof(#field) - 1 && strncmp(text, #field, len) == 0) {          \
+        tiny->field = strtof(value, NULL);                                                         \
+        return true;                                                                               \
+    }
+    REALS(X)
+#undef X
+#define X(field, summary)                                                                          \
     if (strcmp(text, #field) == 0) {                                                               \
         tiny->field = true;                                                                        \
         return true;                                                                               \
     }
     FLAGS(X)
 #undef X
+    if (strncmp(text, "architecture=", 13) == 0)
+        return tiny_model_set_architecture(tiny, value);
+    if (strncmp(text, "rope_type=", 10) == 0) {
+        tiny->rope_type = value;
+        return true;
+    }
     if (strncmp(text, "type=", 5) == 0)
         return parse_type(value, &tiny->type);
     if (strncmp(text, "head_type=", 10) == 0)
@@ -170,33 +206,140 @@ static void plant_fault(struct buf *file, const char *fault)
     }
 }
 
+/* ---- another file's vocabulary ---- */
+
+/* A place in the metadata of a file that gguf_open_memory() has accepted: no length is checked
+ * again. */
+static uint64_t take_u64(const char **at)
+{
+    uint64_t value;
+
+    memcpy(&value, *at, sizeof(value));
+    *at += sizeof(value);
+    return value;
+}
+
+static uint32_t take_u32(const char **at)
+{
+    uint32_t value;
+
+    memcpy(&value, *at, sizeof(value));
+    *at += sizeof(value);
+    return value;
+}
+
+static void skip_text(const char **at)
+{
+    *at += take_u64(at);
+}
+
+static void skip_value(const char **at, uint32_t type)
+{
+    static const uint64_t SIZES[GGUF_TYPE_COUNT] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
+    uint32_t element = 0;
+
+    if (type == GGUF_STRING) {
+        skip_text(at);
+    } else if (type == GGUF_ARRAY) {
+        element = take_u32(at);
+        for (uint64_t left = take_u64(at); left > 0; left--)
+            skip_value(at, element);
+    } else {
+        *at += SIZES[type];
+    }
+}
+
+/* The entries under "tokenizer." of FILE, byte for byte, to OUT; their number. */
+static uint64_t copy_vocab(const struct buf *file, struct buf *out)
+{
+    static const char PREFIX[] = "tokenizer.";
+    const char *at = file->data + 16; /* magic, version, tensors */
+    uint64_t copied = 0;
+
+    for (uint64_t left = take_u64(&at); left > 0; left--) {
+        const char *entry = at;
+        const char *key = at + sizeof(uint64_t);
+
+        skip_text(&at);
+        skip_value(&at, take_u32(&at));
+        if (strncmp(key, PREFIX, sizeof(PREFIX) - 1) != 0)
+            continue;
+        writer_check(buf_add(out, entry, (size_t)(at - entry)));
+        copied++;
+    }
+    return copied;
+}
+
+static int take_vocab(const char *path, struct tiny_model *tiny, struct buf *entries,
+                      struct err *err)
+{
+    AUTO_BUF struct buf file = BUF_INIT(FILE_MAX_BYTES);
+    struct gguf *gguf = NULL;
+    uint64_t tokens = 0;
+    int result = 0;
+
+    if (io_read_file(path, &file, err) < 0)
+        return -1;
+    gguf = gguf_open_memory(file.data, file.len, err);
+    if (gguf == NULL)
+        return -1;
+    result = gguf_array_len(gguf, "tokenizer.ggml.tokens", GGUF_STRING, &tokens, err);
+    gguf_free(gguf);
+    if (result != 0)
+        return -1;
+    tiny->vocab = (uint32_t)tokens;
+    tiny->vocab_entry_count = copy_vocab(&file, entries);
+    tiny->vocab_entries = entries;
+    return 0;
+}
+
+static int write_model(struct options *options, const char *path, struct err *err)
+{
+    AUTO_BUF struct buf file = BUF_INIT(FILE_MAX_BYTES);
+    AUTO_BUF struct buf vocab = BUF_INIT(FILE_MAX_BYTES);
+    AUTO_CLOSE int fd = -1;
+
+    if (options->vocab_from != NULL &&
+        take_vocab(options->vocab_from, &options->tiny, &vocab, err) != 0)
+        return err_wrap(err, "take the vocabulary of %s", options->vocab_from);
+    tiny_model_build(&options->tiny, &file);
+    if (options->fault != NULL)
+        plant_fault(&file, options->fault);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return err_set(err, ERR_OUTPUT, "create %s: %m", path);
+    return io_write_all(fd, file.data, file.len, err);
+}
+
+static bool parse_options(struct options *options, int argc, char **argv)
+{
+    for (int i = 1; i < argc - 1; i++) {
+        if (strcmp(argv[i], "--vocab-from") == 0 && i + 1 < argc - 1) {
+            options->vocab_from = argv[++i];
+        } else if (!parse_option(options, argv[i])) {
+            fprintf(stderr, "make_gguf: cannot read \"%s\"\n", argv[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {.tiny = tiny_model_default()};
     struct err err = ERR_INIT;
-    struct buf file;
-    int fd = -1;
 
-    for (int i = 1; i < argc - 1; i++) {
-        if (!parse_option(&options, argv[i])) {
-            fprintf(stderr, "make_gguf: cannot read \"%s\"\n", argv[i]);
-            usage(stderr);
-            return 2;
-        }
-    }
     if (argc < 2 || strcmp(argv[argc - 1], "--help") == 0) {
         usage(argc < 2 ? stderr : stdout);
         return argc < 2 ? 2 : 0;
     }
-    buf_init(&file, FILE_MAX_BYTES);
-    tiny_model_build(&options.tiny, &file);
-    if (options.fault != NULL)
-        plant_fault(&file, options.fault);
-    fd = open(argv[argc - 1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0 || io_write_all(fd, file.data, file.len, &err) != 0 || close(fd) != 0) {
-        fprintf(stderr, "make_gguf: %s: cannot write: %s\n", argv[argc - 1], err.message);
+    if (!parse_options(&options, argc, argv)) {
+        usage(stderr);
+        return 2;
+    }
+    if (write_model(&options, argv[argc - 1], &err) != 0) {
+        fprintf(stderr, "make_gguf: %s\n", err.message);
         return 1;
     }
-    buf_release(&file);
     return 0;
 }

@@ -6,14 +6,7 @@
 #include "common/attr.h"
 #include "hip/backend/backend.h"
 #include "hip/engine/kv.h"
-#include "tests/tiny_model.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/refused_model.h"
 
 enum { FILE_MAX_BYTES = 64 * 1024 * 1024, TOKENS = 100, CONTEXT = 128, SEQUENCES = 6 };
 
@@ -408,20 +401,6 @@ static void progress_of_a_large_tensor_comes_in_pieces(void **state)
 
 /* ---- what is no model ---- */
 
-static void expect_refused(const struct tiny_model *tiny, const char *reason)
-{
-    struct err err = ERR_INIT;
-    struct buf file;
-
-    buf_init(&file, FILE_MAX_BYTES);
-    tiny_model_build(tiny, &file);
-    assert_null(model_open_memory(file.data, file.len, &err));
-    assert_int_equal(err.kind, ERR_INVALID_MODEL);
-    if (strstr(err.message, reason) == NULL)
-        fail_msg("said \"%s\", not \"%s\"", err.message, reason);
-    buf_release(&file);
-}
-
 static void a_file_that_is_no_model_of_ours_is_refused_by_name(void **state)
 {
     struct tiny_model tiny = tiny_model_default();
@@ -450,8 +429,8 @@ static void a_file_that_is_no_model_of_ours_is_refused_by_name(void **state)
     tiny.is_not_causal = true;
     expect_refused(&tiny, "not causal (llama.attention.causal) is not supported");
     tiny = tiny_model_default();
-    tiny.rope_type = "yarn";
-    expect_refused(&tiny, "rope scaling of type yarn is not supported");
+    tiny.rope_type = "longrope";
+    expect_refused(&tiny, "rope scaling of type longrope is not supported");
     tiny = tiny_model_default();
     tiny.rope_factor = -1.0f;
     expect_refused(&tiny, "llama.rope.scaling.factor is -1");
