@@ -217,7 +217,7 @@ GOLDEN ?=
 .PHONY: oracle
 oracle: ## Compare the engine with llama.cpp; FRESH=1 asks it again, GOLDEN=1 writes tests/golden/
 	@scripts/packages.sh $(APT_BUILD) $(APT_MODEL) $(if $(shell command -v npm),,npm)
-	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(addprefix $(BUILD)/tests/,eval gguf_to_f32 decode_blocks)
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(addprefix $(BUILD)/tests/,decode_blocks eval gguf_to_f32 make_gguf tokenize)
 	@tests/oracle/run.sh $(BUILD) $(if $(GOLDEN),--golden)
 
 # libFuzzer comes with clang: the newest one that can link it.

@@ -2,6 +2,7 @@
 # exact side is F32). Figures are printed beside the verdicts.
 
 load helpers
+load oracle/random_models
 
 setup() {
     rbee_setup
@@ -33,6 +34,66 @@ figure() {
 assert_at_most() { # VALUE BOUND; a NaN or nothing at all is never within a bound
     awk -v value="$1" -v bound="$2" 'BEGIN { exit !(value ~ /^[0-9.e+-]+$/ && value + 0 <= bound + 0) }' ||
         fail "$1 is more than $2"
+}
+
+# random_model NAME FILE [OPTION...]: the model of tests/oracle/random_models.bash, in Q8_0; options say
+# otherwise.
+random_model() {
+    local -a options
+    mapfile -t options < <(random_options "$1")
+    tiny_model "${options[@]}" type=Q8_0 head_type=Q8_0 "${@:3}" "$2"
+}
+
+# golden_of NAME
+golden_of() {
+    echo "$GOLDEN/logits_random_$1.bin"
+}
+
+@test "a random model of every architecture: ref on F32 is within 1e-5 of llama.cpp on F32" {
+    local name found
+    for name in $(random_names); do
+        random_model "$name" "$T/$name.gguf"
+        gguf_to_f32 "$T/$name.gguf" "$T/$name.f32.gguf"
+        found=$(kl ref "$T/$name.f32.gguf" "$(golden_of "$name")")
+        figure "mean KL, random $name, ref on F32 against llama.cpp on F32: $found (bound 1e-5)"
+        assert_at_most "$found" 1e-5
+    done
+}
+
+@test "a random model of every architecture: cpu on Q8_0 is within 1e-3 of llama.cpp on F32" {
+    local name found
+    for name in $(random_names); do
+        random_model "$name" "$T/$name.gguf"
+        found=$(kl cpu "$T/$name.gguf" "$(golden_of "$name")")
+        figure "mean KL, random $name, cpu on Q8_0 against llama.cpp on F32: $found (bound 1e-3)"
+        assert_at_most "$found" 1e-3
+    done
+}
+
+# The weights follow from the seed alone, so that a file that says otherwise of them is an engine that
+# reads them wrongly.
+@test "the same weights with another rope, window or scale are ten bounds away" {
+    local name options found
+    while read -r name options; do
+        # shellcheck disable=SC2086 # options are words
+        random_model "$name" "$T/wrong.gguf" $options
+        found=$(kl cpu "$T/wrong.gguf" "$(golden_of "$name")")
+        figure "mean KL, random $name with $options: $found (bound 1e-3)"
+        ! (assert_at_most "$found" 1e-2) 2>/dev/null || fail "$name with $options: $found"
+    done <<'WRONG'
+qwen2 architecture=llama has_qkv_bias
+llama rope_factor=2
+qwen2_yarn rope_type=linear
+qwen2_yarn original_context=128
+gemma2 window=0
+gemma2 window_period=3
+gemma2 attention_softcap=50
+gemma3 window=0
+gemma3 window=32
+gemma3 window_period=5
+gemma3 window_rope_base=1000000
+gemma3 rope_factor=1
+WRONG
 }
 
 @test "ref on the demo model written out as F32 is within 1e-5 of llama.cpp on F32" {

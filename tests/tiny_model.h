@@ -258,7 +258,8 @@ static inline void tiny_add_layer(struct gguf_writer *writer, struct tiny_model 
     uint32_t ff = tiny->feed_forward;
     bool turn = tiny->wrong_shape && layer == 0;
     bool lacks_k = tiny->lacks_tensor && layer == 0;
-    /* Norms of heads above 1 make attention choose, and not only average. */
+    /* Norms of heads above 1 make attention choose, and not only average; those behind each half,
+     * so that the stream is what layers add and not the token it began as. */
     const struct tiny_role roles[] = {
         {"attn_norm.weight", n, 1, 1.0f, 0.1f, false},
         {"attn_q.weight", n, q, 0, 0, false},
@@ -270,12 +271,12 @@ static inline void tiny_add_layer(struct gguf_writer *writer, struct tiny_model 
         {"attn_q_norm.weight", tiny->head_dim, 1, 1.5f, 0.5f, !tiny->has_qk_norm},
         {"attn_k_norm.weight", tiny->head_dim, 1, 1.5f, 0.5f, !tiny->has_qk_norm},
         {"attn_output.weight", q, n, 0, 0, false},
-        {"post_attention_norm.weight", n, 1, 1.0f, 0.5f, !tiny->has_post_norm},
+        {"post_attention_norm.weight", n, 1, 4.0f, 2.0f, !tiny->has_post_norm},
         {"ffn_norm.weight", n, 1, 1.0f, 0.1f, false},
         {"ffn_gate.weight", n, ff, 0, 0, false},
         {"ffn_up.weight", n, ff, 0, 0, false},
         {"ffn_down.weight", turn ? n : ff, turn ? ff : n, 0, 0, false},
-        {"post_ffw_norm.weight", n, 1, 1.0f, 0.5f, !tiny->has_post_norm},
+        {"post_ffw_norm.weight", n, 1, 4.0f, 2.0f, !tiny->has_post_norm},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(roles); i++) {
@@ -297,6 +298,8 @@ static inline void tiny_add_layer(struct gguf_writer *writer, struct tiny_model 
 static inline void tiny_model_build(const struct tiny_model *options, struct buf *out)
 {
     struct tiny_model tiny = *options;
+    /* Logits are as far apart at any width: tokens that stand out, and none that is certain. */
+    float vocab_spread = 4.0f / sqrtf((float)tiny.embedding);
     struct gguf_writer writer;
 
     writer_init(&writer, out->max);
@@ -308,13 +311,13 @@ static inline void tiny_model_build(const struct tiny_model *options, struct buf
         writer.entry_count += tiny.vocab_entry_count;
     }
     tiny_add_random(&writer, &tiny, "token_embd.weight", tiny.head_type, tiny.embedding,
-                    tiny_row_count(&tiny), 0.0f, 0.5f);
+                    tiny_row_count(&tiny), 0.0f, vocab_spread);
     for (uint32_t layer = 0; layer < tiny.layers; layer++)
         tiny_add_layer(&writer, &tiny, layer);
     tiny_add_random(&writer, &tiny, "output_norm.weight", QUANT_F32, tiny.embedding, 1, 1.0f, 0.1f);
     if (tiny.is_untied)
         tiny_add_random(&writer, &tiny, "output.weight", tiny.head_type, tiny.embedding,
-                        tiny_row_count(&tiny), 0.0f, 0.5f);
+                        tiny_row_count(&tiny), 0.0f, vocab_spread);
     if (tiny.has_rope_freqs)
         tiny_add_random(&writer, &tiny, "rope_freqs.weight", QUANT_F32, tiny.rope_dims / 2, 1, 4.0f,
                         3.0f);

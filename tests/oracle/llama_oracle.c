@@ -11,7 +11,9 @@
  *   llama_oracle greedy MODEL N PROMPTS.json     -> JSON: N tokens for each prompt, with the two
  *                                                   most probable tokens of each step
  *   llama_oracle logits MODEL IDS.json OUT.f32   every position's logits, [position][vocab]
- *   llama_oracle golden OUT.f32 IDS.json VOCAB_COUNT OUT.bin   golden_logits.h of such a file
+ *   llama_oracle golden OUT.f32 IDS.json VOCAB_COUNT OUT.bin [TOP]
+ *                                                golden_logits.h of such a file, with the TOP (256)
+ *                                                   most probable tokens of each position
  *
  * $LLAMA_BACKENDS is the folder of ggml's CPU libraries. KV is F32 and flash attention off, so that
  * what is left of a difference is the order of additions. */
@@ -403,21 +405,21 @@ static int command_logits(char **args)
     return 0;
 }
 
-/* Reads the next position's logits; writes its entries and returns log_rest. */
-static float write_position(FILE *in, int32_t vocab_count, float *logits, struct ranked *ranking,
-                            FILE *out)
+/* Reads the next position's logits; writes its TOP entries and returns log_rest. */
+static float write_position(FILE *in, int32_t vocab_count, int32_t top, float *logits,
+                            struct ranked *ranking, FILE *out)
 {
     if (fread(logits, sizeof(*logits), (size_t)vocab_count, in) != (size_t)vocab_count)
         die("the logits end too early");
     double norm = log_sum_exp(logits, vocab_count), rest = 0;
 
     rank(logits, vocab_count, ranking);
-    for (int32_t i = 0; i < GOLDEN_TOP_COUNT; i++) {
+    for (int32_t i = 0; i < top; i++) {
         struct golden_entry entry = {.token = ranking[i].token,
                                      .log_probability = (float)(ranking[i].logit - norm)};
         (void)fwrite(&entry, sizeof(entry), 1, out); /* ferror() is asked at the end */
     }
-    for (int32_t i = GOLDEN_TOP_COUNT; i < vocab_count; i++)
+    for (int32_t i = top; i < vocab_count; i++)
         rest += exp(ranking[i].logit - norm);
     return (float)log(rest);
 }
@@ -428,21 +430,24 @@ static int command_golden(char **args)
     float log_rest[GOLDEN_POSITION_MAX_COUNT];
     int32_t count = load_tokens(args[1], tokens);
     int32_t vocab_count = (int32_t)strtol(args[2], NULL, 10);
+    int32_t top = args[4] != NULL ? (int32_t)strtol(args[4], NULL, 10) : GOLDEN_TOP_MAX_COUNT;
     struct golden_header header = {.magic = GOLDEN_MAGIC,
                                    .version = GOLDEN_VERSION,
                                    .position_count = (uint32_t)count,
-                                   .top_count = GOLDEN_TOP_COUNT,
+                                   .top_count = (uint32_t)top,
                                    .vocab_count = (uint32_t)vocab_count};
     FILE *in = fopen(args[0], "rb"), *out = fopen(args[3], "wb");
     float *logits = calloc((size_t)vocab_count, sizeof(*logits));
     struct ranked *ranking = calloc((size_t)vocab_count, sizeof(*ranking));
 
+    if (top < 1 || top > GOLDEN_TOP_MAX_COUNT || top >= vocab_count)
+        die("cannot write %d of %d tokens", top, vocab_count);
     if (in == NULL || out == NULL || logits == NULL || ranking == NULL)
         die("cannot open %s and %s", args[0], args[3]);
     (void)fwrite(&header, sizeof(header), 1, out);
     (void)fwrite(tokens, sizeof(*tokens), (size_t)count, out);
     for (int32_t i = 0; i < count; i++)
-        log_rest[i] = write_position(in, vocab_count, logits, ranking, out);
+        log_rest[i] = write_position(in, vocab_count, top, logits, ranking, out);
     (void)fwrite(log_rest, sizeof(*log_rest), (size_t)count, out);
     if (ferror(out) || fclose(out) != 0)
         die("cannot write %s", args[3]);

@@ -1,17 +1,21 @@
 #!/usr/bin/env bash
-# Compares the engine with llama.cpp, and writes the golden files that `make test` compares with; and
-# the readers of the tensor types with those of the Python package gguf.
+# Compares the engine with llama.cpp, on the demo model and on random ones of every architecture, and
+# writes the golden files that `make test` compares with; and the readers of the tensor types with
+# those of the Python package gguf.
 # Called by `make oracle`. Usage: run.sh BUILD-FOLDER [--golden]
 #
 # What llama.cpp said stays in .cache/oracle/ and is used again; FRESH=1 makes the results anew. Only
 # --golden writes into the tree.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=tests/oracle/random_models.bash
+. tests/oracle/random_models.bash
 
 build=$1 write_golden=${2:-}
 gguf_version=0.19.0
 positions=200
 tokens=64
+random_top=64 # of the random models' 308 tokens: their golden files stay small
 golden=tests/golden
 
 # shellcheck source=tests/oracle/llama.sh
@@ -39,23 +43,25 @@ make_once() { # FILE COMMAND...
     [ -e "$file" ] || { "$@" >"$file.new" && mv "$file.new" "$file"; }
 }
 
+# token_ids MODEL
 token_ids() {
     python3 -c 'import json, sys; print(json.dumps(sys.stdin.read()))' <tests/oracle/passage.txt |
-        "$cache/llama_oracle" tokenize "$model" |
+        "$cache/llama_oracle" tokenize "$1" |
         python3 -c 'import json, sys
 print(json.dumps(json.load(sys.stdin)[1][:int(sys.argv[1])]))' "$positions"
 }
 
-# logits BACKENDS MODEL OUT: llama.cpp's with the CPU libraries of that folder; prints their number.
+# logits BACKENDS MODEL OUT [IDS.json]: llama.cpp's with the CPU libraries of that folder; prints
+# their number.
 logits() {
-    LLAMA_BACKENDS=$1 "$cache/llama_oracle" logits "$2" "$cache/ids.json" "$3"
+    LLAMA_BACKENDS=$1 "$cache/llama_oracle" logits "$2" "${4:-$cache/ids.json}" "$3"
 }
 
 # What llama.cpp says, all of it.
 ask_llama() {
     model=$(scripts/demo_model.sh)
     [ -e "$cache/model.f32.gguf" ] || "$cache/llama_oracle" quantise F32 "$model" "$cache/model.f32.gguf"
-    make_once "$cache/ids.json" token_ids
+    make_once "$cache/ids.json" token_ids "$model"
     make_once "$cache/vocab" logits "$library" "$cache/model.f32.gguf" "$cache/f32.logits"
     make_once "$cache/vocab.file" logits "$library" "$model" "$cache/file.logits"
     mkdir -p "$cache/haswell"
@@ -66,6 +72,40 @@ ask_llama() {
     python3 tests/oracle/chats.py |
         "$cache/llama_oracle" chat "$headers/models" >"$cache/chat_templates.jsonl"
     vocab=$(cat "$cache/vocab")
+}
+
+# The random models with weights of a tensor type, and what llama.cpp says of the same weights in F32.
+ask_llama_random() { # TYPE
+    local name options file
+    for name in $(random_names); do
+        file=$cache/random/$name.$1
+        mapfile -t options < <(random_options "$name")
+        "$build/tests/make_gguf" "${options[@]}" "type=$1" "head_type=$1" "$file.gguf"
+        "$build/tests/gguf_to_f32" "$file.gguf" "$file.f32.gguf"
+        make_once "$cache/random/ids.json" token_ids "$file.gguf"
+        make_once "$file.vocab" \
+            logits "$library" "$file.f32.gguf" "$file.logits" "$cache/random/ids.json"
+    done
+}
+
+compare_random() { # TYPE
+    local name file ids=$cache/random/ids.json
+    for name in $(random_names); do
+        file=$cache/random/$name.$1
+        echo "random $name, against llama.cpp, F32 file of the $1 weights: ref, F32 file; cpu, $1 file:"
+        "$build/tests/eval" full ref "$file.f32.gguf" "$ids" "$file.logits"
+        "$build/tests/eval" full cpu "$file.gguf" "$ids" "$file.logits"
+    done
+}
+
+write_golden_random() {
+    local name file
+    for name in $(random_names); do
+        file=$cache/random/$name.Q8_0
+        "$cache/llama_oracle" golden "$file.logits" "$cache/random/ids.json" "$(cat "$file.vocab")" \
+            "$golden/logits_random_$name.bin" "$random_top"
+    done
+    say "wrote $golden/logits_random_*.bin"
 }
 
 write_golden() {
@@ -131,11 +171,17 @@ compare_file_types() {
 }
 
 [ -z "${FRESH:-}" ] ||
-    rm -rf "$cache"/{vocab*,ids.json,greedy.json,*.logits,*.gguf,haswell}
+    rm -rf "$cache"/{vocab*,ids.json,greedy.json,*.logits,*.gguf,haswell,random}
 fetch_gguf
 compare_tensor_types
 fetch_llama
 build_oracle
+mkdir -p "$cache/random"
+for type in Q8_0 Q4_K; do
+    ask_llama_random "$type"
+    compare_random "$type"
+done
+[ "$write_golden" != --golden ] || write_golden_random
 ask_llama
 [ "$write_golden" != --golden ] || write_golden
 compare_tokenizers

@@ -239,7 +239,7 @@ static int golden_read(struct golden *golden, const char *path, struct buf *file
     memcpy(header, file->data, sizeof(*header));
     if (memcmp(header->magic, GOLDEN_MAGIC, sizeof(header->magic)) != 0 ||
         header->version != GOLDEN_VERSION || header->position_count > GOLDEN_POSITION_MAX_COUNT ||
-        header->top_count != GOLDEN_TOP_COUNT)
+        header->top_count < 1 || header->top_count > GOLDEN_TOP_MAX_COUNT)
         return err_set(err, ERR_USAGE, "%s is no golden file of this version", path);
     size_t count = header->position_count;
     if (file->len != sizeof(*header) + count * sizeof(uint32_t) +
