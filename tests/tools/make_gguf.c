@@ -293,12 +293,37 @@ static int take_vocab(const char *path, struct tiny_model *tiny, struct buf *ent
     return 0;
 }
 
+/* A row of a type is whole blocks. */
+static int check_sizes(const struct tiny_model *tiny, struct err *err)
+{
+    const struct {
+        uint32_t columns;
+        uint32_t type;
+    } rows[] = {
+        {tiny->embedding, tiny->type},
+        {tiny->embedding, tiny->head_type},
+        {tiny->feed_forward, tiny->type},
+        {tiny->heads * tiny->head_dim, tiny->type},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        const struct quant_info *info = quant_info(rows[i].type);
+
+        if (rows[i].columns % info->block_elements != 0)
+            return err_set(err, ERR_USAGE, "rows of %u are not whole blocks of %s, which have %u",
+                           rows[i].columns, info->name, info->block_elements);
+    }
+    return 0;
+}
+
 static int write_model(struct options *options, const char *path, struct err *err)
 {
     AUTO_BUF struct buf file = BUF_INIT(FILE_MAX_BYTES);
     AUTO_BUF struct buf vocab = BUF_INIT(FILE_MAX_BYTES);
     AUTO_CLOSE int fd = -1;
 
+    if (check_sizes(&options->tiny, err) != 0)
+        return -1;
     if (options->vocab_from != NULL &&
         take_vocab(options->vocab_from, &options->tiny, &vocab, err) != 0)
         return err_wrap(err, "take the vocabulary of %s", options->vocab_from);
