@@ -15,19 +15,6 @@ teardown() {
     rbee_teardown
 }
 
-@test "a random model of another architecture and size takes the vocabulary of a file" {
-    use_tool tokenize
-    echo '"hello, the world of 100 tokens"' >"$T/texts"
-    tiny_model architecture=gemma3 vocab=1000 embedding=128 heads=2 head_dim=64 rope_dims=64 \
-        --vocab-from "$T/tiny.gguf" "$T/other.gguf"
-    assert_equal "$("$worker" --describe "$T/other.gguf" | jq -c '[.architecture, .layers, .vocab_tokens]')" \
-        "[\"gemma3\",7,$("$worker" --describe "$T/tiny.gguf" | jq .vocab_tokens)]"
-    assert_equal "$(tokenize "$T/other.gguf" <"$T/texts")" "$(tokenize "$T/tiny.gguf" <"$T/texts")"
-    run make_gguf type=Q4_K "$T/other.gguf"
-    assert_failure
-    assert_output --partial "rows of 64 are not whole blocks of Q4_K, which have 256"
-}
-
 # A model whose tokens take long (about 25 ms each on the oracle's one core): what has to happen in
 # the middle of an answer has time to happen.
 slow_model() {
@@ -649,4 +636,17 @@ drill() { # KIND
     done
     kill "$WORKER_PID"
     assert_worker_exit 0
+}
+
+@test "a random model of another architecture and size takes the vocabulary of a file" {
+    use_tool tokenize
+    echo '"hello, the world of 100 tokens"' >"$T/texts"
+    tiny_model architecture=gemma3 vocab=1000 embedding=128 heads=2 head_dim=64 rope_dims=64 \
+        --vocab-from "$T/tiny.gguf" "$T/other.gguf"
+    assert_equal "$("$worker" --describe "$T/other.gguf" | jq -c '[.architecture, .layers, .vocab_tokens]')" \
+        "[\"gemma3\",7,$("$worker" --describe "$T/tiny.gguf" | jq .vocab_tokens)]"
+    assert_equal "$(tokenize "$T/other.gguf" <"$T/texts")" "$(tokenize "$T/tiny.gguf" <"$T/texts")"
+    run make_gguf type=Q4_K "$T/other.gguf"
+    assert_failure
+    assert_output --partial "rows of 64 are not whole blocks of Q4_K, which have 256"
 }

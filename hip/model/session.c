@@ -202,9 +202,9 @@ static int make_scratch(struct session *session, uint32_t rows, struct err *err)
     return 0;
 }
 
-/* NEEDSWORK: should the KV table know layers that forget? One with a window keeps keys and values of
- * the whole context, though it reads only the window's. It matters from contexts of several windows
- * on: five layers of six of a Gemma 3 see 512 or 1024 tokens. */
+/* NEEDSWORK: should the KV table know layers that forget? One with a window keeps keys and values
+ * of the whole context, though it reads only the window's. It matters from contexts of several
+ * windows on: five layers of six of a Gemma 3 see 512 or 1024 tokens. */
 static int make_kv_and_scratch(struct session *session, struct err *err)
 {
     const struct model_params *params = &session->model->params;
