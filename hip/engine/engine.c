@@ -93,7 +93,7 @@ static void engine_run(struct engine *engine)
         struct mailbox_orders orders = mailbox_collect(&engine->mailbox, &arrived);
         const struct err *end = engine_find_end(engine, orders);
         struct err err = ERR_INIT;
-        bool has_computed = false;
+        bool is_idle = false;
 
         if (end != NULL)
             scheduler_refuse(&engine->scheduler, &arrived, end);
@@ -101,9 +101,9 @@ static void engine_run(struct engine *engine)
             scheduler_take(&engine->scheduler, &arrived);
         if (orders.is_closed)
             return;
-        if (scheduler_step(&engine->scheduler, &has_computed, &err) < 0)
+        if (scheduler_step(&engine->scheduler, &is_idle, &err) < 0)
             engine_fail(engine, &err);
-        else if (!has_computed)
+        else if (is_idle)
             mailbox_wait(&engine->mailbox);
         else if (clock_monotonic_ms() < atomic_load(&engine->slow_until_ms))
             mailbox_pause(&engine->mailbox, ENGINE_SLOW_STEP_MS);

@@ -2,7 +2,7 @@
  * the program's loop goes on serving.
  *
  *   engine:   LOAD -> WARM_UP -> READY          (FAILED from each of them; the program then ends)
- *   request:  queued -> prefill -> decode -> done
+ *   request:  queued -> prefill -> decode -> done       (back to queued when the KV store is full)
  *
  * The loop submits a request and takes its events; the engine's thread computes. What passes
  * between them lies in mailbox.h, and nothing else is shared. Each request ends with exactly one
@@ -10,7 +10,8 @@
  * has forgotten the request, and the loop frees it.
  *
  * Each step takes rows of every active request: one token of those that decode, a chunk of the
- * prompt of those that prefill. As many run at a time as there are slots, the others wait in order.
+ * prompt of those that prefill. As many run at a time as there are slots and as the KV store has
+ * room for, the others wait in order.
  * A cancelled request ends before the next step.
  *
  * A client that does not read: the loop leaves the request's events where they are, and with
@@ -64,7 +65,7 @@ struct engine_status {
     uint64_t done_bytes; /* of the load */
     uint64_t total_bytes;
     uint64_t tokens;         /* sampled since the start; only rises */
-    uint64_t prefill_tokens; /* of prompts, computed since the start; only rises */
+    uint64_t prefill_tokens; /* of prompts, and again after an interruption; only rises */
     uint32_t context_tokens; /* from READY on */
     uint32_t slot_count;     /* from READY on */
     uint64_t memory_bytes;   /* from READY on */

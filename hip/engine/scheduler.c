@@ -32,8 +32,13 @@ static bool scheduler_has_free_slot(const struct scheduler *scheduler)
     return scheduler_free_sequence(scheduler) < scheduler->runtime->slot_count;
 }
 
-static void scheduler_admit_one(struct scheduler *scheduler, struct engine_request *request)
+static void scheduler_prepare_next(struct scheduler *scheduler)
 {
+    struct engine_request *request = TAILQ_FIRST(&scheduler->arrived);
+
+    if (request == NULL)
+        return;
+    TAILQ_REMOVE(&scheduler->arrived, request, link);
     if (atomic_load(&request->is_cancelled))
         engine_request_abandon(request);
     else
@@ -63,18 +68,13 @@ static void scheduler_tell_positions(struct scheduler *scheduler)
 
 void scheduler_take(struct scheduler *scheduler, struct request_list *arrived)
 {
-    struct engine_request *request = NULL;
-
-    while ((request = TAILQ_FIRST(arrived)) != NULL) {
-        TAILQ_REMOVE(arrived, request, link);
-        scheduler_admit_one(scheduler, request);
-    }
+    TAILQ_CONCAT(&scheduler->arrived, arrived, link);
 }
 
 void scheduler_refuse(struct scheduler *scheduler, struct request_list *arrived,
                       const struct err *error)
 {
-    TAILQ_CONCAT(&scheduler->waiting, arrived, link);
+    scheduler_take(scheduler, arrived);
     scheduler_fail_all(scheduler, error);
 }
 
@@ -96,19 +96,28 @@ static void scheduler_release_slot(struct scheduler *scheduler, struct engine_re
     engine_request_hand_back(request);
 }
 
+static void drop_cancelled(struct request_list *list)
+{
+    struct engine_request *request = NULL;
+    struct engine_request *next = NULL;
+
+    for (request = TAILQ_FIRST(list); request != NULL; request = next) {
+        next = TAILQ_NEXT(request, link);
+        if (!atomic_load(&request->is_cancelled))
+            continue;
+        TAILQ_REMOVE(list, request, link);
+        engine_request_abandon(request);
+        engine_request_hand_back(request);
+    }
+}
+
 static void scheduler_drop_cancelled(struct scheduler *scheduler)
 {
     struct engine_request *request = NULL;
     struct engine_request *next = NULL;
 
-    for (request = TAILQ_FIRST(&scheduler->waiting); request != NULL; request = next) {
-        next = TAILQ_NEXT(request, link);
-        if (!atomic_load(&request->is_cancelled))
-            continue;
-        TAILQ_REMOVE(&scheduler->waiting, request, link);
-        engine_request_abandon(request);
-        engine_request_hand_back(request);
-    }
+    drop_cancelled(&scheduler->arrived);
+    drop_cancelled(&scheduler->waiting);
     for (request = TAILQ_FIRST(&scheduler->running); request != NULL; request = next) {
         next = TAILQ_NEXT(request, link);
         if (!atomic_load(&request->is_cancelled))
@@ -122,6 +131,7 @@ void scheduler_fail_all(struct scheduler *scheduler, const struct err *error)
 {
     struct engine_request *request = NULL;
 
+    TAILQ_CONCAT(&scheduler->waiting, &scheduler->arrived, link);
     while ((request = TAILQ_FIRST(&scheduler->running)) != NULL) {
         engine_request_fail(request, error);
         scheduler_release_slot(scheduler, request);
@@ -239,6 +249,19 @@ static void scheduler_add_decodes(struct scheduler *scheduler)
     }
 }
 
+/* The oldest always gets on. Where it decodes, its row comes first; where it prefills, room for a
+ * row of its prompt is kept back from the decodes of this step. Returns the blocks that takes. */
+static uint32_t scheduler_reserve_for_oldest(struct scheduler *scheduler)
+{
+    struct engine_request *oldest = TAILQ_FIRST(&scheduler->running);
+
+    if (oldest->state != REQUEST_PREFILL || engine_request_is_paused(oldest))
+        return 0;
+    (void)scheduler_make_room(scheduler, oldest); /* it is not the one that gives way */
+    return kv_table_blocks_lacking(scheduler_kv(scheduler), oldest->sequence,
+                                   oldest->computed_tokens + 1);
+}
+
 static uint32_t scheduler_prefilling_count(const struct scheduler *scheduler)
 {
     const struct engine_request *request = NULL;
@@ -275,18 +298,19 @@ static void scheduler_add_prompts(struct scheduler *scheduler, uint32_t budget)
         if (request->state != REQUEST_PREFILL)
             continue;
         assert(sharing > 0);
-        limit = (budget + sharing - 1) / sharing;
+        limit = budget > sharing ? budget / sharing : 1; /* a row at least: each gets on */
         fitting = rows_that_fit(request->computed_tokens,
                                 kv_table_free_blocks(kv) - scheduler->lacking_blocks);
         added = scheduler_add_rows(scheduler, request, limit < fitting ? limit : fitting);
         scheduler->prompt_rows += added;
-        budget -= added;
+        budget -= added < budget ? added : budget;
         sharing--;
     }
 }
 
 static void scheduler_build_batch(struct scheduler *scheduler)
 {
+    uint32_t reserved = 0;
     uint32_t budget = 0;
     uint32_t room = 0;
 
@@ -294,7 +318,10 @@ static void scheduler_build_batch(struct scheduler *scheduler)
     scheduler->prompt_rows = 0;
     scheduler->lacking_blocks = 0;
     scheduler->stepping_count = 0;
+    reserved = scheduler_reserve_for_oldest(scheduler);
+    scheduler->lacking_blocks += reserved;
     scheduler_add_decodes(scheduler);
+    scheduler->lacking_blocks -= reserved;
     room = SESSION_BATCH_MAX_ROWS - scheduler->row_count;
     budget = pace_rows(&scheduler->pace, scheduler->row_count > 0);
     scheduler_add_prompts(scheduler, budget < room ? budget : room);
@@ -329,21 +356,22 @@ static void scheduler_advance_all(struct scheduler *scheduler)
     }
 }
 
-int scheduler_step(struct scheduler *scheduler, bool *out_computed, struct err *err)
+int scheduler_step(struct scheduler *scheduler, bool *out_is_idle, struct err *err)
 {
     uint64_t start_us = clock_monotonic_us();
     struct err failure = ERR_INIT;
 
     scheduler_drop_cancelled(scheduler);
+    scheduler_prepare_next(scheduler);
     scheduler_fill_slots(scheduler);
     scheduler_tell_positions(scheduler);
-    *out_computed = false;
+    *out_is_idle = TAILQ_EMPTY(&scheduler->arrived);
     if (TAILQ_EMPTY(&scheduler->running)) /* or nothing has been loaded */
         return 0;
     scheduler_build_batch(scheduler);
     if (scheduler->row_count == 0)
         return 0;
-    *out_computed = true;
+    *out_is_idle = false;
     if (session_step(scheduler->runtime->session, scheduler->rows, scheduler->row_count,
                      scheduler->logits, &failure) < 0) {
         log_event(LOG_ERROR, "step_failed", "reason=%s", failure.message);
@@ -366,6 +394,7 @@ void scheduler_init(struct scheduler *scheduler, struct runtime *runtime, struct
 {
     scheduler->runtime = runtime;
     scheduler->mailbox = mailbox;
+    TAILQ_INIT(&scheduler->arrived);
     TAILQ_INIT(&scheduler->waiting);
     TAILQ_INIT(&scheduler->running);
 }

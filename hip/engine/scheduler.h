@@ -26,6 +26,7 @@ struct scheduler {
     struct runtime *runtime; /* borrowed */
     struct mailbox *mailbox; /* borrowed */
     struct pace pace;
+    struct request_list arrived; /* not yet prepared */
     struct request_list waiting; /* prepared; the oldest first, as in `running` */
     struct request_list running;
     bool is_taken[ENGINE_SLOTS_MAX_COUNT]; /* [sequence] */
@@ -50,17 +51,19 @@ void scheduler_release(struct scheduler *scheduler);
 /* Once the runtime is loaded: makes room for logits and computes one token. */
 int scheduler_warm_up(struct scheduler *scheduler, struct err *err);
 
-/* Makes each of ARRIVED ready at once, not when its turn comes: who asks for the impossible shall
- * hear it now. ARRIVED is empty afterwards. */
+/* ARRIVED is empty afterwards. Each step makes one of them ready, long before its turn comes: who
+ * asks for the impossible shall hear it soon, and who runs shall not wait for many prompts to
+ * become tokens. */
 void scheduler_take(struct scheduler *scheduler, struct request_list *arrived);
 /* Ends everything with ERROR, and ARRIVED too, of which nothing is made ready any more. */
 void scheduler_refuse(struct scheduler *scheduler, struct request_list *arrived,
                       const struct err *error);
 /* Ends everything with ERROR. */
 void scheduler_fail_all(struct scheduler *scheduler, const struct err *error);
-/* Drops what was cancelled, fills free slots, computes. *out_computed is false when there was
- * nothing to compute. A step that fails ends all requests; but when it was the device (ERR_DEVICE),
- * which does not come back in this process, -1 is returned and they are the caller's to end. */
-int scheduler_step(struct scheduler *scheduler, bool *out_computed, struct err *err);
+/* Makes one ready, drops what was cancelled, fills free slots, computes. *out_is_idle says that
+ * there is nothing more to do. A step that fails ends all requests; but when it was the device
+ * (ERR_DEVICE), which does not come back in this process, -1 is returned and they are the caller's
+ * to end. */
+int scheduler_step(struct scheduler *scheduler, bool *out_is_idle, struct err *err);
 
 #endif

@@ -275,9 +275,10 @@ static int read_scales(const struct gguf *gguf, struct model_params *params, str
 
     if (arch_read_positive(gguf, architecture->name, "attention.layer_norm_rms_epsilon", 0.0,
                            &epsilon, err) != 0 ||
-        arch_read_positive(gguf, architecture->name, "attention.scale", 1.0 / sqrt(scaled_width),
-                           &scale, err) != 0)
+        arch_read_number(gguf, architecture->name, "attention.scale", 0.0, &scale, err) != 0)
         return -1;
+    if (scale == 0.0) /* not there, or left to the reader */
+        scale = 1.0 / sqrt(scaled_width);
     params->norm_epsilon = (float)epsilon;
     params->attention_scale = (float)scale;
     params->embedding_scale =

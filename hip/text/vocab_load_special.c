@@ -20,7 +20,7 @@ static uint32_t find_special(const struct vocab *vocab, const char *text, const 
 static const struct end_name {
     const char *text;
     /* Where the vocabulary has this token, too, the other one is something else: the end of one
-     * part of a turn for gpt-oss, a tag of HTML for Gemma 4. */
+     * part of a turn for gpt-oss, a tag of HTML for every Gemma. */
     const char *unless;
 } END_NAMES[] = {
     {"<|im_end|>", NULL},
@@ -31,7 +31,7 @@ static const struct end_name {
     {"<|eom_id|>", NULL},
     {"<|end_of_text|>", NULL},
     {"<|endoftext|>", NULL},
-    {"</s>", "<|tool_response>"},
+    {"</s>", "<eos>"},
     {"<EOT>", NULL},
     {"_<EOT>", NULL},
     {"[EOT]", NULL},
@@ -58,6 +58,13 @@ static void find_named_ends(struct vocab *vocab, const bool *is_merged)
     }
 }
 
+/* A token that the file itself calls an end or a beginning is not one that users may write. */
+static void keep_from_users(struct vocab *vocab, uint32_t token)
+{
+    if (token != VOCAB_NONE && vocab->types[token] == TOKEN_USER_DEFINED)
+        vocab->types[token] = TOKEN_CONTROL;
+}
+
 static int find_ends(struct vocab *vocab, const struct gguf *gguf, const bool *is_merged,
                      struct err *err)
 {
@@ -76,7 +83,9 @@ static int find_ends(struct vocab *vocab, const struct gguf *gguf, const bool *i
             return -1;
         if (token != VOCAB_NONE)
             vocab->is_end[token] = true;
+        keep_from_users(vocab, token);
     }
+    keep_from_users(vocab, vocab->bos);
     find_named_ends(vocab, is_merged);
     return 0;
 }

@@ -288,7 +288,24 @@ static void ends_that_are_none(void **state)
     assert_false(is_end("<|end|>", "<|call|>"));
     assert_true(is_end("<|call|>", "<|end|>"));
     assert_true(is_end("</s>", "<s>"));
-    assert_false(is_end("</s>", "<|tool_response>"));
+    assert_false(is_end("</s>", "<eos>"));
+    assert_true(is_end("<eos>", "</s>"));
+}
+
+/* Whatever the converter called it: what the file itself names as its end is never a user's to
+ * write. */
+static void an_end_by_id_is_not_found_in_plain_text(void **state)
+{
+    struct fixture fixture = sound_fixture();
+    struct err err = ERR_INIT;
+    struct vocab *vocab = NULL;
+
+    fixture.eos = "<tool>"; /* USER_DEFINED, and found in texts as long as it is not the end */
+    vocab = fixture_vocab(&fixture, &err);
+    assert_non_null(vocab);
+    assert_true(vocab_is_end(vocab, fixture_id(&fixture, "<tool>")));
+    assert_true(vocab_is_control(vocab, fixture_id(&fixture, "<tool>")));
+    vocab_free(vocab);
 }
 
 /* A head may have more rows than there are tokens: those ids stand for nothing. */
@@ -474,6 +491,7 @@ int main(void)
         cmocka_unit_test(user_defined_tokens_are_found_in_plain_text),
         cmocka_unit_test(ends_by_id_and_by_name),
         cmocka_unit_test(ends_that_are_none),
+        cmocka_unit_test(an_end_by_id_is_not_found_in_plain_text),
         cmocka_unit_test(ids_behind_the_last_token_stand_for_nothing),
         cmocka_unit_test(merges_by_rank),
         cmocka_unit_test(whole_words_where_merges_are_ignored),
