@@ -117,8 +117,12 @@ static void add_headline(const json_t *record, struct buf *out)
     AUTO_FREE char *since = duration_of(record, "state_ms");
     const char *model = text_of(worker, "model");
     const char *device = text_of(worker, "device");
+    const char *name = text_of(record, "name");
+    bool is_long = strlen(name) >= LABEL_COLUMNS; /* then it has a line for itself */
 
-    add_field(out, text_of(record, "name"), 1, "is %s for %s, since %s", text_of(record, "state"),
+    if (is_long)
+        (void)buf_printf(out, "%s\n", name);
+    add_field(out, is_long ? "" : name, 1, "is %s for %s, since %s", text_of(record, "state"),
               since, text_of(record, "since"));
     add_field(out, "", 1, "wanted %s%s%s%s%s", text_of(worker, "desired"),
               model[0] != '\0' ? "; model " : "", model, device[0] != '\0' ? "; on " : "", device);

@@ -67,11 +67,12 @@ static size_t columns(const char *line, size_t len)
     return count;
 }
 
-static void assert_is_a_screen(const char *said, struct buf *screen)
+static void assert_is_a_screen(const char *name, const char *said, struct buf *screen)
 {
     AUTO_JSON json_t *record = make_record(said);
     size_t count = 0;
 
+    (void)json_object_set_new(record, "name", json_string(name));
     buf_clear(screen);
     why_text(record, screen);
     for (const char *line = screen->data; *line != '\0'; count++) {
@@ -98,12 +99,26 @@ static void a_screen_is_a_screen_whatever_was_said(void **state)
         words[i] = i % 7 == 0 ? ' ' : 'y';
     for (size_t i = 0; i < 3000; i += 3)
         memcpy(wide + i, "\xe2\x82\xac", 3);
-    assert_is_a_screen("", &screen);
-    assert_is_a_screen("short", &screen);
-    assert_is_a_screen("two\nlines\tand \033[2J", &screen);
-    assert_is_a_screen(word, &screen);
-    assert_is_a_screen(words, &screen);
-    assert_is_a_screen(wide, &screen);
+    assert_is_a_screen("a", "", &screen);
+    assert_is_a_screen("a", "short", &screen);
+    assert_is_a_screen("a", "two\nlines\tand \033[2J", &screen);
+    assert_is_a_screen("a", word, &screen);
+    assert_is_a_screen("a", words, &screen);
+    assert_is_a_screen("a", wide, &screen);
+}
+
+/* Names of models are longer than the column of labels. */
+static void a_long_name_has_a_line_for_itself(void **state)
+{
+    AUTO_BUF struct buf screen = BUF_INIT(TEST_SCREEN_MAX_BYTES);
+
+    assert_is_a_screen("smollm2-135m-instruct", "words", &screen);
+    assert_memory_equal(screen.data, "smollm2-135m-instruct\n             is open for 1m05s",
+                        strlen("smollm2-135m-instruct\n             is open for 1m05s"));
+    assert_is_a_screen("thirteen-long", "words", &screen);
+    assert_non_null(strstr(screen.data, "thirteen-long\n             is open"));
+    assert_is_a_screen("twelve-long-", "words", &screen);
+    assert_non_null(strstr(screen.data, "twelve-long- is open"));
 }
 
 static void a_record_that_knows_nothing_is_shown_as_well(void **state)
@@ -133,6 +148,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_screen_is_a_screen_whatever_was_said),
+        cmocka_unit_test(a_long_name_has_a_line_for_itself),
         cmocka_unit_test(a_record_that_knows_nothing_is_shown_as_well),
         cmocka_unit_test(a_long_advice_goes_on_in_the_next_line),
     };
