@@ -27,8 +27,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'stop_suites; remove_stage' EXIT
 
-# Whoever is interrupted leaves nothing that runs. A suite is in a group of its own (timeout makes it),
-# which neither Ctrl-C nor our end reaches; a suite that has ended has an .rc.
+# Whoever is interrupted leaves nothing that runs. A suite is in a group of its own (timeout makes
+# it), which neither Ctrl-C nor our end reaches; a suite that has ended has an .rc.
 stop_suites() {
     local file
     for file in "$results"/*.pid; do
@@ -78,7 +78,8 @@ in_stage() {
         as_user=(setpriv "--reuid=$ordinary_uid" "--regid=$ordinary_uid" --clear-groups --)
     fi
     local report=log_path=$stage/sanitizer/$suite
-    (cd "$tree" && echo "$BASHPID" >"$results/$suite.pid" && exec env -i "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" \
+    (cd "$tree" && echo "$BASHPID" >"$results/$suite.pid" && exec env -i \
+        "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" \
         "HOME=$stage/home" "TMPDIR=$stage/tmp" LANG=C.UTF-8 \
         "RBEE_BUILD=$tree/$build" "RBEE_HOOKS_BUILD=$tree/$hooks" \
         "RBEE_DEMO_MODEL=${RBEE_DEMO_MODEL:-}" \

@@ -2,17 +2,14 @@
  */
 #include "hip/text/candidates.h"
 
+#include "hip/text/float_order.h"
+
 #include <math.h>
 #include <string.h>
 
 uint64_t candidate_of(float logit, uint32_t token)
 {
-    float value = logit + 0.0f; /* -0 is as large as 0 */
-    uint32_t bits = 0;
-
-    memcpy(&bits, &value, sizeof(bits));
-    bits = bits & 0x80000000U ? ~bits : bits | 0x80000000U;
-    return (uint64_t)bits << 32 | (uint32_t)~token;
+    return (uint64_t)float_order(logit) << 32 | (uint32_t)~token;
 }
 
 double candidate_logit(uint64_t candidate)

@@ -30,8 +30,7 @@ static const struct chat_family FAMILIES[CHAT_TEMPLATE_COUNT] = {
 struct chat_format {
     enum chat_template template;
     bool wants_bos;
-    char *
-        default_system; /* what the template says where no system message is given; NULL: nothing */
+    char *default_system; /* what stands where no system message is given; NULL: nothing */
 };
 
 /* ---- looking at a template ---- */
@@ -137,7 +136,7 @@ static enum chat_template recognise(const struct gguf *gguf, char **out_system, 
 {
     struct gguf_string text;
     struct err ignored = ERR_INIT;
-    enum chat_template template = CHAT_TEMPLATE_UNKNOWN + 1;
+    enum chat_template found = CHAT_TEMPLATE_UNKNOWN + 1;
 
     *out_system = NULL;
     *out_wants_bos = false;
@@ -146,13 +145,13 @@ static enum chat_template recognise(const struct gguf *gguf, char **out_system, 
     /* One that is no text is one we do not know. */
     if (gguf_read_string(gguf, KEY_TEMPLATE, &text, &ignored) != 0 || text.len > TEMPLATE_MAX_BYTES)
         return CHAT_TEMPLATE_UNKNOWN;
-    while (template <CHAT_TEMPLATE_COUNT && !is_family(&FAMILIES[template], text))
-        template ++;
-    if (template == CHAT_TEMPLATE_COUNT ||
-        (template == CHAT_TEMPLATE_CHATML && !read_turns(text, out_system)))
+    while (found < CHAT_TEMPLATE_COUNT && !is_family(&FAMILIES[found], text))
+        found++;
+    if (found == CHAT_TEMPLATE_COUNT ||
+        (found == CHAT_TEMPLATE_CHATML && !read_turns(text, out_system)))
         return CHAT_TEMPLATE_UNKNOWN;
     *out_wants_bos = holds(text, "bos_token");
-    return template;
+    return found;
 }
 
 enum chat_template chat_template_of(const struct gguf *gguf)
@@ -163,10 +162,10 @@ enum chat_template chat_template_of(const struct gguf *gguf)
     return recognise(gguf, &system, &wants_bos);
 }
 
-const char *chat_template_name(enum chat_template template)
+const char *chat_template_name(enum chat_template kind)
 {
-    assert(template <CHAT_TEMPLATE_COUNT);
-    return FAMILIES[template].name;
+    assert(kind < CHAT_TEMPLATE_COUNT);
+    return FAMILIES[kind].name;
 }
 
 struct chat_format *chat_format_new(const struct gguf *gguf, struct err *err)

@@ -18,7 +18,7 @@ enum chat_template {
 };
 
 enum chat_template chat_template_of(const struct gguf *gguf);
-const char *chat_template_name(enum chat_template template);
+const char *chat_template_name(enum chat_template kind);
 
 /* The default system message of the file's template is found in it; it is copied. */
 struct chat_format;

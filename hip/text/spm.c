@@ -4,6 +4,7 @@
 
 #include "common/mem.h"
 #include "common/utf8.h"
+#include "hip/text/float_order.h"
 
 #include <assert.h>
 #include <math.h>
@@ -26,15 +27,11 @@ struct spm {
     uint32_t unknown_token;
 };
 
-/* The bits of SCORE, made to order as floats do, and turned round. */
+/* The highest score has the lowest rank. */
 static uint32_t rank_of_score(float score)
 {
-    float value = score + 0.0f; /* -0 is as high as 0 */
-    uint32_t bits = 0;
-
     assert(!isnan(score));
-    memcpy(&bits, &value, sizeof(bits));
-    return bits & 0x80000000U ? bits : ~(bits | 0x80000000U);
+    return ~float_order(score);
 }
 
 /* The token of a text that users may write; VOCAB_NONE. */
