@@ -28,13 +28,18 @@ trap 'exit 143' TERM
 trap 'stop_suites; remove_stage' EXIT
 
 # Whoever is interrupted leaves nothing that runs. A suite is in a group of its own (timeout makes
-# it), which neither Ctrl-C nor our end reaches; a suite that has ended has an .rc.
+# it), which neither Ctrl-C nor our end reaches; a suite that has ended has an .rc. What TERM does not
+# end, timeout kills; until then it still writes.
 stop_suites() {
-    local file
+    local file pid
+    local -a pids=()
     for file in "$results"/*.pid; do
-        [ ! -e "$file" ] || [ -e "${file%.pid}.rc" ] || kill -TERM "$(cat "$file")" 2>/dev/null
+        [ ! -e "$file" ] || [ -e "${file%.pid}.rc" ] || pids+=("$(cat "$file")")
     done
-    wait
+    [ "${#pids[@]}" -eq 0 ] || kill -TERM "${pids[@]}" 2>/dev/null
+    for pid in "${pids[@]}"; do
+        tail --pid="$pid" -f /dev/null
+    done
 }
 
 # What a suite started may still be writing its last lines.
