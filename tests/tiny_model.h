@@ -22,6 +22,9 @@ struct tiny_model {
     uint32_t context;
     uint32_t type;      /* of the layers' matrices */
     uint32_t head_type; /* of token_embd and output */
+    /* Of what files called ..._K_M keep finer: output, and attn_v and ffn_down of about half of the
+     * layers. 0, which is F32: nothing is. */
+    uint32_t fine_type;
     uint64_t seed;
     const char *rope_type; /* rope.scaling.type; NULL: not there, like the numbers below at 0 */
     float rope_base;
@@ -239,6 +242,24 @@ static inline void tiny_add_random(struct gguf_writer *writer, struct tiny_model
     free(row);
 }
 
+/* Whether files called ..._K_M keep LAYER's attn_v and ffn_down finer: the first and the last
+ * eighth of the layers, and each third one between. */
+static inline bool tiny_is_fine_layer(const struct tiny_model *tiny, uint32_t layer)
+{
+    uint32_t eighth = tiny->layers / 8;
+
+    return layer < eighth || layer >= 7 * tiny->layers / 8 || (layer - eighth) % 3 == 2;
+}
+
+static inline uint32_t tiny_matrix_type(const struct tiny_model *tiny, uint32_t layer,
+                                        const char *name)
+{
+    bool may_be_fine = strcmp(name, "attn_v.weight") == 0 || strcmp(name, "ffn_down.weight") == 0;
+
+    return tiny->fine_type != 0 && may_be_fine && tiny_is_fine_layer(tiny, layer) ? tiny->fine_type
+                                                                                  : tiny->type;
+}
+
 /* A tensor of a layer: COLUMNS x ROWS of the matrices' type around 0, or a vector of floats. */
 struct tiny_role {
     const char *name;
@@ -289,8 +310,9 @@ static inline void tiny_add_layer(struct gguf_writer *writer, struct tiny_model 
         if (role->is_missing)
             continue;
         (void)snprintf(name, sizeof(name), "blk.%u.%s", layer, role->name);
-        tiny_add_random(writer, tiny, name, is_vector ? QUANT_F32 : tiny->type, role->columns,
-                        role->rows, role->centre, spread);
+        tiny_add_random(writer, tiny, name,
+                        is_vector ? QUANT_F32 : tiny_matrix_type(tiny, layer, role->name),
+                        role->columns, role->rows, role->centre, spread);
     }
 }
 
@@ -316,7 +338,8 @@ static inline void tiny_model_build(const struct tiny_model *options, struct buf
         tiny_add_layer(&writer, &tiny, layer);
     tiny_add_random(&writer, &tiny, "output_norm.weight", QUANT_F32, tiny.embedding, 1, 1.0f, 0.1f);
     if (tiny.is_untied)
-        tiny_add_random(&writer, &tiny, "output.weight", tiny.head_type, tiny.embedding,
+        tiny_add_random(&writer, &tiny, "output.weight",
+                        tiny.fine_type != 0 ? tiny.fine_type : tiny.head_type, tiny.embedding,
                         tiny_row_count(&tiny), 0.0f, vocab_spread);
     if (tiny.has_rope_freqs)
         tiny_add_random(&writer, &tiny, "rope_freqs.weight", QUANT_F32, tiny.rope_dims / 2, 1, 4.0f,

@@ -78,6 +78,8 @@ static void usage(FILE *file)
           "  architecture=NAME            llama qwen2 qwen3 gemma2 gemma3; comes before sizes, as "
           "it sets layers, window and rope_base [llama]\n"
           "  type=T, head_type=T          one of quant_types.def that has a reader [Q8_0]\n"
+          "  fine_type=T                  of output and half of attn_v and ffn_down, as in files "
+          "called Q4_K_M\n"
           "  rope_type=NAME               rope.scaling.type\n"
           "  --vocab-from GGUF            that file's tokens and chat template, for ours\n",
           file);
@@ -165,6 +167,8 @@ static bool parse_option(struct options *options, const char *text)
         return parse_type(value, &tiny->type);
     if (strncmp(text, "head_type=", 10) == 0)
         return parse_type(value, &tiny->head_type);
+    if (strncmp(text, "fine_type=", 10) == 0)
+        return parse_type(value, &tiny->fine_type);
     return strncmp(text, "fault=", 6) == 0 && parse_fault(options, value);
 }
 
@@ -300,10 +304,9 @@ static int check_sizes(const struct tiny_model *tiny, struct err *err)
         uint32_t columns;
         uint32_t type;
     } rows[] = {
-        {tiny->embedding, tiny->type},
-        {tiny->embedding, tiny->head_type},
-        {tiny->feed_forward, tiny->type},
-        {tiny->heads * tiny->head_dim, tiny->type},
+        {tiny->embedding, tiny->type},      {tiny->embedding, tiny->head_type},
+        {tiny->embedding, tiny->fine_type}, {tiny->feed_forward, tiny->fine_type},
+        {tiny->feed_forward, tiny->type},   {tiny->heads * tiny->head_dim, tiny->type},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
