@@ -24,6 +24,7 @@ void pace_init(struct pace *pace, uint64_t took_us)
     pace->usual_us = took_us;
     pace->rows_alone = 1;
     pace->rows_beside = 1;
+    pace->beside_steps = 0;
     resize(&pace->rows_alone, 1, took_us, PACE_TARGET_US);
 }
 
@@ -34,19 +35,30 @@ static uint64_t target_beside(const struct pace *pace)
 
 uint32_t pace_rows(const struct pace *pace, bool is_beside)
 {
-    return is_beside ? pace->rows_beside : pace->rows_alone;
+    if (!is_beside)
+        return pace->rows_alone;
+    return pace->beside_steps < PACE_BESIDE_STEPS ? pace->rows_beside : 0;
+}
+
+/* A step without a chunk among many that had one is all that is known of now. */
+static void measure_usual(struct pace *pace, uint64_t took_us)
+{
+    uint64_t weight = pace->beside_steps < PACE_BESIDE_STEPS ? PACE_USUAL_STEPS : 2;
+
+    pace->usual_us = pace->usual_us - pace->usual_us / weight + took_us / weight;
+    pace->beside_steps = 0;
 }
 
 void pace_measure(struct pace *pace, const struct pace_step *step)
 {
     if (step->prompt_rows == 0) {
-        pace->usual_us =
-            pace->usual_us - pace->usual_us / PACE_USUAL_STEPS + step->took_us / PACE_USUAL_STEPS;
+        measure_usual(pace, step->took_us);
     } else if (step->decode_rows == 0) {
         resize(&pace->rows_alone, step->prompt_rows, step->took_us, PACE_TARGET_US);
     } else {
         uint64_t chunk_us = step->took_us > pace->usual_us ? step->took_us - pace->usual_us : 0;
 
         resize(&pace->rows_beside, step->prompt_rows, chunk_us, target_beside(pace));
+        pace->beside_steps++;
     }
 }

@@ -324,7 +324,8 @@ static void scheduler_build_batch(struct scheduler *scheduler)
     scheduler->lacking_blocks -= reserved;
     room = SESSION_BATCH_MAX_ROWS - scheduler->row_count;
     budget = pace_rows(&scheduler->pace, scheduler->row_count > 0);
-    scheduler_add_prompts(scheduler, budget < room ? budget : room);
+    if (budget > 0)
+        scheduler_add_prompts(scheduler, budget < room ? budget : room);
 }
 
 /* The counters rise before any event of this step can be seen: who has seen a token finds it

@@ -130,6 +130,32 @@ static void the_usual_gap_follows_what_is_measured(void **state)
     assert_in_range(pace_rows(&pace, true), 15, 16);
 }
 
+/* A prompt that takes long gets its share to the end, though the steps of the streams beside it
+ * become four times as long meanwhile; and their gaps at most double. */
+static void a_long_prompt_keeps_its_share_beside_streams_that_grow(void **state)
+{
+    const uint64_t begin_us = 20000;
+    const uint64_t row_us = 1000;
+    const int step_count = 2000;
+    struct pace pace;
+    int chunkless = 0;
+
+    pace_init(&pace, begin_us);
+    for (int i = 0; i < step_count; i++) {
+        uint64_t usual_us = begin_us + begin_us * 3 * (uint64_t)i / (uint64_t)step_count;
+        uint32_t rows = pace_rows(&pace, true);
+
+        chunkless += rows == 0 ? 1 : 0;
+        assert_true(rows * row_us <= usual_us);
+        if (i > PACE_BESIDE_STEPS && rows > 0)
+            assert_true(2 * rows * row_us >= usual_us);
+        pace_measure(&pace, &(struct pace_step){.prompt_rows = rows,
+                                                .decode_rows = 3,
+                                                .took_us = usual_us + rows * row_us});
+    }
+    assert_in_range(chunkless, 1, step_count / PACE_BESIDE_STEPS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +167,7 @@ int main(void)
         cmocka_unit_test(a_chunk_beside_others_at_most_doubles_their_gap),
         cmocka_unit_test(the_two_sizes_are_apart),
         cmocka_unit_test(the_usual_gap_follows_what_is_measured),
+        cmocka_unit_test(a_long_prompt_keeps_its_share_beside_streams_that_grow),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
