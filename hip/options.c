@@ -14,6 +14,7 @@ enum option_group {
     GROUP_COMMON,
     GROUP_PROMPT,
     GROUP_DESCRIBE,
+    GROUP_BENCH,
     GROUP_SERVE,
     GROUP_ANY,
     GROUP_COUNT,
@@ -65,19 +66,22 @@ void worker_options_print_help(void)
 {
     printf("usage: rbee-worker --model FILE --prompt TEXT [options]\n"
            "       rbee-worker --describe FILE\n"
+           "       rbee-worker --bench FILE [options]\n"
            "       rbee-worker --model FILE --listen ADDRESS [options]\n"
            "One process that runs one model. A supervisor (rbeed) starts it with --listen-fd and\n"
            "--token-fd; the rest is for work by hand.\n");
     print_group(GROUP_COMMON, "Model:");
     print_group(GROUP_PROMPT, "One answer:");
     print_group(GROUP_DESCRIBE, "One look:");
+    print_group(GROUP_BENCH, "Speed:");
     print_group(GROUP_SERVE, "Serving:");
     print_group(GROUP_ANY, "Any time:");
     printf("\nexit: 0 done");
 #define FAULT(id, code, class) printf(", %d %s", code, class);
 #include "hip/faults.def"
 #undef FAULT
-    printf("\n--prompt also ends with the codes of `rbee infer` when the request itself fails.\n");
+    printf("\n--prompt also ends with the codes of `rbee infer` when the request itself fails,\n"
+           "--bench always with those of `rbee bench`.\n");
 }
 
 /* ---- parsing ---- */
@@ -180,6 +184,7 @@ static int options_choose_mode(struct worker_options *options, struct err *err)
     } MODES[] = {
         {WORKER_OPTION_DESCRIBE, WORKER_DESCRIBE},
         {WORKER_OPTION_PROMPT, WORKER_PROMPT},
+        {WORKER_OPTION_BENCH, WORKER_BENCH},
         {WORKER_OPTION_LISTEN, WORKER_SERVE_BY_HAND},
         {WORKER_OPTION_LISTEN_FD, WORKER_SERVE_SUPERVISED},
     };
@@ -193,9 +198,10 @@ static int options_choose_mode(struct worker_options *options, struct err *err)
     }
     if (count != 1)
         return err_set(err, ERR_USAGE,
-                       "exactly one of --prompt, --describe, --listen and --listen-fd is needed; "
-                       "see --help");
-    if (options->mode != WORKER_DESCRIBE && !has(options, WORKER_OPTION_MODEL))
+                       "exactly one of --prompt, --describe, --bench, --listen and --listen-fd is "
+                       "needed; see --help");
+    if (options->mode != WORKER_DESCRIBE && options->mode != WORKER_BENCH &&
+        !has(options, WORKER_OPTION_MODEL))
         return err_set(err, ERR_USAGE, "--model is needed");
     if (options->mode == WORKER_SERVE_SUPERVISED && !has(options, WORKER_OPTION_TOKEN_FD))
         return err_set(err, ERR_USAGE, "--listen-fd needs --token-fd");

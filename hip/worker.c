@@ -8,6 +8,7 @@
 #include "common/mem.h"
 #include "common/token.h"
 #include "common/utf8.h"
+#include "hip/benchmark.h"
 #include "hip/describe.h"
 #include "hip/engine/engine.h"
 #include "hip/options.h"
@@ -91,18 +92,41 @@ static const char *device_of(const struct worker_options *options)
     return device != NULL ? device : "cpu";
 }
 
-static struct engine *start_engine(const struct worker_options *options, struct err *err)
+static struct engine_options engine_options_of(const struct worker_options *options,
+                                               const char *model_path)
 {
-    struct engine_options engine = {
-        .model_path = options->text[WORKER_OPTION_MODEL],
+    return (struct engine_options){
+        .model_path = model_path,
         .device = device_of(options),
         .allow_cpu = options->text[WORKER_OPTION_ALLOW_CPU] != NULL,
         .context_tokens = options->context_tokens,
         .thread_count = options->thread_count,
         .slot_count = options->slot_count,
     };
+}
+
+static struct engine *start_engine(const struct worker_options *options, struct err *err)
+{
+    struct engine_options engine = engine_options_of(options, options->text[WORKER_OPTION_MODEL]);
 
     return engine_new(&engine, err);
+}
+
+/* What --name says, else the model's file name in lower case without its type, as the supervisor
+ * names models. A file may be called anything; a label is UTF-8. The caller frees it. */
+static char *model_name(const struct worker_options *options, const char *path)
+{
+    const char *given = options->text[WORKER_OPTION_NAME];
+    const char *slash = strrchr(path, '/');
+    char *name = xstrdup(given != NULL ? given : slash != NULL ? slash + 1 : path);
+    char *dot = strrchr(name, '.');
+
+    if (given == NULL && dot != NULL && dot != name)
+        *dot = '\0';
+    for (char *letter = name; given == NULL && *letter != '\0'; letter++)
+        *letter = (char)tolower((unsigned char)*letter);
+    utf8_make_printable(name, strlen(name));
+    return name;
 }
 
 /* What failed is what was asked for, or the place the answer went to: no fault of the worker. */
@@ -135,6 +159,35 @@ static int run_prompt(const struct worker_options *options, struct err *err, int
             status.phase == ENGINE_READY ? tell_failure(err) : die_of(err, device_of(options));
     leave_engine(engine, *out_exit_code); /* perhaps the end of the process: all has been said */
     return 0;
+}
+
+/* ---- --bench ---- */
+
+/* Whoever asked is told why there is nothing, on stdout too where a program reads that. */
+static int tell_bench_failure(const struct worker_options *options, struct err *err)
+{
+    AUTO_JSON json_t *envelope = json_error_envelope(err, NULL, NULL);
+    AUTO_FREE char *text = json_to_text(envelope);
+
+    if (options->text[WORKER_OPTION_JSON] != NULL) {
+        puts(text); /* stdout may be what failed: the exit code tells it */
+        (void)fflush(stdout);
+    }
+    return tell_failure(err);
+}
+
+static int run_bench(const struct worker_options *options, struct err *err)
+{
+    const char *path = options->text[WORKER_OPTION_BENCH];
+    AUTO_FREE char *name = model_name(options, path);
+    struct benchmark_options bench = {
+        .engine = engine_options_of(options, path),
+        .name = name,
+        .wants_json = options->text[WORKER_OPTION_JSON] != NULL,
+        .is_quiet = options->text[WORKER_OPTION_QUIET] != NULL,
+    };
+
+    return benchmark_run(&bench, err) == 0 ? 0 : tell_bench_failure(options, err);
 }
 
 /* ---- serving ---- */
@@ -184,29 +237,11 @@ static int check_listen_fd(int fd, struct err *err)
     return 0;
 }
 
-/* The model's file name in lower case without its type, as the supervisor names models. */
-static char *name_of_path(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *name = xstrdup(slash != NULL ? slash + 1 : path);
-    char *dot = strrchr(name, '.');
-
-    if (dot != NULL && dot != name)
-        *dot = '\0';
-    for (char *letter = name; *letter != '\0'; letter++)
-        *letter = (char)tolower((unsigned char)*letter);
-    return name;
-}
-
 /* SOCKET_PATH is removed at the end; NULL: the socket is the supervisor's. */
 static int serve(const struct worker_options *options, int listen_fd, const char *token,
                  const char *socket_path, struct err *err)
 {
-    const char *given = options->text[WORKER_OPTION_NAME];
-    AUTO_FREE char *name =
-        given != NULL ? xstrdup(given) : name_of_path(options->text[WORKER_OPTION_MODEL]);
-    /* A file may be called anything; a label in JSON is UTF-8. */
-    utf8_make_printable(name, strlen(name));
+    AUTO_FREE char *name = model_name(options, options->text[WORKER_OPTION_MODEL]);
     struct serve_options serving = {
         .listen_fd = listen_fd,
         .name = name,
@@ -292,6 +327,9 @@ static int run(const struct worker_options *options, struct err *err, int *out_e
         return describe_run(options->text[WORKER_OPTION_DESCRIBE], err);
     case WORKER_PROMPT:
         return run_prompt(options, err, out_exit_code);
+    case WORKER_BENCH:
+        *out_exit_code = run_bench(options, err);
+        return 0;
     case WORKER_SERVE_BY_HAND:
         signal(SIGPIPE, SIG_IGN);
         return serve_by_hand(options, err);
@@ -314,7 +352,8 @@ int main(int argc, char **argv)
     io_fill_closed_stdio();
     token_init();
     if (worker_options_parse(&options, argc, argv, &err) < 0)
-        return die_of(&err, "");
+        return options.text[WORKER_OPTION_BENCH] != NULL ? tell_bench_failure(&options, &err)
+                                                         : die_of(&err, "");
     log_set_level(options.text[WORKER_OPTION_VERBOSE] != NULL ? LOG_DEBUG : LOG_INFO);
     if (run(&options, &err, &exit_code) < 0)
         return err.kind == ERR_OUTPUT ? tell_failure(&err) : die_of(&err, device_of(&options));

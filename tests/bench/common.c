@@ -3,6 +3,7 @@
 
 #include "common/attr.h"
 #include "common/clock.h"
+#include "hip/measure.h"
 
 #include <fcntl.h>
 #include <spawn.h>
@@ -14,17 +15,9 @@
 
 extern char **environ;
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 double bench_median(double *values, size_t count)
 {
-    qsort(values, count, sizeof(*values), compare_doubles);
-    return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+    return measure_median(values, count);
 }
 
 double bench_largest(const double *values, size_t count)
