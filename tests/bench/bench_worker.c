@@ -20,16 +20,21 @@
 #include <unistd.h>
 
 enum {
-    ROUNDS = 101,
+    ROUNDS = 51,
     LEAVE_ROUNDS = 21,
     REPLY_MAX_BYTES = 1 << 16,
     LONG_PROMPT_WORDS = 4000, /* about as many tokens: far more than one chunk */
     STREAMS_MAX = 16,
     STREAMS_BESIDE = 3,
-    GAPS_MAX = 4096,
+    GAPS_MAX = 1 << 16,
     GAPS_ALONE = 300, /* of all streams together */
+    /* Three streams of so many tokens and the long prompt fit the context of 8,192: with more, one
+     * would have to give way and be computed again. */
+    STREAM_TOKENS = 1024,
     BATCH_TOKENS = 64,
     TEXT_MAX_BYTES = 512,
+    READY_LOOK_MS = 20,
+    BESIDE_MAX_S = 75, /* a slow machine has shown by then how long gaps are */
 };
 static const double US_IN_MS = 1000.0;
 
@@ -107,7 +112,7 @@ static bool is_ready(const char *path)
 static void bench_first_token(const char *path)
 {
     static const char BODY[] =
-        "{\"prompt\":\"The capital of France is\",\"raw\":true,\"max_tokens\":4,\"temperature\":0}";
+        "{\"prompt\":\"The capital of France is\",\"raw\":true,\"max_tokens\":2,\"temperature\":0}";
     static double over_ms[ROUNDS];
     static double worker_ms[ROUNDS];
 
@@ -230,51 +235,88 @@ static void streams_read(struct stream *streams, size_t count, double *gaps_ms, 
     }
 }
 
-/* The gaps of three streams, first alone, then beside a long prompt that comes in. */
+/* What three streams have waited for their tokens. */
+struct gaps {
+    double ms[GAPS_MAX];
+    size_t count;
+};
+
+static void gaps_print(struct gaps *gaps, const char *when)
+{
+    printf("%d streams %s: a token every %.1f ms (median of %zu; worst %.1f)\n", STREAMS_BESIDE,
+           when, bench_median(gaps->ms, gaps->count), gaps->count,
+           bench_largest(gaps->ms, gaps->count));
+}
+
+/* The next tokens of the streams; the place of one that has ended goes to one more like it. */
+static void streams_go_on(const char *path, struct stream *streams, size_t count, struct gaps *gaps)
+{
+    streams_read(streams, count, gaps->ms, &gaps->count);
+    for (size_t i = 0; i < STREAMS_BESIDE; i++) {
+        if (!streams[i].is_over)
+            continue;
+        (void)close(streams[i].fd); /* it has been read */
+        streams[i] = stream_open(path, i, STREAM_TOKENS);
+    }
+}
+
+static double seconds_since(uint64_t begin_us)
+{
+    return (double)(clock_monotonic_us() - begin_us) / US_IN_MS / US_IN_MS;
+}
+
+/* The gaps of three streams: beside a long prompt that comes in, and without one, half of those
+ * before it and half behind, because the gaps of longer texts are longer. */
 static void bench_beside_a_prompt(const char *path)
 {
-    static double alone_ms[GAPS_MAX];
-    static double beside_ms[GAPS_MAX];
+    static struct gaps alone;
+    static struct gaps beside;
     struct stream streams[STREAMS_BESIDE + 1];
-    AUTO_FREE char *prompt = long_prompt(LEAVE_ROUNDS);
-    size_t alone = 0;
-    size_t beside = 0;
+    struct stream *prompt = &streams[STREAMS_BESIDE];
+    AUTO_FREE char *body = long_prompt(LEAVE_ROUNDS);
     uint64_t begin_us = 0;
+    double usual_ms = 0;
 
     for (size_t i = 0; i < STREAMS_BESIDE; i++)
-        streams[i] = stream_open(path, i, GAPS_MAX);
-    while (alone < GAPS_ALONE)
-        streams_read(streams, STREAMS_BESIDE, alone_ms, &alone);
+        streams[i] = stream_open(path, i, STREAM_TOKENS);
+    while (alone.count < GAPS_ALONE / 2)
+        streams_go_on(path, streams, STREAMS_BESIDE, &alone);
+    gaps_print(&alone, "alone");
     begin_us = clock_monotonic_us();
-    streams[STREAMS_BESIDE] = (struct stream){.fd = ask(path, "POST", "/v1/inference", prompt)};
-    while (!streams[STREAMS_BESIDE].is_over)
-        streams_read(streams, STREAMS_BESIDE + 1, beside_ms, &beside);
-    printf("%d streams: a token every %.1f ms (median of %zu; worst %.1f); beside a prompt of %d "
-           "tokens, which took %.1f s, every %.1f ms, %.2f times (median of %zu; worst %.1f)\n",
-           STREAMS_BESIDE, bench_median(alone_ms, alone), alone, bench_largest(alone_ms, alone),
-           LONG_PROMPT_WORDS, (double)(clock_monotonic_us() - begin_us) / US_IN_MS / US_IN_MS,
-           bench_median(beside_ms, beside),
-           bench_median(beside_ms, beside) / bench_median(alone_ms, alone), beside,
-           bench_largest(beside_ms, beside));
-    for (size_t i = 0; i <= STREAMS_BESIDE; i++)
+    *prompt = (struct stream){.fd = ask(path, "POST", "/v1/inference", body)};
+    while (!prompt->is_over && seconds_since(begin_us) < BESIDE_MAX_S)
+        streams_go_on(path, streams, STREAMS_BESIDE + 1, &beside);
+    printf("a prompt of %d tokens comes in beside them: %s %.1f s\n", LONG_PROMPT_WORDS,
+           prompt->is_over ? "done after" : "the rest is not waited for after",
+           seconds_since(begin_us));
+    (void)close(prompt->fd); /* it has been read, or is cancelled by this */
+    gaps_print(&beside, "beside it");
+    while (alone.count < GAPS_ALONE)
+        streams_go_on(path, streams, STREAMS_BESIDE, &alone);
+    gaps_print(&alone, "before and after it");
+    usual_ms = bench_median(alone.ms, alone.count);
+    printf("beside it a gap is %.2f times the usual one (median; worst %.2f; bound 2)\n",
+           bench_median(beside.ms, beside.count) / usual_ms,
+           bench_largest(beside.ms, beside.count) / usual_ms);
+    for (size_t i = 0; i < STREAMS_BESIDE; i++)
         (void)close(streams[i].fd); /* they have been read */
 }
 
 /* Tokens a second of COUNT streams together, from the first token to the end of the last. */
 static double speed_of(const char *path, size_t count)
 {
-    static double gaps_ms[GAPS_MAX];
+    static struct gaps gaps;
     struct stream streams[STREAMS_MAX];
-    size_t gap_count = 0;
     size_t over = 0;
     unsigned tokens = 0;
     uint64_t begin_us = 0;
 
+    gaps.count = 0;
     for (size_t i = 0; i < count; i++)
         streams[i] = stream_open(path, i, BATCH_TOKENS);
     while (over < count) {
-        streams_read(streams, count, gaps_ms, &gap_count);
-        if (begin_us == 0 && gap_count > 0)
+        streams_read(streams, count, gaps.ms, &gaps.count);
+        if (begin_us == 0 && gaps.count > 0)
             begin_us = clock_monotonic_us();
         over = 0;
         for (size_t i = 0; i < count; i++)
@@ -284,20 +326,21 @@ static double speed_of(const char *path, size_t count)
         tokens += streams[i].token_count;
         (void)close(streams[i].fd); /* they have been read */
     }
-    return (double)tokens * US_IN_MS * US_IN_MS / (double)(clock_monotonic_us() - begin_us);
+    return (double)tokens / seconds_since(begin_us);
 }
 
 static void bench_batches(const char *path)
 {
-    double alone = speed_of(path, 1);
+    double alone = 0;
 
-    printf("streams together, tokens a second:");
     for (size_t count = 1; count <= STREAMS_MAX; count *= 2) {
         double speed = speed_of(path, count);
 
-        printf(" %zu: %.0f (%.2f times one)", count, speed, speed / alone);
+        if (count == 1)
+            alone = speed;
+        printf("%2zu stream%s together: %.0f tokens a second, %.2f times one\n", count,
+               count == 1 ? "" : "s", speed, speed / alone);
     }
-    printf("\n");
 }
 
 /* ---- the worker ---- */
@@ -306,7 +349,19 @@ struct bench_worker {
     char folder[sizeof("/tmp/bw.XXXXXX")];
     char *path;
     pid_t pid;
+    int pidfd;
 };
+
+/* Asks now and then, so that asking takes nothing from the load. */
+static void worker_await(const struct bench_worker *worker)
+{
+    struct pollfd end = {.fd = worker->pidfd, .events = POLLIN};
+
+    while (!is_ready(worker->path)) {
+        if (poll(&end, 1, READY_LOOK_MS) > 0)
+            die("the worker has ended");
+    }
+}
 
 static void worker_start(struct bench_worker *worker, char **argv, const char *slots)
 {
@@ -322,18 +377,18 @@ static void worker_start(struct bench_worker *worker, char **argv, const char *s
     const char *const command[] = {program, "--model", argv[4], "--listen",
                                    listen,  "--slots", slots,   NULL};
 
-    if (spawn_process(&(struct spawn){.program = program, .argv = command}, &worker->pid, NULL,
-                      &err) < 0)
+    if (spawn_process(
+            &(struct spawn){.program = program, .argv = command, .dies_with_parent = true},
+            &worker->pid, &worker->pidfd, &err) < 0)
         die(err.message);
-    while (!is_ready(worker->path)) {
-        /* Asked over and over: a bench has the machine for itself. */
-    }
+    worker_await(worker);
 }
 
 static void worker_stop(struct bench_worker *worker)
 {
     (void)kill(worker->pid, SIGTERM); /* it may have died; then the figures are missing anyway */
     (void)waitpid(worker->pid, NULL, 0);
+    (void)close(worker->pidfd); /* it has nothing to lose */
     (void)rmdir(worker->folder);
     free(worker->path);
 }
@@ -344,6 +399,7 @@ int main(int argc, char **argv)
 
     if (argc < 5)
         return BENCH_SKIPPED;
+    (void)setvbuf(stdout, NULL, _IOLBF, 0); /* each figure as soon as it is there */
     worker_start(&worker, argv, "1");
     bench_first_token(worker.path);
     bench_leaving(worker.path);
