@@ -63,7 +63,7 @@ static double per_second(uint64_t count, uint64_t took_us)
 
 static void forget_all(struct measure *measure)
 {
-    for (uint32_t i = 0; i < MEASURE_SEQUENCES_MAX; i++)
+    for (uint32_t i = 0; i < measure->engine.slot_count; i++)
         kv_table_truncate(session_kv_table(measure->runtime.session), i, 0);
 }
 
@@ -198,11 +198,12 @@ static void choose_sizes(struct measure *measure)
 {
     uint32_t context = measure->runtime.context_tokens;
     uint32_t wanted = measure->options->prompt_tokens;
+    uint32_t slots = measure->engine.slot_count;
+    uint32_t most = slots < block_count(measure) ? slots : block_count(measure);
 
     measure->prompt_tokens = wanted < context ? wanted : context;
     measure->batch_count = 0;
-    while (measure->batch_count < MEASURE_BATCH_MAX_COUNT &&
-           1u << measure->batch_count <= block_count(measure))
+    while (measure->batch_count < MEASURE_BATCH_MAX_COUNT && 1u << measure->batch_count <= most)
         measure->decode_steps[measure->batch_count++] =
             context < DECODE_MIN_STEPS ? context : DECODE_MIN_STEPS;
 }
@@ -323,7 +324,8 @@ int measure_run(const struct measure_options *options, struct measure_result *ou
                                                                         .engine = options->engine};
     struct measure_result result = {0};
 
-    measure.engine.slot_count = MEASURE_SEQUENCES_MAX;
+    if (measure.engine.slot_count == 0 || measure.engine.slot_count > MEASURE_SEQUENCES_MAX)
+        measure.engine.slot_count = MEASURE_SEQUENCES_MAX;
     if (load_repeatedly(&measure, &result.first_token_ms, err) != 0)
         return -1;
     measure.memory = memory_read_new(thread_count(&measure), err);

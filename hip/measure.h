@@ -56,8 +56,9 @@ struct measure_result {
 };
 
 struct measure_options {
-    struct engine_options engine; /* slot_count is not looked at */
-    uint32_t prompt_tokens;       /* less where the context is shorter */
+    /* Its slot_count: the most sequences together; 0: MEASURE_SEQUENCES_MAX, as for more. */
+    struct engine_options engine;
+    uint32_t prompt_tokens; /* less where the context is shorter */
     /* Told what is being measured; may be NULL. */
     void (*on_progress)(void *owner, const char *what);
     void *owner;
