@@ -12,7 +12,7 @@ uint32_t candidate_token(uint64_t candidate);
 
 /* All tokens whose logit is finite, to OUT [vocab_count]; returns how many. */
 uint32_t candidates_all(uint64_t *out, const float *logits, uint32_t vocab_count);
-/* The TOP most probable of them, to HEAP [vocab_count]. */
+/* The TOP most probable of them (1 at least), to HEAP [TOP]. */
 uint32_t candidates_top(uint64_t *heap, const float *logits, uint32_t vocab_count, uint32_t top);
 
 /* The largest comes first. */
