@@ -290,6 +290,7 @@ int inference_parse(const json_t *body, struct inference_request *out, json_t *u
         .typical_p = 1.0,
         .mirostat_tau = 5.0,
         .mirostat_eta = 0.1,
+        .logprobs = -1,
         .seed = -1,
         .stream = true,
         .start = true,

@@ -13,7 +13,8 @@ enum {
     INFERENCE_STOP_MAX_BYTES = 256,
     INFERENCE_MESSAGE_MAX_COUNT = 1024,
     INFERENCE_BIAS_MAX_COUNT = 1024,
-    INFERENCE_BIAS_MAX = 100, /* as OpenAI's API: of either sign */
+    INFERENCE_BIAS_MAX = 100,    /* as OpenAI's API: of either sign */
+    INFERENCE_LOGPROBS_MAX = 20, /* as OpenAI's API */
 };
 
 /* The plain fields, as bits of inference_request.given. */
@@ -42,7 +43,8 @@ struct inference_request {
     double mirostat_tau;      /* [0, 100] 5 */
     double mirostat_eta;      /* [0, 1] 0.1 */
     const json_t *logit_bias; /* {"TOKEN": number}, checked but for what the model has; NULL */
-    int64_t seed;             /* [0, 2^53]; -1: random */
+    int64_t logprobs; /* -1; from 0 on: the answer's, and of so many likeliest beside each */
+    int64_t seed;     /* [0, 2^53]; -1: random */
     const char *stop[INFERENCE_STOP_MAX_COUNT];
     size_t stop_count;
     bool raw;    /* no chat template */

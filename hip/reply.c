@@ -12,6 +12,7 @@
 #include "common/token.h"
 #include "common/utf8.h"
 #include "hip/engine/engine.h"
+#include "hip/logprob_json.h"
 #include "hip/serve.h"
 
 #include <assert.h>
@@ -26,6 +27,9 @@ enum {
      */
     REPLY_TEXT_MAX_BYTES = 16 << 20,
     REPLY_BODY_MAX_BYTES = 4 << 20, /* as HTTP_LIMITS_DEFAULT */
+    /* Of its log-probabilities: who reads it takes JSON_VALUE_MAX_COUNT, and the rest of an answer
+     * has well below a hundred. */
+    REPLY_LOGPROB_VALUE_MAX_COUNT = JSON_VALUE_MAX_COUNT - 100,
     REPLY_ID_MAX_LEN = 64,
     /* Unknown fields are named, but nobody can make us repeat a whole body. */
     REPLY_WARNING_MAX_COUNT = 16,
@@ -41,7 +45,9 @@ struct reply {
     bool is_stream;
     json_t *warnings; /* array of text */
     uint32_t text_event_count;
-    struct buf text;    /* of an answer in one piece */
+    struct buf text;  /* of an answer in one piece */
+    json_t *logprobs; /* the same, where they were asked for; else NULL */
+    size_t logprob_value_count;
     struct event *ping; /* of a stream; armed from the last write */
 };
 
@@ -54,6 +60,7 @@ static void reply_free(struct reply *reply)
     if (reply->ping != NULL)
         event_free(reply->ping);
     json_decref(reply->warnings);
+    json_decref(reply->logprobs);
     buf_release(&reply->text);
     free(reply);
     serve_check_drained(serve);
@@ -148,9 +155,15 @@ static void reply_tell_started(struct reply *reply)
 static void reply_tell_text(struct reply *reply, const struct engine_event *event)
 {
     json_t *text = json_text_lossy(event->text, event->text_len);
+    json_t *said = json_pack("{s:s, s:o, s:i}", "type", "token", "t", text, "i",
+                             (int)reply->text_event_count++);
+    size_t uncounted = 0; /* one token's are few */
 
-    reply_write_event(reply, json_pack("{s:s, s:o, s:i}", "type", "token", "t", text, "i",
-                                       (int)reply->text_event_count++));
+    if (event->logprob_count > 0)
+        (void)json_object_set_new(
+            said, "logprobs",
+            json_pack("[o]", logprob_json(reply->serve->engine, event, &uncounted)));
+    reply_write_event(reply, said);
 }
 
 static void reply_fail(struct reply *reply, const struct err *error, const json_t *details)
@@ -193,10 +206,21 @@ static void reply_tell_whole(struct reply *reply, const struct engine_outcome *o
         json_pack("{s:s, s:s, s:o}", "id", reply->id, "model", reply->serve->options->name, "text",
                   json_text_lossy(reply->text.data, reply->text.len));
 
+    if (reply->logprobs != NULL)
+        json_object_set(answer, "logprobs", reply->logprobs);
     reply_add_outcome(answer, outcome);
     if (json_array_size(reply->warnings) > 0)
         json_object_set(answer, "warnings", reply->warnings);
     http_reply_json(reply->x, 200, answer);
+}
+
+static int reply_keep_logprobs(struct reply *reply, const struct engine_event *event)
+{
+    if (event->logprob_count == 0)
+        return 0;
+    (void)json_array_append_new(
+        reply->logprobs, logprob_json(reply->serve->engine, event, &reply->logprob_value_count));
+    return reply->logprob_value_count > REPLY_LOGPROB_VALUE_MAX_COUNT ? -1 : 0;
 }
 
 static void reply_keep_text(struct reply *reply, const struct engine_event *event)
@@ -206,7 +230,8 @@ static void reply_keep_text(struct reply *reply, const struct engine_event *even
         .message = "the answer is larger than a reply in one piece may be; ask for a stream"};
 
     if (http_exchange_has_begun(reply->x) ||
-        buf_add(&reply->text, event->text, event->text_len) == 0)
+        (buf_add(&reply->text, event->text, event->text_len) == 0 &&
+         reply_keep_logprobs(reply, event) == 0))
         return;
     http_reply_error(reply->x, &too_large, NULL);
     engine_request_cancel(reply->request);
@@ -386,6 +411,8 @@ static int reply_submit(struct reply *reply, struct err *err)
         return -1;
     reply_add_warnings(reply, unknown);
     reply->is_stream = asked.stream;
+    if (asked.logprobs >= 0 && !asked.stream)
+        reply->logprobs = json_array(); /* there, though the answer be empty */
     reply->request = engine_submit(reply->serve->engine, &asked, take_ptr(body), reply);
     return 0;
 }

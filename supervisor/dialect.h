@@ -66,6 +66,7 @@ struct worker_dialect {
 
     /* ---- inference ---- */
 
+    bool tells_logprobs; /* takes and understands a request for them */
     /* REQUEST as its worker wants it. */
     void (*ask_inference)(struct request *request, struct dialect_ask *out);
     /* One event of the reply, not yet the last one. -1: it ends the request, and err says why. */

@@ -251,6 +251,7 @@ static const char *native_exit_meaning(int code)
 
 const struct worker_dialect DIALECT_NATIVE = {
     .tells_progress = true,
+    .tells_logprobs = true,
     .ask_ready = native_ask_ready,
     .take_ready = native_take_ready,
     .ask_alive = native_ask_ready,

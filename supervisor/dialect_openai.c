@@ -458,6 +458,7 @@ static const char *openai_exit_meaning(int code)
 
 const struct worker_dialect DIALECT_OPENAI = {
     .tells_progress = false,
+    .tells_logprobs = false,
     .ask_ready = openai_ask_ready,
     .take_ready = openai_take_ready,
     .ask_alive = openai_ask_alive,

@@ -104,6 +104,7 @@ struct request *request_new(struct api_call *call, json_t *body,
     request->options = request_read_options(parsed);
     request->is_stream = parsed->stream;
     request->may_start = parsed->start;
+    request->wants_logprobs = parsed->logprobs >= 0;
     request->submitted_ms = clock_wall_ms();
     request->arrived_us = http_exchange_arrived_us(call->exchange);
     request->prompt_tokens = -1;
@@ -289,6 +290,18 @@ static void request_wait_for_start(struct request *request)
         request_say_queued(request);
 }
 
+/* What WORKER cannot do is refused by name, not left out in silence. */
+static int request_check_worker(const struct request *request, const struct worker *worker,
+                                struct err *err)
+{
+    if (request->wants_logprobs && !worker->dialect->tells_logprobs)
+        return err_set(err, ERR_INVALID_FIELD,
+                       "logprobs: worker %s runs a command of the configuration, and of those no "
+                       "log-probabilities can be had",
+                       worker->name);
+    return worker_check_options(worker, request->options, err);
+}
+
 void request_admit(struct request *request, struct worker *worker)
 {
     struct scheduler_view view;
@@ -297,7 +310,7 @@ void request_admit(struct request *request, struct worker *worker)
 
     request->worker = worker;
     worker_view(worker, request->may_start, &view);
-    if (worker_check_options(worker, request->options, &err) != 0) {
+    if (request_check_worker(request, worker, &err) != 0) {
         request_fail(request, &err);
         return;
     }

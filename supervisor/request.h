@@ -71,6 +71,7 @@ struct request {
     struct worker_options *options; /* what it asks of its worker */
     bool is_stream;
     bool may_start;
+    bool wants_logprobs;
 
     struct http_call *call;
     struct sse_parser sse;

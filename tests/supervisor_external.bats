@@ -165,6 +165,9 @@ END
     assert_output --partial 'its context is set there'
     run ask ext '"device":"cpu"'
     assert_output --partial 'its device is set there'
+    run ask ext '"logprobs":0'
+    assert_output --partial '"code":"INVALID_FIELD"'
+    assert_output --partial 'no log-probabilities can be had'
     run api POST /v1/workers/ext/start -d '{"threads":2}'
     assert_output --partial 'its threads is set there'
     assert_equal "$(worker_field ext state)" down

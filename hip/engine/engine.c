@@ -9,6 +9,7 @@
 #include "hip/engine/runtime.h"
 #include "hip/engine/scheduler.h"
 #include "hip/model/model.h"
+#include "hip/text/vocab.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -236,6 +237,11 @@ void engine_drain(struct engine *engine)
 void engine_slow_down(struct engine *engine, uint64_t for_ms)
 {
     atomic_store(&engine->slow_until_ms, clock_monotonic_ms() + for_ms);
+}
+
+const char *engine_token_bytes(const struct engine *engine, uint32_t token, size_t *out_len)
+{
+    return vocab_piece(engine->runtime.vocab, token, true, out_len);
 }
 
 void *engine_request_user(const struct engine_request *request)

@@ -23,6 +23,7 @@
 
 #include "common/err.h"
 #include "common/inference.h"
+#include "hip/text/logprobs.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -102,12 +103,17 @@ enum engine_event_kind {
     ENGINE_EVENT_ERROR, /* terminal: the outcome has the error */
 };
 
+/* Its texts lie in the same piece of memory. */
 struct engine_event {
     STAILQ_ENTRY(engine_event) link; /* of the mailbox */
     enum engine_event_kind kind;
     uint32_t position; /* QUEUED: 1 is next */
-    size_t text_len;   /* TEXT: whole characters, UTF-8, not terminated */
-    char text[];
+    const char *text;  /* TEXT: whole characters, UTF-8, not terminated */
+    size_t text_len;
+    /* TEXT of a request that asked for log-probabilities: it is the text of one token, perhaps
+     * empty, which is the first of these; the likeliest in its place follow. */
+    const struct logprob *logprobs;
+    uint32_t logprob_count;
 };
 
 enum engine_stop_reason {
@@ -146,6 +152,10 @@ struct engine_event *engine_request_take(struct engine_request *request);
 const struct engine_outcome *engine_request_outcome(const struct engine_request *request);
 /* After the terminal event has been taken. */
 void engine_request_free(struct engine_request *request);
+
+/* The bytes that TOKEN stands for, perhaps a part of a character; the name of one that stands for
+ * none. Borrowed. From READY on. */
+const char *engine_token_bytes(const struct engine *engine, uint32_t token, size_t *out_len);
 
 /* For so long, each step is followed by a pause: for a drill. A cancel does not wait for that. */
 void engine_slow_down(struct engine *engine, uint64_t for_ms);

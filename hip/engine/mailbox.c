@@ -182,17 +182,30 @@ static void mailbox_set_event_fd(struct mailbox *mailbox)
     (void)!write(mailbox->event_fd, &one, sizeof(one)); /* its counter cannot be full at one */
 }
 
-void mailbox_deliver(struct mailbox *mailbox, struct engine_request *request,
-                     enum engine_event_kind kind, uint32_t position, const char *text,
-                     size_t text_len)
+/* With its log-probabilities and its text behind it. */
+static struct engine_event *event_copy(const struct engine_event *event)
 {
-    struct engine_event *event = xmalloc(sizeof(*event) + text_len);
+    size_t logprob_bytes = event->logprob_count * sizeof(*event->logprobs);
+    struct engine_event *copy = xmalloc(sizeof(*copy) + logprob_bytes + event->text_len);
+    struct logprob *logprobs = (struct logprob *)(copy + 1);
+    char *text = (char *)logprobs + logprob_bytes;
 
-    event->kind = kind;
-    event->position = position;
-    event->text_len = text_len;
-    if (text_len > 0)
-        memcpy(event->text, text, text_len);
+    static_assert(sizeof(*copy) % _Alignof(struct logprob) == 0, "what follows is aligned");
+    *copy = *event;
+    copy->logprobs = logprobs;
+    copy->text = text;
+    if (logprob_bytes > 0)
+        memcpy(logprobs, event->logprobs, logprob_bytes);
+    if (event->text_len > 0)
+        memcpy(text, event->text, event->text_len);
+    return copy;
+}
+
+void mailbox_deliver(struct mailbox *mailbox, struct engine_request *request,
+                     const struct engine_event *said)
+{
+    struct engine_event *event = event_copy(said);
+
     pthread_mutex_lock(&mailbox->lock);
     STAILQ_INSERT_TAIL(&request->slot.events, event, link);
     request->slot.event_count++;

@@ -61,10 +61,9 @@ struct mailbox_orders mailbox_collect(struct mailbox *mailbox, struct request_li
 void mailbox_wait(struct mailbox *mailbox);
 /* The same, but after MS at the latest. */
 void mailbox_pause(struct mailbox *mailbox, uint64_t ms);
-/* Delivers an event. TEXT may be NULL. After the terminal event the request belongs to the loop. */
+/* Delivers a copy of SAID. After the terminal event the request belongs to the loop. */
 void mailbox_deliver(struct mailbox *mailbox, struct engine_request *request,
-                     enum engine_event_kind kind, uint32_t position, const char *text,
-                     size_t text_len);
+                     const struct engine_event *said);
 /* True while so many events are untaken that the request has to pause. */
 bool mailbox_is_full(struct mailbox *mailbox, const struct engine_request *request);
 /* Wakes the loop without an event. */

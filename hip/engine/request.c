@@ -54,6 +54,7 @@ void engine_request_delete(struct engine_request *request)
     mailbox_slot_release(&request->slot);
     sampler_free(request->sampler);
     text_output_free(request->output);
+    untold_free(request->untold);
     buf_release(&request->text);
     token_list_release(&request->tokens);
     json_decref(request->body);
@@ -210,6 +211,9 @@ void engine_request_prepare(struct engine_request *request, const struct runtime
         text_output_new(runtime->vocab, request->asked.stop, request->asked.stop_count);
     if (!request->asked.raw)
         text_output_begin_text(request->output);
+    if (request->asked.logprobs >= 0)
+        request->untold =
+            untold_new((uint32_t)request->asked.logprobs, vocab_count(runtime->vocab));
     request_forget_body(request);
 }
 
@@ -225,7 +229,8 @@ void engine_request_begin(struct engine_request *request, uint32_t sequence, uin
         return;
     request->began_us = clock_monotonic_us();
     request->outcome.cached_tokens = held;
-    mailbox_deliver(request->mailbox, request, ENGINE_EVENT_STARTED, 0, NULL, 0);
+    mailbox_deliver(request->mailbox, request,
+                    &(struct engine_event){.kind = ENGINE_EVENT_STARTED});
 }
 
 void engine_request_interrupt(struct engine_request *request)
@@ -262,11 +267,35 @@ bool engine_request_wants_logits(const struct engine_request *request)
            request->computed_tokens + request->step_rows == request->tokens.count;
 }
 
-static void request_show_text(struct engine_request *request)
+/* An event for each token whose text is shown. What is left is shown with a token that also has
+ * text which is held back. */
+static void request_show_tokens(struct engine_request *request, enum untold_until until)
 {
+    struct buf *text = &request->text;
+    struct untold_token token;
+
+    while (untold_next(request->untold, text->len, until, &token)) {
+        mailbox_deliver(request->mailbox, request,
+                        &(struct engine_event){.kind = ENGINE_EVENT_TEXT,
+                                               .text = text->data,
+                                               .text_len = token.text_len,
+                                               .logprobs = token.logprobs,
+                                               .logprob_count = token.count});
+        buf_consume(text, token.text_len);
+    }
+}
+
+static void request_show_text(struct engine_request *request, enum untold_until until)
+{
+    if (request->untold != NULL) {
+        request_show_tokens(request, until);
+        return;
+    }
     if (request->text.len > 0)
-        mailbox_deliver(request->mailbox, request, ENGINE_EVENT_TEXT, 0, request->text.data,
-                        request->text.len);
+        mailbox_deliver(request->mailbox, request,
+                        &(struct engine_event){.kind = ENGINE_EVENT_TEXT,
+                                               .text = request->text.data,
+                                               .text_len = request->text.len});
     buf_clear(&request->text);
 }
 
@@ -296,9 +325,20 @@ static int request_flush(struct engine_request *request, enum engine_stop_reason
 {
     if (text_output_flush(request->output, &request->text, err) < 0)
         return -1;
-    request_show_text(request);
+    request_show_text(request, UNTOLD_ENDED);
     request_end(request, reason);
     return 0;
+}
+
+/* For its log-probabilities, where they are wanted. */
+static int request_note_token(struct engine_request *request, uint32_t token, struct err *err)
+{
+    struct text_extent extent;
+
+    if (request->untold == NULL)
+        return 0;
+    extent = text_output_extent(request->output);
+    return untold_add(request->untold, token, &extent, err);
 }
 
 static int request_take_token(struct engine_request *request, uint32_t token, struct err *err)
@@ -309,16 +349,17 @@ static int request_take_token(struct engine_request *request, uint32_t token, st
         return -1;
     request->outcome.completion_tokens++;
     sampler_accept(request->sampler, token);
-    if (text_output_push(request->output, token, &request->text, &is_stopped, err) < 0)
+    if (text_output_push(request->output, token, &request->text, &is_stopped, err) < 0 ||
+        request_note_token(request, token, err) < 0)
         return -1;
     if (is_stopped) {
-        request_show_text(request);
+        request_show_text(request, UNTOLD_STOPPED);
         request_end(request, ENGINE_STOP_STRING);
         return 0;
     }
     if (request->outcome.completion_tokens == request->token_limit)
         return request_flush(request, ENGINE_STOP_LENGTH, err);
-    request_show_text(request);
+    request_show_text(request, UNTOLD_SHOWN);
     return 0;
 }
 
@@ -327,6 +368,8 @@ static int request_sample(struct engine_request *request, const struct runtime *
 {
     uint32_t token = 0;
 
+    if (request->untold != NULL)
+        untold_keep(request->untold, logits);
     if (sampler_pick(request->sampler, logits, &token, err) < 0)
         return -1;
     if (request->outcome.first_token_us == 0)
@@ -360,7 +403,7 @@ static void request_show_rest(struct engine_request *request)
 
     if (request->output != NULL &&
         text_output_flush(request->output, &request->text, &ignored) == 0)
-        request_show_text(request);
+        request_show_text(request, UNTOLD_ENDED);
 }
 
 void engine_request_abandon(struct engine_request *request)
@@ -378,8 +421,10 @@ void engine_request_fail(struct engine_request *request, const struct err *error
 
 void engine_request_hand_back(struct engine_request *request)
 {
+    bool has_failed = err_is_set(&request->outcome.error);
+
     assert(request->state == REQUEST_DONE);
-    mailbox_deliver(request->mailbox, request,
-                    err_is_set(&request->outcome.error) ? ENGINE_EVENT_ERROR : ENGINE_EVENT_END, 0,
-                    NULL, 0);
+    mailbox_deliver(
+        request->mailbox, request,
+        &(struct engine_event){.kind = has_failed ? ENGINE_EVENT_ERROR : ENGINE_EVENT_END});
 }

@@ -16,6 +16,7 @@
 #include "hip/engine/engine.h"
 #include "hip/engine/mailbox.h"
 #include "hip/engine/runtime.h"
+#include "hip/engine/untold.h"
 #include "hip/model/model.h"
 #include "hip/text/output.h"
 #include "hip/text/sampler.h"
@@ -46,7 +47,8 @@ struct engine_request {
     bool knows_position; /* it has been told that it waits */
     struct sampler *sampler;
     struct text_output *output;
-    struct buf text; /* what one token makes visible */
+    struct buf text;       /* what one token makes visible */
+    struct untold *untold; /* NULL: no log-probabilities are wanted */
 
     uint64_t submitted_us;
     uint64_t began_us;

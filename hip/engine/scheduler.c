@@ -62,7 +62,8 @@ static void scheduler_tell_positions(struct scheduler *scheduler)
         if (request->knows_position || request->began_us > 0)
             continue;
         request->knows_position = true;
-        mailbox_deliver(scheduler->mailbox, request, ENGINE_EVENT_QUEUED, position, NULL, 0);
+        mailbox_deliver(scheduler->mailbox, request,
+                        &(struct engine_event){.kind = ENGINE_EVENT_QUEUED, .position = position});
     }
 }
 

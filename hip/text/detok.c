@@ -19,6 +19,13 @@ static size_t broken_len(const char *text, size_t len)
     return broken;
 }
 
+/* The first LEN bytes of TEXT, the beginning of a character, do not go on as one. */
+static bool is_broken_at(const char *text, size_t text_len, size_t len)
+{
+    return utf8_incomplete_tail(text, text_len) < text_len && utf8_valid_len(text, text_len) == 0 &&
+           broken_len(text, text_len) == len;
+}
+
 /* Appends the characters of TEXT; *out_rest_len of its last bytes may still become one. */
 static int add_characters(struct buf *out, const char *text, size_t len, size_t *out_rest_len)
 {
@@ -48,12 +55,14 @@ int detok_push(struct detok *detok, const char *bytes, size_t len, struct buf *o
     size_t text_len = len;
     size_t rest_len = 0;
 
+    detok->has_broken = false;
     if (detok->pending_len > 0) {
         if (buf_add(&joined, detok->pending, detok->pending_len) != 0 ||
             buf_add(&joined, bytes, len) != 0)
             return -1;
         text = joined.data;
         text_len = joined.len;
+        detok->has_broken = is_broken_at(text, text_len, detok->pending_len);
     }
     if (add_characters(out, text, text_len, &rest_len) != 0)
         return -1;

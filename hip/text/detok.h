@@ -4,14 +4,21 @@
 
 #include "common/buf.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
-enum { DETOK_PENDING_MAX_BYTES = 3 };
+enum {
+    DETOK_PENDING_MAX_BYTES = 3,
+    DETOK_REPLACEMENT_BYTES = 3, /* U+FFFD */
+};
 
 /* All zero is an empty one. */
 struct detok {
     char pending[DETOK_PENDING_MAX_BYTES];
     size_t pending_len;
+    /* The last bytes showed that what was kept before them is no character: the U+FFFD that they
+     * added first is none of theirs. */
+    bool has_broken;
 };
 
 /* Adds LEN bytes; appends to OUT the characters that are whole now. Bytes that can never become one

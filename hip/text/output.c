@@ -17,7 +17,10 @@ struct text_output {
     struct stop_set stops;
     struct detok detok;
     bool drops_space; /* the next bytes are the first ones of a text */
-    struct buf held;  /* whole characters that might begin a stop string */
+    bool is_stopped;
+    struct buf held; /* whole characters that might begin a stop string */
+    uint64_t shown_bytes;
+    uint64_t last_begin; /* of the last token's text */
 };
 
 struct text_output *text_output_new(const struct vocab *vocab, const char *const *stops,
@@ -56,6 +59,7 @@ static int show(struct text_output *output, size_t len, struct buf *out, struct 
     if (buf_add(out, output->held.data, len) != 0)
         return out_of_room(err);
     buf_consume(&output->held, len);
+    output->shown_bytes += len;
     return 0;
 }
 
@@ -70,6 +74,7 @@ static int release(struct text_output *output, size_t searched_len, struct buf *
         if (show(output, stop_at, out, err) != 0)
             return -1;
         buf_clear(held);
+        output->is_stopped = true;
         *out_stopped = true;
         return 0;
     }
@@ -89,8 +94,11 @@ int text_output_push(struct text_output *output, uint32_t token, struct buf *out
         piece_len -= *piece == ' ';
         piece += *piece == ' ';
     }
+    output->last_begin = output->shown_bytes + output->held.len;
     if (detok_push(&output->detok, piece, piece_len, &output->held) != 0)
         return out_of_room(err);
+    if (output->detok.has_broken)
+        output->last_begin += DETOK_REPLACEMENT_BYTES;
     return release(output, searched_len, out, out_stopped, err);
 }
 
@@ -99,4 +107,13 @@ int text_output_flush(struct text_output *output, struct buf *out, struct err *e
     if (detok_flush(&output->detok, &output->held) != 0)
         return out_of_room(err);
     return show(output, output->held.len, out, err);
+}
+
+struct text_extent text_output_extent(const struct text_output *output)
+{
+    return (struct text_extent){
+        .begin = output->last_begin,
+        .end = output->shown_bytes + output->held.len,
+        .is_whole = !output->is_stopped && output->detok.pending_len == 0,
+    };
 }

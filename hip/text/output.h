@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct text_output;
 
@@ -26,5 +27,14 @@ int text_output_push(struct text_output *output, uint32_t token, struct buf *out
                      struct err *err);
 /* The end has come without a stop string: appends what was held back. */
 int text_output_flush(struct text_output *output, struct buf *out, struct err *err);
+/* What the last token added to the text, shown or held back, in bytes from the text's beginning. */
+struct text_extent {
+    uint64_t begin;
+    uint64_t end;
+    /* False: not all of it is there. A part of a character follows, or what a stop string cut off.
+     */
+    bool is_whole;
+};
+struct text_extent text_output_extent(const struct text_output *output);
 
 #endif

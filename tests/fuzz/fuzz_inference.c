@@ -24,6 +24,7 @@ static void fuzz_check_request(const struct inference_request *request, const js
     assert(request->mirostat_tau >= 0 && request->mirostat_eta >= 0);
     assert(request->logit_bias == NULL ||
            json_object_size(request->logit_bias) <= INFERENCE_BIAS_MAX_COUNT);
+    assert(request->logprobs >= -1 && request->logprobs <= INFERENCE_LOGPROBS_MAX);
     assert(request->max_tokens == -1 || request->max_tokens >= 1);
     assert(request->stop_count <= INFERENCE_STOP_MAX_COUNT);
     for (size_t i = 0; i < request->stop_count; i++)

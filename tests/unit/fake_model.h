@@ -37,6 +37,7 @@ static struct {
     unsigned step_count; /* the warm-up is the first */
     unsigned row_count;
     unsigned tokenized_bytes;
+    const char *said; /* NULL: as above */
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 /* Opaque to the engine; only their addresses are used. */
@@ -76,6 +77,7 @@ static inline void fake_model_reset(void)
     fake.step_count = 0;
     fake.row_count = 0;
     fake.tokenized_bytes = 0;
+    fake.said = NULL;
     fake_unlock();
 }
 
@@ -106,6 +108,14 @@ static inline void fake_model_make_deep(void)
 {
     fake_lock();
     fake.is_deep = true;
+    fake_unlock();
+}
+
+/* After a prompt of one token it says the bytes of TEXT, which must outlive it, and ends. */
+static inline void fake_model_say(const char *text)
+{
+    fake_lock();
+    fake.said = text;
     fake_unlock();
 }
 
@@ -287,10 +297,12 @@ static uint32_t *fake_place(const struct session *session, uint32_t sequence, ui
 }
 
 static uint32_t fake_answer(const struct session *session, const struct batch_row *row,
-                            bool is_deep)
+                            bool is_deep, const char *said)
 {
     uint32_t hash = 0;
 
+    if (said != NULL)
+        return (unsigned char)said[row->position];
     if (!is_deep)
         return fake_next(row->token);
     for (uint32_t position = 0; position <= row->position; position++)
@@ -320,6 +332,7 @@ int session_step(struct session *session, const struct batch_row *rows, uint32_t
     enum err_kind failure = ERR_NONE;
     bool is_nan = false;
     bool is_deep = false;
+    const char *said = NULL;
 
     fake_lock();
     while (fake.is_held && fake.let_count == 0)
@@ -331,6 +344,7 @@ int session_step(struct session *session, const struct batch_row *rows, uint32_t
     failure = fake.step_failure;
     is_nan = fake.is_nan;
     is_deep = fake.is_deep;
+    said = fake.said;
     fake_unlock();
     if (failure != ERR_NONE)
         return err_set(err, failure, "the fake was told to fail");
@@ -341,7 +355,7 @@ int session_step(struct session *session, const struct batch_row *rows, uint32_t
 
         if (!rows[i].wants_logits)
             continue;
-        answer = fake_answer(session, &rows[i], is_deep);
+        answer = fake_answer(session, &rows[i], is_deep, said);
         for (uint32_t token = 0; token < VOCAB_COUNT; token++)
             logits[token] = is_nan ? NAN : (float)(token == answer);
         logits += VOCAB_COUNT;

@@ -45,6 +45,7 @@ static void without_fields_the_defaults_hold(void **state)
     assert_true(request.context_tokens == 0 && request.slots == 0);
     assert_true(request.typical_p == 1 && request.mirostat == 0 && request.mirostat_tau == 5);
     assert_true(request.frequency_penalty == 0 && request.presence_penalty == 0);
+    assert_true(request.logprobs == -1);
     assert_true(request.logit_bias == NULL && request.given == 0);
     assert_int_equal(json_array_size(unknown), 0);
 }
@@ -74,7 +75,7 @@ static void every_field_arrives(void **state)
         parse("{\"prompt\":\"hi\",\"model\":\"m\",\"max_tokens\":8,\"temperature\":0,"
               "\"top_p\":0.5,\"top_k\":3,\"min_p\":0.25,\"repeat_penalty\":1.5,\"seed\":9,"
               "\"stop\":[\"a\",\"b\"],\"raw\":true,\"stream\":false,\"context\":512,\"slots\":2,"
-              "\"device\":\"gpu:0000:03:00.0\",\"allow_cpu\":true,\"start\":false}",
+              "\"device\":\"gpu:0000:03:00.0\",\"allow_cpu\":true,\"start\":false,\"logprobs\":5}",
               &request, &body, unknown),
         "");
     assert_string_equal(request.model, "m");
@@ -83,7 +84,7 @@ static void every_field_arrives(void **state)
     assert_true(request.seed == 9 && request.stop_count == 2);
     assert_string_equal(request.stop[1], "b");
     assert_true(request.raw && !request.stream && request.allow_cpu && !request.start);
-    assert_true(request.context_tokens == 512 && request.slots == 2);
+    assert_true(request.context_tokens == 512 && request.slots == 2 && request.logprobs == 5);
     assert_string_equal(request.device, "gpu:0000:03:00.0");
 }
 
@@ -142,6 +143,12 @@ static const struct {
     {"logit_bias", "{\"1234567890\":1}", "logit_bias must have"},
     {"logit_bias", "{\"1\":100.5}", "logit_bias must have"},
     {"logit_bias", "{\"1\":false}", "logit_bias must have"},
+    {"logprobs", "-1", ""},
+    {"logprobs", "0", ""},
+    {"logprobs", "20", ""},
+    {"logprobs", "21", "logprobs must be a whole number from -1 to 20, not 21"},
+    {"logprobs", "-2", "logprobs must be"},
+    {"logprobs", "true", "logprobs must be a whole number from -1 to 20, not true"},
     {"seed", "0", ""},
     {"seed", "9007199254740992", ""},
     {"seed", "9007199254740993", "seed must be"},
@@ -244,14 +251,14 @@ static void text_with_nul_is_refused_where_a_parser_lets_it_through(void **state
 static void what_we_do_not_know_is_named_and_bounded(void **state)
 {
     AUTO_JSON json_t *body = json_pack("{s:[{s:s,s:s,s:s}],s:i}", "messages", "role", "user",
-                                       "content", "hi", "name", "me", "logprobs", 1);
+                                       "content", "hi", "name", "me", "top_logprobs", 1);
     AUTO_JSON json_t *unknown = json_array();
     struct inference_request request;
     struct err err = ERR_INIT;
 
     assert_int_equal(inference_parse(body, &request, unknown, &err), 0);
     assert_int_equal(json_array_size(unknown), 2);
-    assert_string_equal(json_string_value(json_array_get(unknown, 0)), "logprobs");
+    assert_string_equal(json_string_value(json_array_get(unknown, 0)), "top_logprobs");
     assert_string_equal(json_string_value(json_array_get(unknown, 1)), "messages[0].name");
     for (int i = 0; i < 100; i++) {
         AUTO_FREE char *name = xasprintf("field%d%0300d", i, 0);
