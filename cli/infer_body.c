@@ -20,9 +20,9 @@ struct field {
 };
 
 static const struct field INTEGERS[] = {
-    {OPTION_MAX_TOKENS, "max_tokens"}, {OPTION_TOP_K, "top_k"},
-    {OPTION_MIROSTAT, "mirostat"},     {OPTION_SEED, "seed"},
-    {OPTION_CONTEXT, "context"},       {OPTION_SLOTS, "slots"},
+    {OPTION_MAX_TOKENS, "max_tokens"}, {OPTION_TOP_K, "top_k"}, {OPTION_MIROSTAT, "mirostat"},
+    {OPTION_LOGPROBS, "logprobs"},     {OPTION_SEED, "seed"},   {OPTION_CONTEXT, "context"},
+    {OPTION_SLOTS, "slots"},
 };
 static const struct field NUMBERS[] = {
     {OPTION_TEMPERATURE, "temperature"},
@@ -173,6 +173,10 @@ static int check_combinations(const struct args *args, struct err *err)
         return err_set(err, ERR_USAGE, "--stream=ndjson and --json are two forms: choose one");
     if (args_has(args, OPTION_STREAM) && args_has(args, OPTION_NO_STREAM))
         return err_set(err, ERR_USAGE, "--stream=ndjson and --no-stream contradict each other");
+    if (args_has(args, OPTION_LOGPROBS) && !args_has(args, OPTION_STREAM) &&
+        !args_has(args, OPTION_JSON))
+        return err_set(err, ERR_USAGE,
+                       "--logprobs has no place in a plain answer: add --json or --stream=ndjson");
     return 0;
 }
 
