@@ -5,22 +5,30 @@
 #include "common/io.h"
 #include "common/json.h"
 #include "hip/backend/backend.h"
+#include "hip/engine/runtime.h"
 #include "hip/model/model.h"
 #include "hip/text/vocab.h"
 
 #include <string.h>
 
-/* What it takes on the CPU, so that the supervisor knows before it starts a worker. */
+/* What it takes on the CPU unless told otherwise, so that the supervisor knows before it starts a
+ * worker. */
 static int describe_need(const struct model *model, json_t *record, struct err *err)
 {
-    struct backend *backend = backend_new("cpu", 1, err);
+    struct session_options options = {
+        .context_tokens = runtime_default_context(model),
+        .sequence_count = ENGINE_SLOTS_DEFAULT,
+        .sequence_bytes = runtime_slot_bytes(model),
+    };
+    struct backend *backend = backend_new("cpu", 0, err);
     struct session_need need;
 
     if (backend == NULL)
         return -1;
-    session_need(model, backend, &need);
+    session_need(model, backend, &options, &need);
     backend_free(backend);
     (void)json_object_set_new(record, "fixed_bytes", json_integer((json_int_t)need.fixed_bytes));
+    (void)json_object_set_new(record, "slot_bytes", json_integer((json_int_t)need.sequence_bytes));
     (void)json_object_set_new(record, "token_bytes", json_integer((json_int_t)need.token_bytes));
     return 0;
 }

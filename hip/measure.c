@@ -6,6 +6,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/io.h"
+#include "hip/backend/backend.h"
 #include "hip/backend/pool.h"
 #include "hip/engine/kv.h"
 #include "hip/engine/runtime.h"
@@ -268,15 +269,25 @@ static uint64_t resident_bytes(void)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+static uint64_t kv_bytes(const struct measure *measure)
+{
+    const struct model_params *params = &measure->runtime.model->params;
+    struct backend *backend = measure->runtime.backend;
+    const struct backend_kv_shape shape = {.layer_count = params->layer_count,
+                                           .block_count = block_count(measure),
+                                           .kv_head_count = params->kv_head_count,
+                                           .head_dim = params->head_dim};
+
+    return backend->ops->kv_bytes(backend, &shape);
+}
+
 static void describe(const struct measure *measure, struct measure_result *out)
 {
     const struct model *model = measure->runtime.model;
-    struct session_need need;
     json_t *record = model_describe(model);
 
     out->parameter_count = (uint64_t)json_integer_value(json_object_get(record, "parameters"));
     json_decref(record);
-    session_need(model, measure->runtime.backend, &need);
     out->tensor_type_count = measure_tensor_types(model, out->tensor_types);
     out->architecture = model->params.architecture->name;
     out->device = measure->runtime.device;
@@ -285,7 +296,7 @@ static void describe(const struct measure *measure, struct measure_result *out)
     out->prompt_tokens = measure->prompt_tokens;
     out->work = measure_work_of(model);
     out->file_bytes = gguf_file_bytes(model->gguf);
-    out->kv_bytes = need.token_bytes * block_count(measure) * KV_BLOCK_TOKENS;
+    out->kv_bytes = kv_bytes(measure);
 }
 
 static void take_medians(struct measure *measure, struct measure_result *out)

@@ -86,6 +86,7 @@ struct model_need model_need_of(const json_t *details)
     static const struct model_need UNKNOWN;
     struct model_need need = {
         .fixed_bytes = model_read_bytes(details, "fixed_bytes"),
+        .slot_bytes = model_read_bytes(details, "slot_bytes"),
         .token_bytes = model_read_bytes(details, "token_bytes"),
         .context_tokens = json_integer_value(json_object_get(details, "context_tokens")),
     };
@@ -93,16 +94,21 @@ struct model_need model_need_of(const json_t *details)
     return need.fixed_bytes == 0 ? UNKNOWN : need;
 }
 
-int64_t model_need_bytes(const struct model_need *need, int64_t context_tokens)
+int64_t model_need_bytes(const struct model_need *need, int64_t context_tokens, int64_t slots)
 {
     int64_t bytes = 0;
+    int64_t slot_bytes = 0;
 
     if (context_tokens == 0) {
         context_tokens = MODEL_CONTEXT_DEFAULT_TOKENS;
         if (need->context_tokens > 0 && need->context_tokens < context_tokens)
             context_tokens = need->context_tokens;
     }
+    if (slots == 0)
+        slots = MODEL_SLOTS_DEFAULT;
     if (__builtin_mul_overflow(need->token_bytes, context_tokens, &bytes) ||
+        __builtin_mul_overflow(need->slot_bytes, slots, &slot_bytes) ||
+        __builtin_add_overflow(bytes, slot_bytes, &bytes) ||
         __builtin_add_overflow(bytes, need->fixed_bytes, &bytes))
         return INT64_MAX;
     return bytes;
@@ -191,7 +197,7 @@ static int model_check_details(const json_t *details, struct err *err)
 {
     static const char *const TEXTS[] = {"architecture", "quantisation", "template"};
     static const char *const NUMBERS[] = {"parameters", "context_tokens", "fixed_bytes",
-                                          "token_bytes"};
+                                          "slot_bytes", "token_bytes"};
     struct err inner = ERR_INIT;
     const char *text = NULL;
     int64_t number = 0;

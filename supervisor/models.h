@@ -29,11 +29,13 @@ struct model_stamp {
 /* What a worker of it takes of memory; 0: not known. */
 struct model_need {
     int64_t fixed_bytes;
+    int64_t slot_bytes;     /* for each request at a time */
     int64_t token_bytes;    /* for each token of the context */
     int64_t context_tokens; /* the model's: no worker has more */
 };
 
-enum { MODEL_CONTEXT_DEFAULT_TOKENS = 8192 }; /* rbee-worker's, when nothing is said */
+/* rbee-worker's, when nothing is said. */
+enum { MODEL_CONTEXT_DEFAULT_TOKENS = 8192, MODEL_SLOTS_DEFAULT = 4 };
 
 struct model {
     TAILQ_ENTRY(model) link;
@@ -58,7 +60,7 @@ json_t *model_record(const struct model *model);
 /* What DETAILS, a record of --describe, says of it; all 0 when it does not. */
 struct model_need model_need_of(const json_t *details);
 /* With a context of CONTEXT_TOKENS; 0: the worker's own. For a need that is known. */
-int64_t model_need_bytes(const struct model_need *need, int64_t context_tokens);
+int64_t model_need_bytes(const struct model_need *need, int64_t context_tokens, int64_t slots);
 /* The regular file at PATH. ERR_NO_FILE; ERR_IO. */
 int model_stamp_of(const char *path, struct model_stamp *out, struct err *err);
 bool model_stamp_equal(const struct model_stamp *a, const struct model_stamp *b);

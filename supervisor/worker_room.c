@@ -63,7 +63,7 @@ static int64_t worker_need_bytes(const struct worker *worker)
         return worker->known.memory_bytes;
     if (worker->command != NULL || need->fixed_bytes == 0)
         return stamp.size_bytes;
-    return model_need_bytes(need, options.context_tokens);
+    return model_need_bytes(need, options.context_tokens, options.slots);
 }
 
 static void worker_room_learn(struct worker *worker)

@@ -112,7 +112,7 @@ is_in_room_line() { # NAME
     cp "$T/m/a.gguf" "$T/m/b.gguf"
     local need n name
     need=$("$T/bin/rbee-worker" --describe "$T/m/a.gguf" |
-        jq '.fixed_bytes + .token_bytes * .context_tokens')
+        jq '.fixed_bytes + 4 * .slot_bytes + .token_bytes * .context_tokens')
     fake_config <<<"limits { memory = $((need * 3 / 2)) }"
     start_rbeed
     add_model a

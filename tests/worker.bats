@@ -76,7 +76,7 @@ assert record["size_bytes"] > 0 and record["parameters"] > 0, record'
     python3 -c '
 import json, re, sys
 described, ready = json.loads(sys.argv[1]), json.loads(re.search("{.*}", sys.argv[2]).group())
-need = described["fixed_bytes"] + 512 * described["token_bytes"]
+need = described["fixed_bytes"] + 4 * described["slot_bytes"] + 512 * described["token_bytes"]
 assert ready["context_tokens"] == 512 and ready["memory_bytes"] == need, (described, ready)
 ' "$described" "$output"
 }
@@ -167,12 +167,17 @@ OPTIONS
     assert_regex "$stderr" 'device_replaced wanted=gpu:0 used=cpu'
 }
 
-@test "a context that does not fit into memory is exit 11 with both numbers" {
+@test "a context that does not fit into memory is exit 11 with the numbers and with what would fit" {
+    local fits
     tiny_model context=1048576 layers=16 kv_heads=64 heads=64 head_dim=64 rope_dims=64 \
         "$T/wide.gguf"
     run --separate-stderr "$worker" -m "$T/wide.gguf" --context 1048576 -p once
     assert_equal "$status" 11
-    assert_regex "$stderr" '^fatal class=host_memory reason=.*[0-9].*[0-9]'
+    assert_regex "$stderr" '^fatal class=host_memory reason=a context of 1048576 tokens and 4 slots need [0-9]+ MiB with the weights; [0-9]+ MiB are available, [0-9]+ MiB too few; a context of [0-9]+ would fit$'
+    # Half of it, since others on this machine may want some of it, too.
+    fits=$(sed -E 's/.*a context of ([0-9]+) would fit$/\1/' <<<"$stderr")
+    run --separate-stderr "$worker" -m "$T/wide.gguf" --context $((fits / 2)) --raw -p once -n 1
+    assert_success
 }
 
 # ---- --prompt ----

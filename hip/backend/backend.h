@@ -49,6 +49,14 @@ struct backend_kv_shape {
     uint32_t head_dim;
 };
 
+/* The largest that the ops of any step work with. */
+struct backend_scratch_shape {
+    uint32_t row_max;
+    uint32_t logit_row_max;
+    uint32_t width_max;    /* of a row of activations */
+    uint32_t position_max; /* of a sequence */
+};
+
 /* The inputs of a step; the arrays live until step_end. */
 struct backend_step {
     uint32_t row_count;
@@ -165,6 +173,9 @@ struct backend_ops {
     void (*free)(struct backend *backend);
     /* Bytes that can still be allocated, as far as the system tells. */
     uint64_t (*memory_available)(struct backend *backend);
+    /* Bytes that ops take for themselves, at most, beside what is made here. NULL: none. */
+    uint64_t (*scratch_bytes)(const struct backend *backend,
+                              const struct backend_scratch_shape *shape);
 
     struct backend_weight *(*weight_new)(struct backend *backend,
                                          const struct backend_matrix *matrix, struct err *err);

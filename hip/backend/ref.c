@@ -385,6 +385,15 @@ static struct backend_kv *ref_kv_new(struct backend *backend, const struct backe
     return host_kv_new(shape, sizeof(float), err);
 }
 
+/* The head's rows made alike, a row of each weight of a product, and an attention's scores. */
+static uint64_t ref_scratch_bytes(const struct backend *backend,
+                                  const struct backend_scratch_shape *shape)
+{
+    uint64_t rows = (uint64_t)shape->logit_row_max + BACKEND_MATMUL_MAX_COUNT;
+
+    return (rows * shape->width_max + shape->position_max) * sizeof(float);
+}
+
 static void ref_free(struct backend *backend)
 {
     free(backend);
@@ -393,6 +402,7 @@ static void ref_free(struct backend *backend)
 static const struct backend_ops REF_OPS = {
     .free = ref_free,
     .memory_available = host_memory_available,
+    .scratch_bytes = ref_scratch_bytes,
     .weight_new = host_weight_new,
     .weight_free = host_weight_free,
     .buffer_new = host_buffer_new,

@@ -206,6 +206,13 @@ struct kv_table *kv_table_new(uint32_t block_count, uint32_t sequence_count)
     return table;
 }
 
+uint64_t kv_table_block_bytes(uint32_t sequence_count)
+{
+    /* Buckets are up to twice as many as blocks. */
+    return sizeof(struct kv_block) + 2 * sizeof(uint32_t) +
+           (uint64_t)sequence_count * sizeof(uint32_t);
+}
+
 void kv_table_free(struct kv_table *table)
 {
     if (table == NULL)

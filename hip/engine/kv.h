@@ -23,6 +23,8 @@ struct kv_table;
 /* A pool of BLOCK_COUNT blocks for SEQUENCE_COUNT sequences, each of which may take all of them. */
 struct kv_table *kv_table_new(uint32_t block_count, uint32_t sequence_count);
 void kv_table_free(struct kv_table *table);
+/* What a table takes for each of its blocks, at most. */
+uint64_t kv_table_block_bytes(uint32_t sequence_count);
 
 uint32_t kv_table_length(const struct kv_table *table, uint32_t sequence);
 /* Blocks that no sequence holds; those among them that can be found again count, too. */

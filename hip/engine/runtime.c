@@ -8,6 +8,8 @@
 #include "hip/engine/kv.h"
 #include "hip/model/model.h"
 #include "hip/text/chat_template.h"
+#include "hip/text/logprobs.h"
+#include "hip/text/sampler.h"
 #include "hip/text/vocab.h"
 
 #include <inttypes.h>
@@ -40,6 +42,14 @@ static int runtime_open_backend(struct runtime *runtime, const struct engine_opt
     return 0;
 }
 
+uint32_t runtime_default_context(const struct model *model)
+{
+    uint32_t model_tokens = model_context_tokens(model);
+
+    return model_tokens < ENGINE_CONTEXT_DEFAULT_TOKENS ? model_tokens
+                                                        : ENGINE_CONTEXT_DEFAULT_TOKENS;
+}
+
 static int runtime_choose_context(struct runtime *runtime, uint32_t wanted_tokens, struct err *err)
 {
     uint32_t model_tokens = model_context_tokens(runtime->model);
@@ -48,12 +58,15 @@ static int runtime_choose_context(struct runtime *runtime, uint32_t wanted_token
         return err_set(err, ERR_CONFIG,
                        "a context of %" PRIu32 " is more than the model's %" PRIu32, wanted_tokens,
                        model_tokens);
-    if (wanted_tokens == 0)
-        wanted_tokens = model_tokens < ENGINE_CONTEXT_DEFAULT_TOKENS
-                            ? model_tokens
-                            : ENGINE_CONTEXT_DEFAULT_TOKENS;
-    runtime->context_tokens = wanted_tokens;
+    runtime->context_tokens =
+        wanted_tokens > 0 ? wanted_tokens : runtime_default_context(runtime->model);
     return 0;
+}
+
+uint64_t runtime_slot_bytes(const struct model *model)
+{
+    return (uint64_t)model_vocab_count(model) *
+           (sizeof(float) + sampler_token_bytes() + logprobs_token_bytes());
 }
 
 int runtime_load(struct runtime *runtime, const struct engine_options *options,
@@ -80,6 +93,7 @@ int runtime_load(struct runtime *runtime, const struct engine_options *options,
     runtime->slot_count = options->slot_count > 0 ? options->slot_count : ENGINE_SLOTS_DEFAULT;
     session.context_tokens = runtime->context_tokens;
     session.sequence_count = runtime->slot_count;
+    session.sequence_bytes = runtime_slot_bytes(runtime->model);
     runtime->session = session_new(runtime->model, runtime->backend, &session, err);
     return runtime->session == NULL ? -1 : 0;
 }

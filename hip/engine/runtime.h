@@ -32,6 +32,11 @@ struct runtime {
 int runtime_load(struct runtime *runtime, const struct engine_options *options,
                  void (*on_progress)(void *owner, uint64_t done_bytes, uint64_t total_bytes),
                  void *owner, struct err *err);
+/* Of a worker of MODEL that is told nothing. */
+uint32_t runtime_default_context(const struct model *model);
+/* What each slot takes beside the session: its logits, and a request's sampler and
+ * log-probabilities. */
+uint64_t runtime_slot_bytes(const struct model *model);
 /* Accepts one that was loaded in part. */
 void runtime_release(struct runtime *runtime);
 /* Computes one token into LOGITS [vocab_count], so that what breaks at the first step breaks before

@@ -34,27 +34,33 @@ json_t *model_describe(const struct model *model);
 struct session_options {
     uint32_t context_tokens; /* capacity of the KV store in tokens, of all sequences together */
     uint32_t sequence_count; /* at most SESSION_SEQUENCE_MAX_COUNT */
+    /* What the caller takes for each sequence, such as its logits: only counted here. */
+    uint64_t sequence_bytes;
     /* Told from time to time while weights are made ready; may be NULL. */
     void (*on_progress)(void *owner, uint64_t done_bytes, uint64_t total_bytes);
     void *owner;
 };
 
 /* Makes the weights ready on BACKEND (borrowed, as MODEL is: both outlive the session) and
- * allocates KV and scratch. ERR_NO_MEMORY with both numbers; ERR_INVALID_MODEL when the file has
- * changed since it was opened. */
+ * allocates KV and scratch. ERR_NO_MEMORY, before that, with the numbers and with what would fit;
+ * ERR_INVALID_MODEL when the file has changed since it was opened. */
 struct session *session_new(const struct model *model, struct backend *backend,
                             const struct session_options *options, struct err *err);
 void session_free(struct session *session);
 uint64_t session_memory_bytes(const struct session *session);
 uint32_t session_context_tokens(const struct session *session);
 
-/* What a session of MODEL takes on BACKEND, as session_memory_bytes() counts: weights and scratch,
- * and for each token of its context. */
+/* What a session of MODEL takes on BACKEND, as session_memory_bytes() counts: weights and the
+ * scratch of the longest step, and more for each sequence and for each token of its context, in
+ * whole blocks. The tokenizer is not in it: it is there before, and so missing in what is
+ * available. */
 struct session_need {
     uint64_t fixed_bytes;
+    uint64_t sequence_bytes;
     uint64_t token_bytes;
 };
-void session_need(const struct model *model, struct backend *backend, struct session_need *out);
+void session_need(const struct model *model, struct backend *backend,
+                  const struct session_options *options, struct session_need *out);
 
 enum { SESSION_BATCH_MAX_ROWS = 512, SESSION_SEQUENCE_MAX_COUNT = 256 };
 

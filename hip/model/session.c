@@ -4,6 +4,7 @@
 
 #include "common/attr.h"
 #include "common/mem.h"
+#include "hip/model/need.h"
 #include "hip/model/quant.h"
 
 #include <assert.h>
@@ -63,24 +64,7 @@ static int load_weight(struct session *session, const struct gguf_tensor *tensor
     *out = session->backend->ops->weight_new(session->backend, &matrix, err);
     if (*out == NULL)
         return err_wrap(err, "load %.*s", (int)tensor->name.len, tensor->name.data);
-    session->memory_bytes += tensor->size_bytes;
     return 0;
-}
-
-static uint64_t weight_bytes(const struct model *model)
-{
-    uint64_t bytes = 0;
-
-    for (size_t i = 0; i < MODEL_TENSOR_COUNT; i++)
-        bytes += model->by_role[i] != NULL ? model->by_role[i]->size_bytes : 0;
-    for (uint32_t layer = 0; layer < model->params.layer_count; layer++) {
-        for (size_t i = 0; i < LAYER_TENSOR_COUNT; i++) {
-            const struct gguf_tensor *tensor = model->layers[layer].by_role[i];
-
-            bytes += tensor != NULL ? tensor->size_bytes : 0;
-        }
-    }
-    return bytes; /* all within the file, so the sum fits */
 }
 
 static int load_weights(struct session *session, const struct session_options *options,
@@ -91,7 +75,7 @@ static int load_weights(struct session *session, const struct session_options *o
 
     if (gguf_check_same(model->gguf, err) != 0)
         return -1;
-    loading.total_bytes = weight_bytes(model);
+    loading.total_bytes = need_weight_bytes(model);
     for (size_t i = 0; i < MODEL_TENSOR_COUNT; i++) {
         if (load_weight(session, model->by_role[i], &session->by_role[i], &loading, err) != 0)
             return -1;
@@ -107,90 +91,12 @@ static int load_weights(struct session *session, const struct session_options *o
     return 0;
 }
 
-/* 0: the model does without. */
-static uint32_t scratch_width(const struct model_params *params, enum scratch scratch)
-{
-    switch (scratch) {
-    case SCRATCH_X:
-    case SCRATCH_NORMED:
-        return params->embedding;
-    case SCRATCH_Q:
-    case SCRATCH_ATTENDED:
-        return params->head_count * params->head_dim;
-    case SCRATCH_K:
-    case SCRATCH_V:
-        return params->kv_head_count * params->head_dim;
-    case SCRATCH_FFN:
-        return params->feed_forward;
-    case SCRATCH_ROPE:
-        return params->rope_dims;
-    case SCRATCH_WINDOW_ROPE:
-        return arch_has_windows(params) ? params->rope_dims : 0;
-    case SCRATCH_COUNT:
-        break;
-    }
-    abort(); /* no such scratch */
-}
-
-/* Rows of a step: no more than there are places for in the KV store. */
-static uint32_t scratch_rows(const struct backend_kv_shape *shape)
-{
-    uint64_t places = (uint64_t)shape->block_count * KV_BLOCK_TOKENS;
-
-    return places < SESSION_BATCH_MAX_ROWS ? (uint32_t)places : SESSION_BATCH_MAX_ROWS;
-}
-
-static uint64_t scratch_bytes(const struct model_params *params, uint32_t rows)
-{
-    uint64_t floats = 0;
-
-    for (int i = 0; i < SCRATCH_COUNT; i++)
-        floats += (uint64_t)scratch_width(params, (enum scratch)i) * rows;
-    return floats * sizeof(float);
-}
-
-void session_need(const struct model *model, struct backend *backend, struct session_need *out)
-{
-    const struct backend_kv_shape block = {
-        .layer_count = model->params.layer_count,
-        .block_count = 1,
-        .kv_head_count = model->params.kv_head_count,
-        .head_dim = model->params.head_dim,
-    };
-
-    out->fixed_bytes = weight_bytes(model) + scratch_bytes(&model->params, SESSION_BATCH_MAX_ROWS);
-    out->token_bytes = backend->ops->kv_bytes(backend, &block) / KV_BLOCK_TOKENS;
-}
-
-/* Asked before anything is taken: an overcommitted allocation would succeed here and end the
- * process later, in the middle of somebody's answer. Weights count whole, though they may lie in
- * the page cache already: what is available counts the cache as well. */
-static int check_budget(const struct session *session, const struct backend_kv_shape *shape,
-                        struct err *err)
-{
-    struct backend *backend = session->backend;
-    uint64_t available = backend->ops->memory_available(backend);
-    uint64_t needed = backend->ops->kv_bytes(backend, shape);
-    uint64_t weights = weight_bytes(session->model);
-    uint64_t scratch = scratch_bytes(&session->model->params, scratch_rows(shape));
-    bool overflows = __builtin_add_overflow(needed, weights, &needed) ||
-                     __builtin_add_overflow(needed, scratch, &needed);
-
-    if (overflows || needed > available)
-        return err_set(err, ERR_NO_MEMORY,
-                       "weights and a context of %u tokens need %" PRIu64 " MiB; %" PRIu64
-                       " MiB are available",
-                       session->context_tokens, overflows ? UINT64_MAX >> 20 : needed >> 20,
-                       available >> 20);
-    return 0;
-}
-
 static int make_scratch(struct session *session, uint32_t rows, struct err *err)
 {
     struct backend *backend = session->backend;
 
     for (int i = 0; i < SCRATCH_COUNT; i++) {
-        uint32_t width = scratch_width(&session->model->params, (enum scratch)i);
+        uint32_t width = need_scratch_width(&session->model->params, (enum scratch)i);
 
         if (width == 0)
             continue;
@@ -198,7 +104,6 @@ static int make_scratch(struct session *session, uint32_t rows, struct err *err)
         if (session->scratch[i] == NULL)
             return -1;
     }
-    session->memory_bytes += scratch_bytes(&session->model->params, rows);
     return 0;
 }
 
@@ -210,20 +115,16 @@ static int make_kv_and_scratch(struct session *session, struct err *err)
     const struct model_params *params = &session->model->params;
     struct backend_kv_shape shape = {
         .layer_count = params->layer_count,
-        .block_count = session->context_tokens / KV_BLOCK_TOKENS +
-                       (session->context_tokens % KV_BLOCK_TOKENS != 0),
+        .block_count = need_block_count(session->context_tokens),
         .kv_head_count = params->kv_head_count,
         .head_dim = params->head_dim,
     };
 
-    if (check_budget(session, &shape, err) != 0)
-        return -1;
     session->kv = session->backend->ops->kv_new(session->backend, &shape, err);
     if (session->kv == NULL)
         return -1;
     session->table = kv_table_new(shape.block_count, session->sequence_count);
-    session->memory_bytes += session->backend->ops->kv_bytes(session->backend, &shape);
-    return make_scratch(session, scratch_rows(&shape), err);
+    return make_scratch(session, need_scratch_rows(session->context_tokens), err);
 }
 
 static struct backend_buffer *frequencies_new(struct session *session, const struct rope *rope,
@@ -261,6 +162,19 @@ static int make_rope_frequencies(struct session *session, struct err *err)
     return session->window_rope_frequencies != NULL ? 0 : -1;
 }
 
+/* Asked before anything is taken: an overcommitted allocation would succeed here and end the
+ * process later, in the middle of somebody's answer. Weights count whole, though they may lie in
+ * the page cache already: what is available counts the cache as well. */
+static int check_budget(struct session *session, const struct session_options *options,
+                        struct err *err)
+{
+    struct session_need need;
+
+    session_need(session->model, session->backend, options, &need);
+    session->memory_bytes = need_bytes(&need, options);
+    return need_check(&need, options, session->backend, err);
+}
+
 static void session_release(struct session **session)
 {
     session_free(*session);
@@ -278,8 +192,8 @@ struct session *session_new(const struct model *model, struct backend *backend,
     session->backend = backend;
     session->context_tokens = options->context_tokens;
     session->sequence_count = options->sequence_count;
-    if (make_kv_and_scratch(session, err) != 0 || make_rope_frequencies(session, err) != 0 ||
-        load_weights(session, options, err) != 0)
+    if (check_budget(session, options, err) != 0 || make_kv_and_scratch(session, err) != 0 ||
+        make_rope_frequencies(session, err) != 0 || load_weights(session, options, err) != 0)
         return NULL;
     return take_ptr(session);
 }

@@ -35,6 +35,13 @@ void logprobs_free(struct logprobs *logprobs)
     free(logprobs);
 }
 
+size_t logprobs_token_bytes(void)
+{
+    const struct logprobs *logprobs = NULL;
+
+    return sizeof(*logprobs->logits);
+}
+
 void logprobs_keep(struct logprobs *logprobs, const float *logits)
 {
     memcpy(logprobs->logits, logits, logprobs->vocab_count * sizeof(*logits));

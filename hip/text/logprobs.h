@@ -4,6 +4,7 @@
 #ifndef RBEE_HIP_TEXT_LOGPROBS_H
 #define RBEE_HIP_TEXT_LOGPROBS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum { LOGPROBS_TOP_MAX_COUNT = 20 };
@@ -18,6 +19,8 @@ struct logprobs;
 /* For TOP_COUNT of the likeliest (0 to LOGPROBS_TOP_MAX_COUNT) of VOCAB_COUNT tokens. */
 struct logprobs *logprobs_new(uint32_t top_count, uint32_t vocab_count);
 void logprobs_free(struct logprobs *logprobs);
+/* What they take for each token of the vocabulary. */
+size_t logprobs_token_bytes(void);
 /* Copies LOGITS [vocab_count]: sampler_pick() may change them. */
 void logprobs_keep(struct logprobs *logprobs, const float *logits);
 /* Of the logits that were kept, which are numbers or -INFINITY: TOKEN's, which is finite, to

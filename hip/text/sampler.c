@@ -207,6 +207,13 @@ void sampler_free(struct sampler *sampler)
     free(sampler);
 }
 
+size_t sampler_token_bytes(void)
+{
+    const struct sampler *sampler = NULL;
+
+    return sizeof(*sampler->candidates) + sizeof(*sampler->typical);
+}
+
 void sampler_accept(struct sampler *sampler, uint32_t token)
 {
     assert(token < sampler->vocab_count);

@@ -36,6 +36,8 @@ enum { SAMPLER_REPEAT_WINDOW = 64 };
 struct sampler;
 struct sampler *sampler_new(const struct sampler_params *params, uint32_t vocab_count);
 void sampler_free(struct sampler *sampler);
+/* What one takes for each token of its vocabulary, at most. */
+size_t sampler_token_bytes(void);
 /* A token of the prompt or the answer, for the penalties. */
 void sampler_accept(struct sampler *sampler, uint32_t token);
 /* Chooses from LOGITS [vocab_count], which it may change. ERR_INTERNAL when no logit is finite or

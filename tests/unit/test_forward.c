@@ -436,55 +436,6 @@ static void a_file_that_is_no_model_of_ours_is_refused_by_name(void **state)
     expect_refused(&tiny, "llama.rope.scaling.factor is -1");
 }
 
-static void a_context_that_memory_cannot_hold_is_refused_with_both_numbers(void **state)
-{
-    struct session_options options = {.context_tokens = UINT32_MAX, .sequence_count = SEQUENCES};
-    struct tiny_model tiny = tiny_model_default();
-    struct err err = ERR_INIT;
-    struct rig rig;
-
-    rig_init(&rig, &tiny, "ref");
-    assert_null(session_new(rig.model, rig.backend, &options, &err));
-    assert_int_equal(err.kind, ERR_NO_MEMORY);
-    assert_non_null(strstr(err.message, "MiB are available"));
-    rig_release(&rig);
-}
-
-static uint64_t fake_available_bytes;
-
-static uint64_t fake_memory_available(struct backend *backend)
-{
-    return fake_available_bytes;
-}
-
-/* Weights, KV and scratch together, to the byte. */
-static void what_a_session_takes_must_be_available(void **state)
-{
-    struct session_options options = {.context_tokens = CONTEXT, .sequence_count = SEQUENCES};
-    struct tiny_model tiny = tiny_model_default();
-    struct err err = ERR_INIT;
-    struct session *session = NULL;
-    const struct backend_ops *ops = NULL;
-    struct backend_ops short_of_memory;
-    struct rig rig;
-
-    tiny.is_untied = true;
-    rig_init(&rig, &tiny, "cpu");
-    ops = rig.backend->ops;
-    short_of_memory = *ops;
-    short_of_memory.memory_available = fake_memory_available;
-    rig.backend->ops = &short_of_memory;
-    fake_available_bytes = session_memory_bytes(rig.session);
-    session = session_new(rig.model, rig.backend, &options, &err);
-    assert_non_null(session);
-    session_free(session);
-    fake_available_bytes--;
-    assert_null(session_new(rig.model, rig.backend, &options, &err));
-    assert_int_equal(err.kind, ERR_NO_MEMORY);
-    rig.backend->ops = ops;
-    rig_release(&rig);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -500,8 +451,6 @@ int main(void)
         cmocka_unit_test(nan_weights_give_nan_logits),
         cmocka_unit_test(progress_of_a_large_tensor_comes_in_pieces),
         cmocka_unit_test(a_file_that_is_no_model_of_ours_is_refused_by_name),
-        cmocka_unit_test(a_context_that_memory_cannot_hold_is_refused_with_both_numbers),
-        cmocka_unit_test(what_a_session_takes_must_be_available),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

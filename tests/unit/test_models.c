@@ -138,25 +138,30 @@ static void the_need_of_a_model_is_what_its_description_says(void **state)
         const char *details;
         int64_t context_tokens;
         int64_t bytes;
+        int64_t slots; /* 0: not said */
     } CASES[] = {
-        {"{\"fixed_bytes\":1000,\"token_bytes\":3,\"context_tokens\":100000}", 10, 1030},
-        {"{\"fixed_bytes\":1000,\"token_bytes\":3,\"context_tokens\":100000}", 0, 25576},
-        {"{\"fixed_bytes\":1000,\"token_bytes\":3,\"context_tokens\":100}", 0, 1300},
-        {"{\"fixed_bytes\":1000,\"token_bytes\":3}", 0, 25576},
-        {"{\"fixed_bytes\":1000,\"context_tokens\":100}", 0, 1000},
-        {"{\"fixed_bytes\":1000,\"token_bytes\":1000000000000000000}", 100, INT64_MAX},
-        {"{\"fixed_bytes\":1000,\"token_bytes\":-3}", 10, 1000},
-        {"{\"fixed_bytes\":-1,\"token_bytes\":3}", 10, 0},
-        {"{\"fixed_bytes\":\"many\",\"token_bytes\":3}", 10, 0},
-        {"{\"fixed_bytes\":9000000000000000000,\"token_bytes\":3}", 10, 0},
-        {"{}", 10, 0},
+        {"{\"fixed_bytes\":1000,\"token_bytes\":3,\"context_tokens\":100000}", 10, 1030, 0},
+        {"{\"fixed_bytes\":1000,\"token_bytes\":3,\"context_tokens\":100000}", 0, 25576, 0},
+        {"{\"fixed_bytes\":1000,\"token_bytes\":3,\"context_tokens\":100}", 0, 1300, 0},
+        {"{\"fixed_bytes\":1000,\"token_bytes\":3}", 0, 25576, 0},
+        {"{\"fixed_bytes\":1000,\"context_tokens\":100}", 0, 1000, 0},
+        {"{\"fixed_bytes\":1000,\"token_bytes\":1000000000000000000}", 100, INT64_MAX, 0},
+        {"{\"fixed_bytes\":1000,\"token_bytes\":-3}", 10, 1000, 0},
+        {"{\"fixed_bytes\":-1,\"token_bytes\":3}", 10, 0, 0},
+        {"{\"fixed_bytes\":\"many\",\"token_bytes\":3}", 10, 0, 0},
+        {"{\"fixed_bytes\":9000000000000000000,\"token_bytes\":3}", 10, 0, 0},
+        {"{\"fixed_bytes\":1000,\"token_bytes\":3,\"slot_bytes\":50}", 10, 1230, 0},
+        {"{\"fixed_bytes\":1000,\"token_bytes\":3,\"slot_bytes\":50}", 10, 1080, 1},
+        {"{\"fixed_bytes\":1000,\"slot_bytes\":1000000000000000000}", 10, INT64_MAX, 256},
+        {"{}", 10, 0, 0},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
         AUTO_JSON json_t *details = json_loads(CASES[i].details, 0, NULL);
         struct model_need need = model_need_of(details);
 
-        assert_int_equal(model_need_bytes(&need, CASES[i].context_tokens), CASES[i].bytes);
+        assert_int_equal(model_need_bytes(&need, CASES[i].context_tokens, CASES[i].slots),
+                         CASES[i].bytes);
     }
 }
 
