@@ -129,6 +129,15 @@ static char *model_name(const struct worker_options *options, const char *path)
     return name;
 }
 
+/* The one asked for may have been replaced: a fault is the fault of the one it ran on. */
+static const char *device_in_use(struct engine *engine, const struct worker_options *options)
+{
+    struct engine_status status;
+
+    engine_read_status(engine, &status);
+    return status.device != NULL ? status.device : device_of(options);
+}
+
 /* What failed is what was asked for, or the place the answer went to: no fault of the worker. */
 static int tell_failure(struct err *err)
 {
@@ -155,8 +164,8 @@ static int run_prompt(const struct worker_options *options, struct err *err, int
     result = prompt_run(options, engine, err);
     engine_read_status(engine, &status);
     if (result < 0)
-        *out_exit_code =
-            status.phase == ENGINE_READY ? tell_failure(err) : die_of(err, device_of(options));
+        *out_exit_code = status.phase == ENGINE_READY ? tell_failure(err)
+                                                      : die_of(err, device_in_use(engine, options));
     leave_engine(engine, *out_exit_code); /* perhaps the end of the process: all has been said */
     return 0;
 }
@@ -239,7 +248,7 @@ static int check_listen_fd(int fd, struct err *err)
 
 /* SOCKET_PATH is removed at the end; NULL: the socket is the supervisor's. */
 static int serve(const struct worker_options *options, int listen_fd, const char *token,
-                 const char *socket_path, struct err *err)
+                 const char *socket_path, int *out_exit_code, struct err *err)
 {
     AUTO_FREE char *name = model_name(options, options->text[WORKER_OPTION_MODEL]);
     struct serve_options serving = {
@@ -259,7 +268,9 @@ static int serve(const struct worker_options *options, int listen_fd, const char
         (void)unlink(socket_path); /* someone may have removed it before us */
     if (result == 0)
         leave_engine(serving.engine, 0);
-    return result; /* an engine that has failed is not freed: the process ends with its error */
+    else /* an engine that has failed is not freed: the process ends with its error */
+        *out_exit_code = die_of(err, device_in_use(serving.engine, options));
+    return 0;
 }
 
 static void free_token(char **token)
@@ -269,7 +280,8 @@ static void free_token(char **token)
     free(*token);
 }
 
-static int serve_supervised(const struct worker_options *options, struct err *err)
+static int serve_supervised(const struct worker_options *options, int *out_exit_code,
+                            struct err *err)
 {
     __attribute__((cleanup(free_token))) char *token = NULL;
     AUTO_CLOSE int token_fd = options->token_fd;
@@ -279,10 +291,10 @@ static int serve_supervised(const struct worker_options *options, struct err *er
     token = token_read(token_fd, err);
     if (token == NULL)
         return err_wrap(err, "--token-fd %d", token_fd);
-    return serve(options, options->listen_fd, token, NULL, err);
+    return serve(options, options->listen_fd, token, NULL, out_exit_code, err);
 }
 
-static int serve_by_hand(const struct worker_options *options, struct err *err)
+static int serve_by_hand(const struct worker_options *options, int *out_exit_code, struct err *err)
 {
     __attribute__((cleanup(free_token))) char *token = NULL;
     const char *token_path = options->text[WORKER_OPTION_TOKEN_FILE];
@@ -300,7 +312,8 @@ static int serve_by_hand(const struct worker_options *options, struct err *err)
     if (listen_by_hand(&address, &listen_fd, err) < 0)
         return -1;
     log_event(LOG_INFO, "listening", "address=%s", options->text[WORKER_OPTION_LISTEN]);
-    return serve(options, listen_fd, token, address.is_unix ? address.path : NULL, err);
+    return serve(options, listen_fd, token, address.is_unix ? address.path : NULL, out_exit_code,
+                 err);
 }
 
 /* ---- main ---- */
@@ -332,10 +345,10 @@ static int run(const struct worker_options *options, struct err *err, int *out_e
         return 0;
     case WORKER_SERVE_BY_HAND:
         signal(SIGPIPE, SIG_IGN);
-        return serve_by_hand(options, err);
+        return serve_by_hand(options, out_exit_code, err);
     case WORKER_SERVE_SUPERVISED:
         signal(SIGPIPE, SIG_IGN);
-        return serve_supervised(options, err);
+        return serve_supervised(options, out_exit_code, err);
     }
     return err_set(err, ERR_INTERNAL, "no such mode");
 }

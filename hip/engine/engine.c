@@ -190,12 +190,13 @@ void engine_read_status(struct engine *engine, struct engine_status *out)
         .tokens = atomic_load(&engine->scheduler.tokens),
         .prefill_tokens = atomic_load(&engine->scheduler.prefill_tokens),
     };
+    if (out->phase == ENGINE_READY || out->phase == ENGINE_FAILED)
+        out->device = engine->runtime.device;
     if (out->phase != ENGINE_READY)
         return;
     out->context_tokens = engine->runtime.context_tokens;
     out->slot_count = engine->runtime.slot_count;
     out->memory_bytes = session_memory_bytes(engine->runtime.session);
-    out->device = engine->runtime.device;
 }
 
 void engine_read_failure(struct engine *engine, struct err *out_err)

@@ -70,7 +70,7 @@ struct engine_status {
     uint32_t context_tokens; /* from READY on */
     uint32_t slot_count;     /* from READY on */
     uint64_t memory_bytes;   /* from READY on */
-    const char *device;      /* what it runs on; from READY on */
+    const char *device;      /* what it runs on; from READY on, and FAILED if it came that far */
 };
 
 /* Starts the thread and returns at once; the load goes on there. The texts of OPTIONS must outlive
