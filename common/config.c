@@ -5,6 +5,7 @@
 #include "common/buf.h"
 #include "common/command_line.h"
 #include "common/config_values.h"
+#include "common/device_name.h"
 #include "common/mem.h"
 #include "common/paths.h"
 #include "common/units.h"
@@ -177,6 +178,8 @@ static int config_check(const struct config_key_info *info, const char *text, in
         return config_check_command(text, err);
     case CONFIG_TARGET:
         return config_check_target(text, err);
+    case CONFIG_DEVICE:
+        return device_name_check(text, ERR_USAGE, err);
     }
     return 0;
 }

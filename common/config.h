@@ -30,13 +30,14 @@ enum config_worker_key {
 
 /* A PATH is text, absolute or empty: the programs run in other folders than the one it was meant
  * in. A MODEL is a name, an absolute path, or empty; a COMMAND is one that command_line_parse()
- * takes, or empty; a TARGET goes into a request line. */
+ * takes, or empty; a TARGET goes into a request line; a DEVICE is one of device_name.h. */
 enum config_type {
     CONFIG_TEXT,
     CONFIG_PATH,
     CONFIG_MODEL,
     CONFIG_COMMAND,
     CONFIG_TARGET,
+    CONFIG_DEVICE,
     CONFIG_INTEGER,
     CONFIG_BOOL,
     CONFIG_DURATION,
@@ -46,7 +47,7 @@ enum config_type {
 static inline bool config_type_is_text(enum config_type type)
 {
     return type == CONFIG_TEXT || type == CONFIG_PATH || type == CONFIG_MODEL ||
-           type == CONFIG_COMMAND || type == CONFIG_TARGET;
+           type == CONFIG_COMMAND || type == CONFIG_TARGET || type == CONFIG_DEVICE;
 }
 
 enum config_origin { CONFIG_FROM_DEFAULT, CONFIG_FROM_SYSTEM, CONFIG_FROM_USER, CONFIG_FROM_FLAG };

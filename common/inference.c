@@ -1,6 +1,7 @@
 /* Owns the fields of an inference and what each may be. Must not know models, tokens or HTTP. */
 #include "common/inference.h"
 
+#include "common/device_name.h"
 #include "common/json.h"
 #include "common/utf8.h"
 
@@ -9,7 +10,6 @@
 
 enum {
     INFERENCE_MODEL_MAX_BYTES = 4096,   /* a name or a path: PATH_MAX */
-    INFERENCE_DEVICE_MAX_BYTES = 64,    /* "gpu:" and a PCI address or UUID */
     INFERENCE_UNKNOWN_MAX_COUNT = 16,   /* names in a warning: the body may hold thousands */
     INFERENCE_UNKNOWN_MAX_BYTES = 64,   /* of one of them */
     INFERENCE_TOKEN_MAX_DIGITS = 9,     /* no vocabulary has a billion tokens */
@@ -89,15 +89,11 @@ static int inference_read_name(const json_t *body, const char *field, size_t max
 
 static int inference_read_device(const json_t *body, struct inference_request *out, struct err *err)
 {
-    static const char GPU[] = "gpu:";
     const char *device = NULL;
 
-    if (inference_read_name(body, "device", INFERENCE_DEVICE_MAX_BYTES, &device, err) < 0)
+    if (json_read_text(body, "device", &device, err) < 0 ||
+        (device != NULL && device_name_check(device, ERR_INVALID_FIELD, err) < 0))
         return -1;
-    if (device != NULL && strcmp(device, "cpu") != 0 &&
-        (strncmp(device, GPU, sizeof(GPU) - 1) != 0 || device[sizeof(GPU) - 1] == '\0'))
-        return err_set(err, ERR_INVALID_FIELD, "device must be \"cpu\" or \"gpu:ID\", not \"%s\"",
-                       device);
     out->device = device;
     return 0;
 }

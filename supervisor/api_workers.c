@@ -1,4 +1,5 @@
 /* Routes about workers: what they are, start, stop, restart, hold, release, wait. */
+#include "common/device_name.h"
 #include "common/json.h"
 #include "common/mem.h"
 #include "supervisor/deed.h"
@@ -61,9 +62,8 @@ static int api_read_options(const json_t *body, struct worker_options *out, stru
         json_read_bool(body, "allow_cpu", &options.allow_cpu, err) ||
         json_read_text(body, "device", &device, err))
         return -1;
-    if (device != NULL && strlen(device) > WORKER_DEVICE_MAX_BYTES)
-        return err_set(err, ERR_INVALID_FIELD, "device must have at most %d characters",
-                       WORKER_DEVICE_MAX_BYTES);
+    if (device != NULL && device_name_check(device, ERR_INVALID_FIELD, err) < 0)
+        return -1;
     if (device != NULL)
         memcpy(options.device, device, strlen(device) + 1);
     *out = options;

@@ -7,6 +7,7 @@
 #ifndef RBEE_SUPERVISOR_DEVICE_H
 #define RBEE_SUPERVISOR_DEVICE_H
 
+#include "common/device_name.h"
 #include "common/err.h"
 #include "supervisor/breaker.h"
 #include "supervisor/guard.h"
@@ -19,8 +20,6 @@
 struct supervisor;
 struct worker;
 struct event;
-
-enum { DEVICE_NAME_MAX_BYTES = 63 };
 
 struct device {
     TAILQ_ENTRY(device) link;

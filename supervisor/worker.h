@@ -56,7 +56,7 @@ struct event;
 struct drill;
 
 enum {
-    WORKER_DEVICE_MAX_BYTES = 63,
+    WORKER_DEVICE_MAX_BYTES = DEVICE_NAME_MAX_BYTES,
     WORKER_MODEL_NAME_MAX_BYTES = 255, /* as a server of another's calls its model */
     WORKER_NOTE_MAX_BYTES = 255,
     /* One reply that is not a stream: a whole answer as JSON. A context of a million tokens of

@@ -184,6 +184,16 @@ print(p.returncode, p.stderr)'
     assert_json_error INVALID_CONFIG
 }
 
+@test "a device that is none is refused, by config check and by rbeed" {
+    write_config <<<'worker a { device = "abacus" }'
+    run -78 --separate-stderr rbee config check
+    assert_regex "$stderr" 'rbee.conf:1: worker a.device: device must be "cpu" or "gpu:ID"'
+    rm "$T/bin/rbeed" # the scripted one
+    use_program "$RBEE_BUILD/bin/rbeed"
+    run -78 --separate-stderr rbeed
+    assert_regex "$stderr" 'device must be "cpu" or "gpu:ID"'
+}
+
 @test "a relative path of a model is refused, by config check and by rbeed" {
     local message="$XDG_CONFIG_HOME/rbee/rbee.conf:2: worker helper.model: the path \"./m.gguf\" must be absolute"
     printf 'worker helper {\n    model = "./m.gguf"\n}\n' | write_config

@@ -210,6 +210,9 @@ END
 @test "options are told to the worker; others while it runs are a conflict with both values" {
     start_rbeed
     model opt <<<"reply one"
+    run api POST /v1/workers/opt/start -d '{"device":"abacus"}'
+    assert_output --partial '"code":"INVALID_FIELD"'
+    assert_output --partial 'device must be \"cpu\" or \"gpu:ID\"'
     api POST /v1/workers/opt/start -d '{"context":1024,"threads":3,"device":"cpu"}' >/dev/null
     wait_for_worker opt ready
     run jq -c 'select(.what=="start").argv' "$T/m/opt.log"

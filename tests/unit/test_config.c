@@ -180,6 +180,10 @@ static void a_fault_of_a_command_is_named_with_its_line(void **state)
          "worker a.command has {model}, and the worker has no model"},
         {"worker a {\n context = 9\n command = \"x {port}\"\n}", 3,
          "worker a.context is for rbee-worker"},
+        {"worker a { device = abacus }", 1,
+         "worker a.device: device must be \"cpu\" or \"gpu:ID\""},
+        {"worker a { device = \"gpu:\" }", 1, "worker a.device: device must be"},
+        {"worker a { device = \"\" }", 1, "worker a.device: device must be"},
         {"worker a { health = health }", 1, "worker a.health: \"health\" does not begin with /"},
         {"worker a { health = \"/a b\" }", 1, "worker a.health: \"/a b\" has other than printable"},
     };
