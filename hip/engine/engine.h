@@ -34,8 +34,8 @@
 enum {
     ENGINE_SLOTS_DEFAULT = 4,
     ENGINE_SLOTS_MAX_COUNT = 256,
-    /* At 50 bytes an event this is a twentieth of what the connection itself may hold unsent; it
-     * only has to cover the time between two turns of the loop. */
+    /* At 50 bytes an event (400 with log-probabilities) this is a twentieth of what the connection
+     * itself may hold unsent; it only has to cover the time between two turns of the loop. */
     ENGINE_EVENT_MAX_COUNT = 256,
     /* The most context a worker takes unless told: enough for long prompts, and the KV store of a
      * 7B model stays below 1 GiB. */

@@ -109,11 +109,14 @@ static bool untold_is_shown(const struct untold *untold, const struct untold_pla
 bool untold_next(struct untold *untold, size_t shown_len, enum untold_until until,
                  struct untold_token *out)
 {
-    const struct untold_place *place = untold->places + untold->first;
+    const struct untold_place *place = NULL;
     uint64_t shown = untold->told + shown_len;
     uint64_t end = 0;
 
-    if (untold->count == 0 || !untold_is_shown(untold, place, shown, until))
+    if (untold->count == 0)
+        return false;
+    place = &untold->places[untold->first];
+    if (!untold_is_shown(untold, place, shown, until))
         return false;
     untold->first++;
     untold->count--;

@@ -2,6 +2,7 @@
  * control token, and what the output shows is UTF-8. The first byte chooses the pre-type, or
  * SentencePiece with or without a space before a text. */
 #include "common/utf8.h"
+#include "hip/engine/untold.h"
 #include "hip/text/output.h"
 #include "tests/vocab_fixture.h"
 
@@ -11,7 +12,11 @@ static const char *const PRES[] = {
 #undef PRETOK
 };
 
-enum { SPM_KINDS = 2, KINDS = ARRAY_COUNT(PRES) + SPM_KINDS };
+enum {
+    SPM_KINDS = 2,
+    KINDS = ARRAY_COUNT(PRES) + SPM_KINDS,
+    TOKEN_MAX_COUNT = 2 * FIXTURE_BYTES, /* of a fixture */
+};
 
 static struct fixture bpe_fixture(const char *pre)
 {
@@ -107,6 +112,58 @@ static void check_pieces(const struct vocab *vocab, const struct token_list *tok
     require(at == len);
 }
 
+/* Takes what can be told of OUT from *TOLD_LEN on; each token is one of TOKENS, in their order. */
+static void take_told(struct untold *untold, const struct buf *out, enum untold_until until,
+                      const struct token_list *tokens, size_t *told_len, size_t *told_count)
+{
+    struct untold_token token;
+
+    while (untold_next(untold, out->len - *told_len, until, &token)) {
+        require(*told_count < tokens->count);
+        require(token.logprobs[0].token == tokens->ids[(*told_count)++]);
+        *told_len += token.text_len;
+        require(*told_len <= out->len);
+        require(utf8_is_valid(out->data, *told_len));
+    }
+}
+
+/* Every token is told once, in order, and with all of the text; at a stop string, those whose text
+ * is shown. */
+static void check_told(const struct vocab *vocab, const struct token_list *tokens)
+{
+    static const char *const STOPS[] = {"the", "<tool>", "\xe2\x82\xac"};
+    static const float LOGITS[TOKEN_MAX_COUNT];
+    struct text_output *output = text_output_new(vocab, STOPS, ARRAY_COUNT(STOPS));
+    struct untold *untold = untold_new(0, vocab_count(vocab));
+    struct err err = ERR_INIT;
+    AUTO_BUF struct buf out = BUF_INIT(FIXTURE_MAX_BYTES);
+    bool stopped = false;
+    size_t told_len = 0;
+    size_t told_count = 0;
+
+    require(vocab_count(vocab) <= TOKEN_MAX_COUNT);
+    untold_keep(untold, LOGITS);
+    for (size_t i = 0; i < tokens->count && !stopped; i++) {
+        struct text_extent extent;
+
+        require(text_output_push(output, tokens->ids[i], &out, &stopped, &err) == 0);
+        extent = text_output_extent(output);
+        if (untold_add(untold, tokens->ids[i], &extent, &err) != 0)
+            break; /* too many without text, behind the beginning of a stop string */
+        take_told(untold, &out, stopped ? UNTOLD_STOPPED : UNTOLD_SHOWN, tokens, &told_len,
+                  &told_count);
+        require(told_count <= i + 1);
+    }
+    if (!stopped && !err_is_set(&err)) {
+        require(text_output_flush(output, &out, &err) == 0);
+        take_told(untold, &out, UNTOLD_ENDED, tokens, &told_len, &told_count);
+        require(told_count == tokens->count);
+    }
+    require(told_len == out.len || err_is_set(&err));
+    untold_free(untold);
+    text_output_free(output);
+}
+
 static void check_output(const struct vocab *vocab, const struct token_list *tokens)
 {
     static const char *const STOPS[] = {"the", "<tool>", "\xe2\x82\xac"};
@@ -147,6 +204,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         if (memmem(text, len - 1, SPM_SPACE, strlen(SPM_SPACE)) == NULL)
             check_pieces(vocab, &tokens, text, len - 1, (enum vocab_markup)markup);
         check_output(vocab, &tokens);
+        check_told(vocab, &tokens);
         token_list_release(&tokens);
     }
     return 0;
