@@ -16,13 +16,14 @@
 
 #include <cmocka.h>
 
-static const char *const DEVICES[] = {"cpu", "cpu-plain"};
+static const char *const DEVICES[] = {"cpu", "cpu-plain", "cpu-avx2"};
 static const uint32_t ROW_COUNTS[] = {1, 2, 3, 7, 8, 9, 31, 33, 64};
 
-/* backend.h's bounds. The devices here multiply quantised weights as floats and so keep the first
- * one for them, too; the second is what a fault has to pass. */
+/* backend.h's bounds: of ops in floats, and of products with quantised weights, which a planted
+ * fault has to pass. As integers of 12 and 13 bits these come much closer: the third. */
 static const double FLOAT_BOUND = 1e-6;
 static const double QUANT_BOUND = 5e-4;
+static const double INTEGER_BOUND = 5e-6;
 enum { ROW_MAX = 64, THREADS = 3 };
 
 /* ---- helpers ---- */
@@ -34,6 +35,25 @@ static inline struct backend *device_new(const char *name)
 
     assert_non_null(backend);
     return backend;
+}
+
+/* All but the last one are on every machine. */
+static inline size_t device_count(void)
+{
+    struct err err = ERR_INIT;
+    struct backend *last = backend_new(DEVICES[ARRAY_COUNT(DEVICES) - 1], 1, &err);
+    size_t count = last != NULL ? ARRAY_COUNT(DEVICES) : ARRAY_COUNT(DEVICES) - 1;
+
+    backend_free(last);
+    return count;
+}
+
+/* What a product with weights of TYPE has to keep on a device. */
+static inline double product_bound(const char *device, uint32_t type)
+{
+    bool is_float = quant_info(type)->block_elements == 1 || strcmp(device, "cpu-plain") == 0;
+
+    return is_float ? FLOAT_BOUND : INTEGER_BOUND;
 }
 
 /* Normalised mean square error. */

@@ -91,13 +91,15 @@ static void cpu_free(struct backend *backend)
     struct cpu_backend *cpu = cpu_of(backend);
 
     pool_free(cpu->pool);
-    free(cpu->panels);
+    cpu_activations_release(&cpu->activations);
+    free(cpu->scratch);
     free(cpu);
 }
 
 static const struct backend_ops CPU_OPS = {
     .free = cpu_free,
     .memory_available = host_memory_available,
+    .scratch_bytes = cpu_scratch_bytes,
     .weight_new = cpu_weight_new,
     .weight_free = host_weight_free,
     .buffer_new = host_buffer_new,
@@ -131,10 +133,25 @@ static bool has_f16c(void)
 }
 #endif
 
+#if defined(__x86_64__)
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+}
+
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+}
+#endif
+
 static const struct cpu_kernels *best_kernels(void)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c())
+    if (has_avx512())
+        return &CPU_KERNELS_AVX512;
+    if (has_avx2())
         return &CPU_KERNELS_AVX2;
 #endif
     return &CPU_KERNELS_PLAIN;
@@ -158,6 +175,15 @@ static struct backend *cpu_new(const struct cpu_kernels *kernels, uint32_t threa
 struct backend *cpu_backend_new(uint32_t threads, struct err *err)
 {
     return cpu_new(best_kernels(), threads, err);
+}
+
+struct backend *cpu_avx2_backend_new(uint32_t threads, struct err *err)
+{
+#if defined(__x86_64__)
+    if (has_avx2())
+        return cpu_new(&CPU_KERNELS_AVX2, threads, err);
+#endif
+    return err_set_null(err, ERR_DEVICE, "this processor has no AVX2");
 }
 
 struct backend *cpu_plain_backend_new(uint32_t threads, struct err *err)

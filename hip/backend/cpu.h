@@ -7,14 +7,23 @@
 #include "hip/backend/host.h"
 #include "hip/backend/pool.h"
 
+/* What a matmul's activations are as integers; kept from one to the next. */
+struct cpu_activations {
+    int16_t *values; /* [strip_capacity][CPU_STRIP] */
+    int16_t *sums;   /* [strip_capacity][2 * CPU_STRIP_SUMS] */
+    float *units;    /* [strip_capacity] */
+    uint64_t strip_capacity;
+};
+
 struct cpu_backend {
     struct backend backend;
     const struct cpu_kernels *kernels;
     struct pool *pool;
     const struct backend_step *step; /* NULL between steps */
     uint32_t saved_float_mode;
-    float *panels; /* [thread][panel_floats] */
-    uint64_t panel_floats;
+    struct cpu_activations activations;
+    float *scratch; /* [thread][scratch_floats] of a matmul */
+    uint64_t scratch_floats;
 };
 
 /* A vector (a norm's scale, a bias) as floats. */
@@ -34,10 +43,25 @@ int cpu_embed(struct backend *backend, const struct backend_embed *op, struct er
 int cpu_rope_table(struct backend *backend, const struct backend_rope_table *op, struct err *err);
 int cpu_norm(struct backend *backend, const struct backend_norm *op, struct err *err);
 int cpu_rope_kv(struct backend *backend, const struct backend_rope_kv *op, struct err *err);
+
+/* ---- cpu_attention.c ---- */
+
 int cpu_attention(struct backend *backend, const struct backend_attention *op, struct err *err);
+
+/* ---- cpu_activations.c ---- */
+
+/* X [row_count][columns] as `few` or `many` wants it, depending on ROW_COUNT. OUT is valid until
+ * the next call. ERR_NO_MEMORY. */
+int cpu_activations_convert(struct cpu_backend *cpu, const float *x, uint32_t row_count,
+                            uint32_t columns, struct cpu_integers *out, struct err *err);
+/* Bytes that takes, at most. */
+uint64_t cpu_activations_bytes(uint32_t row_count, uint32_t columns);
+void cpu_activations_release(struct cpu_activations *own);
 
 /* ---- cpu_matmul.c ---- */
 
+uint64_t cpu_scratch_bytes(const struct backend *backend,
+                           const struct backend_scratch_shape *shape);
 int cpu_matmul(struct backend *backend, const struct backend_matmul *op, struct err *err);
 int cpu_head(struct backend *backend, const struct backend_head *op, struct err *err);
 

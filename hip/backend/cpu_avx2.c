@@ -7,6 +7,7 @@
 #include "hip/backend/cpu_kernels.h"
 
 #include "hip/backend/backend.h"
+#include "hip/backend/cpu_attend.h"
 #include "hip/backend/cpu_avx2_load.h"
 #include "hip/model/quant.h"
 
@@ -31,35 +32,34 @@ enum {
     TILE_COLUMNS = 3,
 };
 
-INLINE float sum_of(__m256 v)
+INLINE void decode_strips(uint32_t type, const uint8_t *row, float *out, uint32_t count)
 {
-    __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    for (uint32_t i = 0; i < count; i += STRIP, row += strip_bytes(type)) {
+        uint32_t parts = strip_parts(count - i);
+        struct strip_scales scales;
 
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-}
-
-/* Shifts of a part become constants, which is worth the size of the code (hip/SPEED.md). */
-#if defined(__clang__)
-#define FOR_EACH_PART _Pragma("clang loop unroll(full)")
-#else
-#define FOR_EACH_PART _Pragma("GCC unroll 8")
-#endif
-
-INLINE void decode_blocks(uint32_t type, const uint8_t *row, float *out, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; row += block_bytes(type)) {
-        struct block_scales scales;
-
-        load_scales(type, row, &scales);
+        load_strip_scales(type, row, parts, &scales);
         FOR_EACH_PART
-        for (uint32_t part = 0; part < block_parts(type); part++, i += BLOCK) {
+        for (uint32_t part = 0; part < STRIP_PARTS; part++) {
             __m256 block[VECTORS];
 
+            if (part >= parts)
+                break;
             load_part(type, row, part, &scales, block);
-            for (int j = 0; j < VECTORS; j++)
-                _mm256_storeu_ps(out + i + LANES * j, block[j]);
+            for (uint32_t j = 0; j < VECTORS; j++)
+                _mm256_storeu_ps(out + i + part * BLOCK + LANES * j, block[j]);
         }
+    }
+}
+
+INLINE void decode_floats(uint32_t type, const uint8_t *row, float *out, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i += BLOCK, row += block_bytes(type)) {
+        __m256 block[VECTORS];
+
+        load_floats(type, row, block);
+        for (uint32_t j = 0; j < VECTORS; j++)
+            _mm256_storeu_ps(out + i + LANES * j, block[j]);
     }
 }
 
@@ -79,50 +79,25 @@ INLINE void add_products(const __m256 block[VECTORS], const float *x, uint32_t r
 }
 
 /* ROWS is a constant, 1 or CPU_TILE_ROWS. */
-INLINE void dot_blocks(uint32_t type, const uint8_t *row, const float *x, uint32_t rows,
+INLINE void dot_floats(uint32_t type, const uint8_t *row, const float *x, uint32_t rows,
                        uint32_t count, float *out)
 {
     __m256 sums[CPU_TILE_ROWS][SUMS];
 
     for (uint32_t r = 0; r < rows; r++)
         sums[r][0] = sums[r][1] = _mm256_setzero_ps();
-    for (uint32_t i = 0; i < count; row += block_bytes(type)) {
-        const char *ahead = (const char *)row + PREFETCH_AHEAD_BYTES;
-        struct block_scales scales;
+    for (uint32_t i = 0; i < count; i += BLOCK, row += block_bytes(type)) {
+        __m256 block[VECTORS];
 
-        load_scales(type, row, &scales);
-        FOR_EACH_PART
-        for (uint32_t part = 0; part < block_parts(type); part++, i += BLOCK) {
-            __m256 block[VECTORS];
-
-            _mm_prefetch(ahead + part * (block_bytes(type) / block_parts(type)), _MM_HINT_T0);
-            load_part(type, row, part, &scales, block);
-            add_products(block, x + i, rows, count, sums);
-        }
+        _mm_prefetch((const char *)row + PREFETCH_AHEAD_BYTES, _MM_HINT_T0);
+        load_floats(type, row, block);
+        add_products(block, x + i, rows, count, sums);
     }
     for (uint32_t r = 0; r < rows; r++)
-        out[r] = sum_of(_mm256_add_ps(sums[r][0], sums[r][1]));
+        out[r] = floats_sum(_mm256_add_ps(sums[r][0], sums[r][1]));
 }
 
-/* The same loops once for each type, so that load_part() is chosen outside of them. */
-#define FOR_EACH_TYPE(X)                                                                           \
-    X(F32)                                                                                         \
-    X(F16)                                                                                         \
-    X(BF16)                                                                                        \
-    X(Q8_0)                                                                                        \
-    X(Q4_0)                                                                                        \
-    X(Q4_1)                                                                                        \
-    X(Q5_0)                                                                                        \
-    X(Q5_1)                                                                                        \
-    X(IQ4_NL)                                                                                      \
-    X(MXFP4)                                                                                       \
-    X(Q2_K)                                                                                        \
-    X(Q3_K)                                                                                        \
-    X(Q4_K)                                                                                        \
-    X(Q5_K)                                                                                        \
-    X(Q6_K)                                                                                        \
-    X(IQ4_XS)
-
+/* The same loops once for each type, so that the choice is outside of them. */
 static void avx2_decode(uint32_t type, const void *row, float *out, uint32_t count)
 {
     if (count % BLOCK != 0) {
@@ -132,9 +107,15 @@ static void avx2_decode(uint32_t type, const void *row, float *out, uint32_t cou
     switch (type) {
 #define X(name)                                                                                    \
     case QUANT_##name:                                                                             \
-        decode_blocks(QUANT_##name, row, out, count);                                              \
+        decode_floats(QUANT_##name, row, out, count);                                              \
         break;
-        FOR_EACH_TYPE(X)
+        FOR_EACH_FLOAT_TYPE(X)
+#undef X
+#define X(name)                                                                                    \
+    case QUANT_##name:                                                                             \
+        decode_strips(QUANT_##name, row, out, count);                                              \
+        break;
+        FOR_EACH_BLOCK_TYPE(X)
 #undef X
     default:
         CPU_KERNELS_PLAIN.decode(type, row, out, count);
@@ -152,15 +133,15 @@ static void avx2_dot(uint32_t type, const void *row, const float *x, uint32_t ro
 #define X(name)                                                                                    \
     case QUANT_##name:                                                                             \
         if (rows == CPU_TILE_ROWS) {                                                               \
-            dot_blocks(QUANT_##name, row, x, CPU_TILE_ROWS, count, out);                           \
+            dot_floats(QUANT_##name, row, x, CPU_TILE_ROWS, count, out);                           \
             break;                                                                                 \
         }                                                                                          \
         for (uint32_t r = 0; r < rows; r++)                                                        \
-            dot_blocks(QUANT_##name, row, x + (uint64_t)r * count, 1, count, out + r);             \
+            dot_floats(QUANT_##name, row, x + (uint64_t)r * count, 1, count, out + r);             \
         break;
-        FOR_EACH_TYPE(X)
+        FOR_EACH_FLOAT_TYPE(X)
 #undef X
-    default:
+    default: /* types with blocks are multiplied as integers */
         CPU_KERNELS_PLAIN.dot(type, row, x, rows, count, out);
     }
 }
@@ -191,7 +172,7 @@ INLINE void tile_block(const float *panel, uint32_t columns, const float *x, uin
     }
     for (uint32_t r = 0; r < rows; r++) {
         for (uint32_t w = 0; w < columns; w++)
-            out[r * out_stride + w] = sum_of(_mm256_add_ps(sums[r][w][0], sums[r][w][1]));
+            out[r * out_stride + w] = floats_sum(_mm256_add_ps(sums[r][w][0], sums[r][w][1]));
     }
 }
 
@@ -231,7 +212,7 @@ static void avx2_norm(const float *x, const float *scale, float epsilon, uint32_
 
         sums = _mm256_fmadd_ps(values, values, sums);
     }
-    factor = _mm256_set1_ps(1.0f / sqrtf(sum_of(sums) / (float)count + epsilon));
+    factor = _mm256_set1_ps(1.0f / sqrtf(floats_sum(sums) / (float)count + epsilon));
     for (uint32_t i = 0; i < count; i += LANES) {
         __m256 scaled = _mm256_mul_ps(_mm256_loadu_ps(x + i), factor);
 
@@ -240,32 +221,6 @@ static void avx2_norm(const float *x, const float *scale, float epsilon, uint32_
             scaled = _mm256_add_ps(scaled, _mm256_loadu_ps(out + i));
         _mm256_storeu_ps(out + i, scaled);
     }
-}
-
-/* e^x within 2 units in the last place: 2^n times the Taylor series of the rest, which is at most
- * ln(2) / 2 and so done after seven terms. Below -87 it is 1e-38 rather than less; NaN stays NaN
- * (max and min give their second operand then). */
-INLINE __m256 exponential(__m256 x)
-{
-    const __m256 lowest = _mm256_set1_ps(-87.3f);
-    const __m256 highest = _mm256_set1_ps(88.3f);
-    /* ln(2) in two parts, so that n * ln(2) is exact to more digits than a float has. */
-    const __m256 ln2_high = _mm256_set1_ps(0.693145751953125f);
-    const __m256 ln2_low = _mm256_set1_ps(1.42860682030941723212e-6f);
-    const float taylor[] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
-    __m256 sum = _mm256_set1_ps(1.0f / 5040);
-    __m256 n;
-    __m256i power;
-
-    x = _mm256_min_ps(highest, _mm256_max_ps(lowest, x));
-    n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps((float)M_LOG2E)),
-                        _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    x = _mm256_fnmadd_ps(n, ln2_low, _mm256_fnmadd_ps(n, ln2_high, x));
-    for (unsigned i = 0; i < sizeof(taylor) / sizeof(taylor[0]); i++)
-        sum = _mm256_fmadd_ps(sum, x, _mm256_set1_ps(taylor[i]));
-    power = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23); /* into the exponent of a float */
-    power = _mm256_add_epi32(power, _mm256_castps_si256(_mm256_set1_ps(1.0f)));
-    return _mm256_mul_ps(sum, _mm256_castsi256_ps(power));
 }
 
 /* out = gate / (1 + e^-z) * up, where z is gate itself (silu) or what gelu makes of it. */
@@ -278,7 +233,7 @@ INLINE void gate_vector(bool is_gelu, const float *gate, const float *up, float 
     if (is_gelu)
         z = _mm256_mul_ps(x, _mm256_fmadd_ps(_mm256_mul_ps(x, x), _mm256_set1_ps(CPU_GELU_CUBIC),
                                              _mm256_set1_ps(CPU_GELU_LINEAR)));
-    e = exponential(_mm256_sub_ps(_mm256_setzero_ps(), z));
+    e = exponentials(_mm256_sub_ps(_mm256_setzero_ps(), z));
     x = _mm256_div_ps(x, _mm256_add_ps(_mm256_set1_ps(1.0f), e));
     _mm256_storeu_ps(out, _mm256_mul_ps(x, _mm256_loadu_ps(up)));
 }
@@ -321,82 +276,21 @@ static void avx2_to_half(const float *x, uint16_t *out, uint32_t count)
         CPU_KERNELS_PLAIN.to_half(x + i, out + i, count - i);
 }
 
-INLINE __m256 load_halves(const uint16_t *halves)
-{
-    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)halves));
-}
-
-/* Scores of POSITIONS keys; those after them, to the end of the block, are -INFINITY. */
-INLINE void score_keys(const struct cpu_attention *attention, const uint16_t *k, uint32_t positions,
-                       float scores[BACKEND_KV_BLOCK_TOKENS])
-{
-    uint32_t head_dim = attention->head_dim;
-
-    for (uint32_t i = 0; i < BACKEND_KV_BLOCK_TOKENS; i++)
-        scores[i] = -INFINITY;
-    for (uint32_t i = 0; i < positions; i++) {
-        __m256 sum = _mm256_setzero_ps();
-
-        for (uint32_t d = 0; d < head_dim; d += LANES)
-            sum = _mm256_fmadd_ps(_mm256_loadu_ps(attention->q + d),
-                                  load_halves(k + (uint64_t)i * head_dim + d), sum);
-        scores[i] = cpu_capped(sum_of(sum) * attention->scale, attention->softcap);
-    }
-}
-
-/* Scores to weights e^(score - max); returns their sum. */
-INLINE float weigh(float scores[BACKEND_KV_BLOCK_TOKENS], float max)
-{
-    __m256 sum = _mm256_setzero_ps();
-
-    for (uint32_t i = 0; i < BACKEND_KV_BLOCK_TOKENS; i += LANES) {
-        __m256 shifted = _mm256_sub_ps(_mm256_loadu_ps(scores + i), _mm256_set1_ps(max));
-        __m256 weights = exponential(shifted);
-
-        _mm256_storeu_ps(scores + i, weights);
-        sum = _mm256_add_ps(sum, weights);
-    }
-    return sum_of(sum);
-}
-
-static void avx2_attend(struct cpu_attention *attention, const uint16_t *k, const uint16_t *v,
-                        uint32_t positions)
-{
-    float scores[BACKEND_KV_BLOCK_TOKENS];
-    uint32_t head_dim = attention->head_dim;
-    float max = attention->max;
-    float shrink = 0.0f;
-
-    if (head_dim % LANES != 0) {
-        CPU_KERNELS_PLAIN.attend(attention, k, v, positions);
-        return;
-    }
-    assert(positions >= 1 && positions <= BACKEND_KV_BLOCK_TOKENS);
-    score_keys(attention, k, positions, scores);
-    for (uint32_t i = 0; i < positions; i++)
-        max = scores[i] > max ? scores[i] : max; /* NaN shows in the weights */
-    shrink = expf(attention->max - max);
-    attention->max = max;
-    attention->sum = attention->sum * shrink + weigh(scores, max);
-    for (uint32_t d = 0; d < head_dim; d += LANES) {
-        __m256 out = _mm256_mul_ps(_mm256_loadu_ps(attention->out + d), _mm256_set1_ps(shrink));
-
-        for (uint32_t i = 0; i < positions; i++)
-            out = _mm256_fmadd_ps(load_halves(v + (uint64_t)i * head_dim + d),
-                                  _mm256_set1_ps(scores[i]), out);
-        _mm256_storeu_ps(attention->out + d, out);
-    }
-}
+#define SHARED_LOOPS                                                                               \
+    .decode = avx2_decode, .dot = avx2_dot, .tile = avx2_tile, .norm = avx2_norm,                  \
+    .silu_mul = avx2_silu_mul, .gelu_mul = avx2_gelu_mul, .to_half = avx2_to_half
 
 const struct cpu_kernels CPU_KERNELS_AVX2 = {
-    .decode = avx2_decode,
-    .dot = avx2_dot,
-    .tile = avx2_tile,
-    .norm = avx2_norm,
-    .silu_mul = avx2_silu_mul,
-    .gelu_mul = avx2_gelu_mul,
-    .to_half = avx2_to_half,
-    .attend = avx2_attend,
+    SHARED_LOOPS,          .to_integers = cpu_avx2_to_integers, .few = cpu_avx2_few,
+    .many = cpu_avx2_many, .attend = cpu_avx2_attend,
+};
+
+const struct cpu_kernels CPU_KERNELS_AVX512 = {
+    SHARED_LOOPS,
+    .to_integers = cpu_avx512_to_integers,
+    .few = cpu_avx512_few,
+    .many = cpu_avx512_many,
+    .attend = cpu_avx512_attend,
 };
 
 #if defined(__clang__)

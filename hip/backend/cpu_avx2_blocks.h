@@ -1,6 +1,5 @@
-/* How cpu_avx2.c reads weights: bytes and bits to floats in registers, types without blocks, and
- * blocks of 32. Blocks of 256, and the choice by type, are cpu_avx2_load.h. The formats are those
- * of hip/model/quant_blocks32.c, which this is tested against.
+/* How the CPU's vector loops read weights: sizes, bits to bytes, bytes to floats in registers, and
+ * types without blocks. Types with blocks are cpu_avx2_load.h.
  *
  * No load leaves its block: the last one may lie at the end of the file's map. */
 #ifndef RBEE_HIP_BACKEND_CPU_AVX2_BLOCKS_H
@@ -11,6 +10,7 @@
 #include "hip/model/quant.h"
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -21,6 +21,30 @@ enum {
     BLOCK = 32,              /* elements that are loaded at a time */
     VECTORS = BLOCK / LANES, /* registers they fill */
 };
+
+/* Shifts of a part become constants, which is worth the size of the code (hip/SPEED.md). */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+#define FOR_EACH_PART UNROLL
+
+#define FOR_EACH_FLOAT_TYPE(X) X(F32) X(F16) X(BF16)
+#define FOR_EACH_BLOCK_TYPE(X)                                                                     \
+    X(Q8_0)                                                                                        \
+    X(Q4_0)                                                                                        \
+    X(Q4_1)                                                                                        \
+    X(Q5_0)                                                                                        \
+    X(Q5_1)                                                                                        \
+    X(IQ4_NL)                                                                                      \
+    X(MXFP4)                                                                                       \
+    X(Q2_K)                                                                                        \
+    X(Q3_K)                                                                                        \
+    X(Q4_K)                                                                                        \
+    X(Q5_K)                                                                                        \
+    X(Q6_K)                                                                                        \
+    X(IQ4_XS)
 
 /* Bytes of a block, or of BLOCK elements of a type without blocks. TYPE is a constant wherever this
  * and what follows is used, so that nothing is left of the switches. */
@@ -51,12 +75,17 @@ INLINE uint32_t block_parts(uint32_t type)
     }
 }
 
+INLINE uint16_t u16_at(const uint8_t *bytes)
+{
+    uint16_t value;
+
+    memcpy(&value, bytes, sizeof(value));
+    return value;
+}
+
 INLINE float half_at(const uint8_t *bytes)
 {
-    uint16_t half;
-
-    memcpy(&half, bytes, sizeof(half));
-    return _cvtsh_ss(half);
+    return _cvtsh_ss(u16_at(bytes));
 }
 
 INLINE uint32_t u32_at(const uint8_t *bytes)
@@ -90,35 +119,28 @@ INLINE __m256 floats_of_u8(__m128i bytes)
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
 }
 
-/* FIRST is the scale of the first 16, SECOND of the rest. */
-INLINE void scale_i8(__m256i bytes, __m256 first, __m256 second, __m256 out[VECTORS])
+/* 32 numbers to floats, SCALES[0] and OFFSETS[0] for the first 16, the others for the rest. */
+INLINE void scale_i8(__m256i bytes, const __m256 scales[2], __m256 out[VECTORS])
 {
     __m128i low = _mm256_castsi256_si128(bytes);
     __m128i high = _mm256_extracti128_si256(bytes, 1);
 
-    out[0] = _mm256_mul_ps(floats_of_i8(low), first);
-    out[1] = _mm256_mul_ps(floats_of_i8(_mm_srli_si128(low, LANES)), first);
-    out[2] = _mm256_mul_ps(floats_of_i8(high), second);
-    out[3] = _mm256_mul_ps(floats_of_i8(_mm_srli_si128(high, LANES)), second);
+    out[0] = _mm256_mul_ps(floats_of_i8(low), scales[0]);
+    out[1] = _mm256_mul_ps(floats_of_i8(_mm_srli_si128(low, LANES)), scales[0]);
+    out[2] = _mm256_mul_ps(floats_of_i8(high), scales[1]);
+    out[3] = _mm256_mul_ps(floats_of_i8(_mm_srli_si128(high, LANES)), scales[1]);
 }
 
-INLINE void scale_u8(__m128i low, __m128i high, const __m256 scales[2], const __m256 offsets[2],
+INLINE void scale_u8(__m256i bytes, const __m256 scales[2], const __m256 offsets[2],
                      __m256 out[VECTORS])
 {
+    __m128i low = _mm256_castsi256_si128(bytes);
+    __m128i high = _mm256_extracti128_si256(bytes, 1);
+
     out[0] = _mm256_fmadd_ps(floats_of_u8(low), scales[0], offsets[0]);
     out[1] = _mm256_fmadd_ps(floats_of_u8(_mm_srli_si128(low, LANES)), scales[0], offsets[0]);
     out[2] = _mm256_fmadd_ps(floats_of_u8(high), scales[1], offsets[1]);
     out[3] = _mm256_fmadd_ps(floats_of_u8(_mm_srli_si128(high, LANES)), scales[1], offsets[1]);
-}
-
-/* 32 numbers, one scale and offset for all. */
-INLINE void scale_all_u8(__m256i bytes, __m256 scale, __m256 offset, __m256 out[VECTORS])
-{
-    const __m256 scales[2] = {scale, scale};
-    const __m256 offsets[2] = {offset, offset};
-
-    scale_u8(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1), scales, offsets,
-             out);
 }
 
 /* ---- numbers of a few bits ---- */
@@ -159,47 +181,7 @@ INLINE __m256i look_up(const int8_t values[16], __m256i places)
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), places);
 }
 
-/* ---- types without blocks, and blocks of 32 ---- */
-
-INLINE void load_q8_0(const uint8_t *block, __m256 out[VECTORS])
-{
-    const __m256 scale = _mm256_set1_ps(half_at(block));
-
-    for (int i = 0; i < VECTORS; i++) {
-        __m128i bytes = _mm_loadl_epi64((const __m128i *)(block + 2 + LANES * i));
-
-        out[i] = _mm256_mul_ps(floats_of_i8(bytes), scale);
-    }
-}
-
-/* 16 bytes of nibbles: scale * q + offset. */
-INLINE void load_nibbles(const uint8_t *bytes, float scale, float offset, __m256 out[VECTORS])
-{
-    const __m128i mask = _mm_set1_epi8(0xf);
-    const __m256 scales[2] = {_mm256_set1_ps(scale), _mm256_set1_ps(scale)};
-    const __m256 offsets[2] = {_mm256_set1_ps(offset), _mm256_set1_ps(offset)};
-    __m128i packed = load_16(bytes);
-
-    scale_u8(_mm_and_si128(packed, mask), _mm_and_si128(_mm_srli_epi16(packed, 4), mask), scales,
-             offsets, out);
-}
-
-/* The same with a fifth bit each. */
-INLINE void load_five_bits(const uint8_t *fifth_bits, const uint8_t *nibbles, float scale,
-                           float offset, __m256 out[VECTORS])
-{
-    __m256i q = _mm256_or_si256(nibbles_at(nibbles), spread_bits(fifth_bits, 0x10));
-
-    scale_all_u8(q, _mm256_set1_ps(scale), _mm256_set1_ps(offset), out);
-}
-
-INLINE void load_looked_up(const uint8_t *nibbles, const int8_t values[16], float scale,
-                           __m256 out[VECTORS])
-{
-    const __m256 scales = _mm256_set1_ps(scale);
-
-    scale_i8(look_up(values, nibbles_at(nibbles)), scales, scales, out);
-}
+/* ---- types without blocks ---- */
 
 INLINE void load_floats(uint32_t type, const uint8_t *bytes, __m256 out[VECTORS])
 {

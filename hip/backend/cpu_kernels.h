@@ -9,12 +9,53 @@
 
 enum {
     CPU_TILE_ROWS = 4, /* rows of activations that share one reading of a weight */
+    CPU_STRIP = 256,   /* columns that share one unit as integers */
+    CPU_GROUP = 16,    /* rows of activations that are multiplied side by side */
+    /* Rows of a weight that one call of `many` takes: together with a group pair of activations a
+     * strip of them fits the first-level cache. */
+    CPU_MANY_WIDTH = 24,
+    CPU_QUERIES_MAX = 16, /* of a call of `attend` */
+    CPU_FEW_ROWS = 8,     /* of activations that one call of `few` takes at most */
+    /* The largest integers: a strip's products, and their sum, stay within 32 bits. */
+    CPU_STRIP_SUMS = 8,
+    CPU_SUM_UNIT = 512,
+    CPU_ACTIVATION_MAX = 4095,
+    CPU_WEIGHT_MAX = 1900,
 };
 
-/* Softmax over blocks of keys as they come: out is the sum of exp(score - max) * value so far, to
- * be divided by sum at the end. Starts as max -INFINITY, sum 0, out zeroes.
- * https://arxiv.org/abs/1805.02867 */
-struct cpu_attention {
+/* Activations as integers: x = unit * value, one unit for each strip of a row, so that its largest
+ * value is CPU_ACTIVATION_MAX. Columns after the last are zero. */
+struct cpu_integers {
+    uint32_t row_count;
+    uint32_t columns;
+    /* For `few` [strip][row][CPU_STRIP], a strip's columns in an order of the table's own; for
+     * `many` [strip][group][CPU_STRIP / 2][CPU_GROUP][2]: pairs of them of CPU_GROUP rows side by
+     * side. */
+    const int16_t *values;
+    /* Of each 32 columns of a strip their sum as a pair, sum % CPU_SUM_UNIT and sum / CPU_SUM_UNIT
+     * rounded down, in the same arrangement: [strip][row][CPU_STRIP_SUMS][2] or
+     * [strip][group][CPU_STRIP_SUMS][CPU_GROUP][2]. */
+    const int16_t *sums;
+    const float *units; /* for `few` [strip][row], for `many` [strip][group][CPU_GROUP] */
+};
+
+/* Rows of a weight with blocks by activations as integers: weights become integers of 12 bits, with
+ * one unit a strip (cpu_words.h); a strip's products are summed exactly, and the strips as floats
+ * in order. So both loops give the same, bit for bit, however many rows there are. */
+struct cpu_product {
+    uint32_t type;
+    const uint8_t *weights; /* [width] rows, row_bytes from one to the next */
+    uint64_t row_bytes;
+    uint32_t width;
+    const struct cpu_integers *x;
+    float *out;  /* [row][width] */
+    float *sums; /* scratch of `many`: [group][CPU_MANY_WIDTH][CPU_GROUP] */
+};
+
+/* One head of one row: a softmax over blocks of keys as they come: out is the sum of
+ * exp(score - max) * value so far, to be divided by sum at the end. Starts as max -INFINITY, sum 0,
+ * out zeroes. https://arxiv.org/abs/1805.02867 */
+struct cpu_query {
     const float *q; /* [head_dim] */
     float *out;     /* [head_dim] */
     uint32_t head_dim;
@@ -35,6 +76,12 @@ struct cpu_kernels {
      * which of the two is used. */
     void (*tile)(const float *panel, uint32_t panel_rows, const float *x, uint32_t rows,
                  uint32_t count, float *out);
+    /* COUNT columns, at most CPU_STRIP, of a row of activations to a strip of integers and its SUMS
+     * [CPU_STRIP_SUMS][2]; returns the unit. NULL, with the next two: this table multiplies as
+     * floats alone. */
+    float (*to_integers)(const float *x, uint32_t count, int16_t *values, int16_t *sums);
+    void (*few)(const struct cpu_product *product);  /* up to CPU_FEW_ROWS rows */
+    void (*many)(const struct cpu_product *product); /* up to CPU_MANY_WIDTH weights */
     /* out = x / sqrt(mean(x * x) + epsilon) * scale, or is that much more; out may be x. */
     void (*norm)(const float *x, const float *scale, float epsilon, uint32_t count, bool is_added,
                  float *out);
@@ -42,9 +89,10 @@ struct cpu_kernels {
     void (*silu_mul)(const float *gate, const float *up, float *out, uint32_t count);
     void (*gelu_mul)(const float *gate, const float *up, float *out, uint32_t count);
     void (*to_half)(const float *x, uint16_t *out, uint32_t count);
-    /* Goes on with POSITIONS (1 to 32) more; k and v are halves [position][head_dim]. */
-    void (*attend)(struct cpu_attention *attention, const uint16_t *k, const uint16_t *v,
-                   uint32_t positions);
+    /* COUNT queries of one head_dim go on with positions FIRST to END - 1 of a block; k are halves
+     * [head_dim][BACKEND_KV_BLOCK_TOKENS], v [BACKEND_KV_BLOCK_TOKENS][head_dim]. */
+    void (*attend)(struct cpu_query *queries, uint32_t count, const uint16_t *k, const uint16_t *v,
+                   uint32_t first, uint32_t end);
 };
 
 /* x / 2 * (1 + tanh(u)) is x / (1 + e^-2u): what gelu has in place of silu's x is 2u, which is
@@ -59,8 +107,20 @@ static inline float cpu_capped(float x, float softcap)
 
 extern const struct cpu_kernels CPU_KERNELS_PLAIN;
 #if defined(__x86_64__)
-/* Needs AVX2, FMA and F16C, which cpu.c asks the processor for. */
+/* Need what cpu.c asks the processor for: AVX2, FMA and F16C; and AVX-512 F, BW, VL and VNNI. */
 extern const struct cpu_kernels CPU_KERNELS_AVX2;
+extern const struct cpu_kernels CPU_KERNELS_AVX512;
+
+float cpu_avx2_to_integers(const float *x, uint32_t count, int16_t *values, int16_t *sums);
+void cpu_avx2_few(const struct cpu_product *product);
+void cpu_avx2_many(const struct cpu_product *product);
+void cpu_avx2_attend(struct cpu_query *queries, uint32_t count, const uint16_t *k,
+                     const uint16_t *v, uint32_t first, uint32_t end);
+void cpu_avx512_attend(struct cpu_query *queries, uint32_t count, const uint16_t *k,
+                       const uint16_t *v, uint32_t first, uint32_t end);
+float cpu_avx512_to_integers(const float *x, uint32_t count, int16_t *values, int16_t *sums);
+void cpu_avx512_few(const struct cpu_product *product);
+void cpu_avx512_many(const struct cpu_product *product);
 #endif
 
 #endif

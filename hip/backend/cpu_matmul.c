@@ -1,9 +1,11 @@
 /* Owns the CPU backend's matmul: a task is a chunk of a weight's rows, for all rows of activations.
- * For a few rows, weights are decoded as they are multiplied; for many, once to a panel of floats
- * that stays in the cache. The inner loops are cpu_plain.c and cpu_avx2.c. */
+ * Weights with blocks are multiplied as integers (cpu_products.h); those that are floats are
+ * decoded as they are multiplied, or, for many rows, once to a panel of floats that stays in the
+ * cache. */
 #include "hip/backend/cpu.h"
 
 #include "common/attr.h"
+#include "hip/model/quant.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -15,7 +17,8 @@ enum {
     PANEL_MAX_BYTES = 128 * 1024, /* stays in the second-level cache beside the activations */
     CHUNK_MAX_ROWS = 48,          /* of a weight, a task; a multiple of what a tile takes at once */
     CHUNK_MIN_ROWS = 12,
-    CHUNKS_A_THREAD = 6, /* so that a slow thread leaves its share to others */
+    CHUNKS_A_THREAD = 6,    /* so that a slow thread leaves its share to others */
+    SCRATCH_ALIGNMENT = 16, /* floats: a cache line */
 };
 
 struct matmul_job {
@@ -29,29 +32,109 @@ struct matmul_job {
     const struct backend_weight *weights[BACKEND_MATMUL_MAX_COUNT];
     const float *biases[BACKEND_MATMUL_MAX_COUNT]; /* [weight's rows] or NULL */
     float *outs[BACKEND_MATMUL_MAX_COUNT];         /* [row_count][weight's rows] */
+    struct cpu_integers integers;                  /* x, where a weight wants it so */
     uint32_t chunk_rows;
     uint32_t chunk_counts[BACKEND_MATMUL_MAX_COUNT];
+    uint64_t product_floats; /* of a chunk: row_count * chunk_rows */
 };
 
-/* Rows FIRST to FIRST + COUNT of a weight by ROWS <= CPU_TILE_ROWS activations to OUT[rows][count].
- * PANEL holds the weight's rows as floats, or is NULL. */
-static void multiply_chunk(const struct matmul_job *job, const struct backend_weight *weight,
-                           const float *panel, uint32_t first, uint32_t count, const float *x,
-                           uint32_t rows, float *out)
+static bool is_integer(const struct cpu_backend *cpu, const struct backend_weight *weight)
 {
-    if (panel != NULL) {
-        job->cpu->kernels->tile(panel, count, x, rows, job->columns, out);
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        float products[CPU_TILE_ROWS];
+    return cpu->kernels->few != NULL && quant_info(weight->matrix.type)->block_elements > 1;
+}
 
-        job->cpu->kernels->dot(weight->matrix.type, host_weight_row(weight, first + i), x, rows,
-                               job->columns, products);
-        for (uint32_t r = 0; r < rows; r++)
-            out[r * count + i] = products[r];
+static uint32_t weight_count(const struct matmul_job *job)
+{
+    return backend_is_gate(job->epilogue) ? 2 : job->out_count;
+}
+
+/* Whether any weight of the job is multiplied as integers, or as floats. */
+static bool has_weight(const struct matmul_job *job, bool as_integer)
+{
+    for (uint32_t i = 0; i < weight_count(job); i++) {
+        if (is_integer(job->cpu, job->weights[i]) == as_integer)
+            return true;
+    }
+    return false;
+}
+
+static uint64_t aligned_floats(uint64_t count)
+{
+    return (count + SCRATCH_ALIGNMENT - 1) / SCRATCH_ALIGNMENT * SCRATCH_ALIGNMENT;
+}
+
+/* ---- products: rows FIRST to FIRST + COUNT of a weight by all activations, to OUT[row][count]
+ * ----
+ */
+
+static void multiply_integers(const struct matmul_job *job, const struct backend_weight *weight,
+                              uint32_t first, uint32_t count, float *sums, float *out)
+{
+    struct cpu_product product = {
+        .type = weight->matrix.type,
+        .weights = host_weight_row(weight, first),
+        .row_bytes = weight->row_bytes,
+        .width = count,
+        .x = &job->integers,
+        .out = out,
+        .sums = sums,
+    };
+
+    if (job->row_count <= CPU_FEW_ROWS)
+        job->cpu->kernels->few(&product);
+    else
+        job->cpu->kernels->many(&product);
+}
+
+/* A few rows of activations, each weight decoded as it is multiplied. */
+static void multiply_floats(const struct matmul_job *job, const struct backend_weight *weight,
+                            uint32_t first, uint32_t count, float *out)
+{
+    float products[CPU_TILE_ROWS];
+
+    for (uint32_t row = 0; row < job->row_count; row += CPU_TILE_ROWS) {
+        uint32_t left = job->row_count - row;
+        uint32_t rows = left < CPU_TILE_ROWS ? left : CPU_TILE_ROWS;
+
+        for (uint32_t i = 0; i < count; i++) {
+            job->cpu->kernels->dot(weight->matrix.type, host_weight_row(weight, first + i),
+                                   job->x + (uint64_t)row * job->columns, rows, job->columns,
+                                   products);
+            for (uint32_t r = 0; r < rows; r++)
+                out[(uint64_t)(row + r) * count + i] = products[r];
+        }
     }
 }
+
+/* The weights decoded once to PANEL. */
+static void multiply_panel(const struct matmul_job *job, const struct backend_weight *weight,
+                           uint32_t first, uint32_t count, float *panel, float *out)
+{
+    for (uint32_t i = 0; i < count; i++)
+        job->cpu->kernels->decode(weight->matrix.type, host_weight_row(weight, first + i),
+                                  panel + (uint64_t)i * job->columns, job->columns);
+    for (uint32_t row = 0; row < job->row_count; row += CPU_TILE_ROWS) {
+        uint32_t left = job->row_count - row;
+
+        job->cpu->kernels->tile(panel, count, job->x + (uint64_t)row * job->columns,
+                                left < CPU_TILE_ROWS ? left : CPU_TILE_ROWS, job->columns,
+                                out + (uint64_t)row * count);
+    }
+}
+
+/* SCRATCH is what is left of the thread's behind the products. */
+static void multiply(const struct matmul_job *job, const struct backend_weight *weight,
+                     uint32_t first, uint32_t count, float *scratch, float *out)
+{
+    if (is_integer(job->cpu, weight))
+        multiply_integers(job, weight, first, count, scratch, out);
+    else if (job->row_count >= PANEL_MIN_ROWS)
+        multiply_panel(job, weight, first, count, scratch, out);
+    else
+        multiply_floats(job, weight, first, count, out);
+}
+
+/* ---- what becomes of them ---- */
 
 /* Y, which may be changed, and SECOND to OUT, as the epilogue says. BIAS may be NULL. */
 static void finish_row(const struct matmul_job *job, float *out, float *y, const float *second,
@@ -77,20 +160,13 @@ static void finish_row(const struct matmul_job *job, float *out, float *y, const
     }
 }
 
-static void decode_panel(const struct matmul_job *job, const struct backend_weight *weight,
-                         uint32_t first, uint32_t count, float *panel)
-{
-    for (uint32_t i = 0; i < count; i++)
-        job->cpu->kernels->decode(weight->matrix.type, host_weight_row(weight, first + i),
-                                  panel + (uint64_t)i * job->columns, job->columns);
-}
-
 static void matmul_task(void *context, uint32_t task, uint32_t thread)
 {
     const struct matmul_job *job = context;
     bool is_pair = backend_is_gate(job->epilogue);
-    float *panels[2] = {NULL, NULL};
-    float y[2][CPU_TILE_ROWS * CHUNK_MAX_ROWS];
+    float *y = job->cpu->scratch + thread * job->cpu->scratch_floats;
+    float *second = y + job->product_floats;
+    float *scratch = is_pair ? second + job->product_floats : second;
     const float *bias = NULL;
     uint32_t which = 0;
     uint32_t first = 0;
@@ -103,59 +179,76 @@ static void matmul_task(void *context, uint32_t task, uint32_t thread)
     first = task * job->chunk_rows;
     bias = job->biases[which] != NULL ? job->biases[which] + first : NULL;
     count = width - first < job->chunk_rows ? width - first : job->chunk_rows;
-    if (job->row_count >= PANEL_MIN_ROWS) {
-        for (uint32_t i = 0; i < (is_pair ? 2u : 1u); i++) {
-            panels[i] = job->cpu->panels + thread * job->cpu->panel_floats +
-                        (uint64_t)i * job->chunk_rows * job->columns;
-            decode_panel(job, job->weights[which + i], first, count, panels[i]);
-        }
-    }
-    for (uint32_t row = 0; row < job->row_count; row += CPU_TILE_ROWS) {
-        uint32_t left = job->row_count - row;
-        uint32_t rows = left < CPU_TILE_ROWS ? left : CPU_TILE_ROWS;
-        const float *x = job->x + (uint64_t)row * job->columns;
-
-        multiply_chunk(job, job->weights[which], panels[0], first, count, x, rows, y[0]);
-        if (is_pair)
-            multiply_chunk(job, job->weights[1], panels[1], first, count, x, rows, y[1]);
-        for (uint32_t r = 0; r < rows; r++)
-            finish_row(job, job->outs[which] + (uint64_t)(row + r) * width + first,
-                       y[0] + r * count, y[1] + r * count, bias, count);
-    }
+    multiply(job, job->weights[which], first, count, scratch, y);
+    if (is_pair)
+        multiply(job, job->weights[1], first, count, scratch, second);
+    for (uint32_t row = 0; row < job->row_count; row++)
+        finish_row(job, job->outs[which] + (uint64_t)row * width + first, y + (uint64_t)row * count,
+                   second + (uint64_t)row * count, bias, count);
 }
 
-/* How many of a weight's rows one task takes: enough chunks for all threads, and panels that fit.
- */
+/* How many of a weight's rows one task takes: enough chunks for all threads, and what it computes
+ * with fits the caches. */
 static uint32_t chunk_rows_for(const struct matmul_job *job)
 {
     uint64_t panel_row_bytes = (uint64_t)job->columns * sizeof(float);
     uint32_t thread_count = pool_thread_count(job->cpu->pool);
+    uint64_t most = CHUNK_MAX_ROWS;
     uint64_t total = 0;
     uint64_t rows = 0;
 
     for (uint32_t i = 0; i < job->out_count; i++)
         total += job->weights[i]->matrix.rows;
     rows = total / ((uint64_t)thread_count * CHUNKS_A_THREAD);
-    if (job->row_count >= PANEL_MIN_ROWS && rows > PANEL_MAX_BYTES / panel_row_bytes)
-        rows = PANEL_MAX_BYTES / panel_row_bytes;
-    rows = rows / CHUNK_MIN_ROWS * CHUNK_MIN_ROWS;
-    if (rows < CHUNK_MIN_ROWS)
-        return CHUNK_MIN_ROWS;
-    return rows < CHUNK_MAX_ROWS ? (uint32_t)rows : CHUNK_MAX_ROWS;
+    if (has_weight(job, true) && job->row_count > CPU_FEW_ROWS)
+        most = CPU_MANY_WIDTH;
+    if (has_weight(job, false) && job->row_count >= PANEL_MIN_ROWS &&
+        most > PANEL_MAX_BYTES / panel_row_bytes)
+        most = PANEL_MAX_BYTES / panel_row_bytes;
+    rows = (rows < most ? rows : most) / CHUNK_MIN_ROWS * CHUNK_MIN_ROWS;
+    return rows < CHUNK_MIN_ROWS ? CHUNK_MIN_ROWS : (uint32_t)rows;
 }
 
-static int reserve_panels(struct cpu_backend *cpu, uint64_t floats, struct err *err)
+static uint64_t scratch_floats_for(const struct matmul_job *job)
+{
+    uint64_t products = job->product_floats * (backend_is_gate(job->epilogue) ? 2 : 1);
+    uint64_t panel = 0;
+    uint64_t sums = 0;
+
+    if (has_weight(job, false) && job->row_count >= PANEL_MIN_ROWS)
+        panel = aligned_floats((uint64_t)job->chunk_rows * job->columns);
+    if (has_weight(job, true) && job->row_count > CPU_FEW_ROWS)
+        sums = (uint64_t)(job->row_count + CPU_GROUP - 1) / CPU_GROUP * CPU_GROUP * CPU_MANY_WIDTH;
+    return products + (panel > sums ? panel : sums);
+}
+
+uint64_t cpu_scratch_bytes(const struct backend *backend, const struct backend_scratch_shape *shape)
+{
+    const struct cpu_backend *cpu = (const struct cpu_backend *)backend;
+    uint64_t products = 2 * aligned_floats((uint64_t)shape->row_max * CHUNK_MAX_ROWS);
+    uint64_t panel = aligned_floats((uint64_t)shape->width_max * CHUNK_MIN_ROWS);
+    uint64_t sums = (uint64_t)(shape->row_max + CPU_GROUP) * CPU_MANY_WIDTH;
+    uint64_t normed = (uint64_t)shape->logit_row_max * shape->width_max;
+
+    if (panel < PANEL_MAX_BYTES / sizeof(float))
+        panel = PANEL_MAX_BYTES / sizeof(float);
+    return (pool_thread_count(cpu->pool) * (products + (panel > sums ? panel : sums)) + normed) *
+               sizeof(float) +
+           cpu_activations_bytes(shape->row_max, shape->width_max);
+}
+
+static int reserve_scratch(struct cpu_backend *cpu, uint64_t floats, struct err *err)
 {
     uint32_t thread_count = pool_thread_count(cpu->pool);
 
-    if (floats <= cpu->panel_floats)
+    if (floats <= cpu->scratch_floats)
         return 0;
-    free(cpu->panels);
-    cpu->panel_floats = 0;
-    cpu->panels = host_alloc(thread_count, floats * sizeof(float));
-    if (cpu->panels == NULL)
-        return err_set(err, ERR_NO_MEMORY, "no memory for the panels of %u threads", thread_count);
-    cpu->panel_floats = floats;
+    free(cpu->scratch);
+    cpu->scratch_floats = 0;
+    cpu->scratch = host_alloc(thread_count, floats * sizeof(float));
+    if (cpu->scratch == NULL)
+        return err_set(err, ERR_NO_MEMORY, "no memory for the scratch of %u threads", thread_count);
+    cpu->scratch_floats = floats;
     return 0;
 }
 
@@ -164,8 +257,11 @@ static int run_matmul(struct matmul_job *job, struct err *err)
     struct pool_job pool_job = {.task = matmul_task, .context = job};
 
     job->chunk_rows = chunk_rows_for(job);
-    if (job->row_count >= PANEL_MIN_ROWS &&
-        reserve_panels(job->cpu, 2 * (uint64_t)job->chunk_rows * job->columns, err) != 0)
+    job->product_floats = aligned_floats((uint64_t)job->row_count * job->chunk_rows);
+    if (reserve_scratch(job->cpu, scratch_floats_for(job), err) != 0)
+        return -1;
+    if (has_weight(job, true) && cpu_activations_convert(job->cpu, job->x, job->row_count,
+                                                         job->columns, &job->integers, err) != 0)
         return -1;
     for (uint32_t i = 0; i < job->out_count; i++) {
         uint32_t rows = job->weights[i]->matrix.rows;

@@ -104,42 +104,48 @@ static void plain_to_half(const float *x, uint16_t *out, uint32_t count)
         out[i] = quant_f32_to_f16(x[i]);
 }
 
-static float dot_half(const float *x, const uint16_t *half, uint32_t count)
+/* The key of a position is a column of K. */
+static float score_of(const struct cpu_query *query, const uint16_t *k, uint32_t position)
 {
     float sum = 0.0f;
 
-    for (uint32_t i = 0; i < count; i++)
-        sum += x[i] * quant_f16_to_f32(half[i]);
-    return sum;
+    for (uint32_t d = 0; d < query->head_dim; d++)
+        sum += query->q[d] * quant_f16_to_f32(k[(uint64_t)d * BACKEND_KV_BLOCK_TOKENS + position]);
+    return cpu_capped(query->scale * sum, query->softcap);
 }
 
-static void plain_attend(struct cpu_attention *attention, const uint16_t *k, const uint16_t *v,
-                         uint32_t positions)
+static void attend_one(struct cpu_query *query, const uint16_t *k, const uint16_t *v,
+                       uint32_t first, uint32_t end)
 {
     float scores[BACKEND_KV_BLOCK_TOKENS];
-    uint32_t head_dim = attention->head_dim;
-    float max = attention->max;
+    uint32_t head_dim = query->head_dim;
+    float max = query->max;
     float shrink = 0.0f;
 
-    assert(positions >= 1 && positions <= BACKEND_KV_BLOCK_TOKENS);
-    for (uint32_t i = 0; i < positions; i++) {
-        float score = dot_half(attention->q, k + (uint64_t)i * head_dim, head_dim);
-
-        scores[i] = cpu_capped(attention->scale * score, attention->softcap);
+    for (uint32_t i = first; i < end; i++) {
+        scores[i] = score_of(query, k, i);
         max = fmaxf(max, scores[i]);
     }
-    shrink = expf(attention->max - max);
-    attention->max = max;
-    attention->sum *= shrink;
+    shrink = expf(query->max - max);
+    query->max = max;
+    query->sum *= shrink;
     for (uint32_t d = 0; d < head_dim; d++)
-        attention->out[d] *= shrink;
-    for (uint32_t i = 0; i < positions; i++) {
+        query->out[d] *= shrink;
+    for (uint32_t i = first; i < end; i++) {
         float weight = expf(scores[i] - max);
 
-        attention->sum += weight;
+        query->sum += weight;
         for (uint32_t d = 0; d < head_dim; d++)
-            attention->out[d] += weight * quant_f16_to_f32(v[(uint64_t)i * head_dim + d]);
+            query->out[d] += weight * quant_f16_to_f32(v[(uint64_t)i * head_dim + d]);
     }
+}
+
+static void plain_attend(struct cpu_query *queries, uint32_t count, const uint16_t *k,
+                         const uint16_t *v, uint32_t first, uint32_t end)
+{
+    assert(first < end && end <= BACKEND_KV_BLOCK_TOKENS);
+    for (uint32_t i = 0; i < count; i++)
+        attend_one(&queries[i], k, v, first, end);
 }
 
 const struct cpu_kernels CPU_KERNELS_PLAIN = {

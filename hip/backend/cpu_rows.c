@@ -1,5 +1,5 @@
-/* Owns the CPU backend's ops that work row by row, and attention, head by head of each row: who
- * does which. The inner loops are cpu_plain.c and cpu_avx2.c. */
+/* Owns the CPU backend's ops that work row by row: who does which. The inner loops are cpu_plain.c
+ * and cpu_avx2.c. */
 #include "hip/backend/cpu.h"
 
 #include "hip/model/quant.h"
@@ -8,7 +8,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { ROWS_A_TASK = 8 };
+enum {
+    ROWS_A_TASK = 8,
+    KEY_PIECE = 64, /* elements of a key that are converted at a time */
+};
 
 /* Runs JOB's task for every ROWS_A_TASK rows, here when there are no more than that. */
 static void run_rows(struct cpu_backend *cpu, void (*task)(void *, uint32_t, uint32_t),
@@ -155,6 +158,20 @@ static void turn_head(const struct rope_kv_job *job, float *head, const float *n
         rope_pairs(head, table, pairs, 2, 1);
 }
 
+/* A key is a column of its block: scores of all positions are then computed side by side. */
+static void put_key(struct cpu_backend *cpu, const float *key, uint32_t head_dim, uint16_t *column)
+{
+    uint16_t halves[KEY_PIECE];
+
+    for (uint32_t at = 0; at < head_dim; at += KEY_PIECE) {
+        uint32_t count = head_dim - at < KEY_PIECE ? head_dim - at : KEY_PIECE;
+
+        cpu->kernels->to_half(key + at, halves, count);
+        for (uint32_t i = 0; i < count; i++)
+            column[(uint64_t)(at + i) * BACKEND_KV_BLOCK_TOKENS] = halves[i];
+    }
+}
+
 static void rope_kv_row(const struct rope_kv_job *job, uint32_t row)
 {
     const struct backend_rope_kv *op = job->op;
@@ -170,13 +187,14 @@ static void rope_kv_row(const struct rope_kv_job *job, uint32_t row)
     for (uint32_t at = 0; at < op->q->width; at += shape->head_dim)
         turn_head(job, q + at, job->q_norm, table);
     for (uint32_t h = 0; h < shape->kv_head_count; h++) {
-        uint64_t to = host_kv_index(op->kv, op->layer, block, h) +
-                      (uint64_t)(position % BACKEND_KV_BLOCK_TOKENS) * shape->head_dim;
+        uint64_t to = host_kv_index(op->kv, op->layer, block, h);
+        uint32_t in_block = position % BACKEND_KV_BLOCK_TOKENS;
 
         turn_head(job, k + h * shape->head_dim, job->k_norm, table);
-        job->cpu->kernels->to_half(k + h * shape->head_dim, (uint16_t *)op->kv->k + to,
-                                   shape->head_dim);
-        job->cpu->kernels->to_half(v + h * shape->head_dim, (uint16_t *)op->kv->v + to,
+        put_key(job->cpu, k + h * shape->head_dim, shape->head_dim,
+                (uint16_t *)op->kv->k + to + in_block);
+        job->cpu->kernels->to_half(v + h * shape->head_dim,
+                                   (uint16_t *)op->kv->v + to + in_block * shape->head_dim,
                                    shape->head_dim);
     }
 }
@@ -201,69 +219,5 @@ int cpu_rope_kv(struct backend *backend, const struct backend_rope_kv *op, struc
     assert(op->k->width == op->kv->shape.kv_head_count * op->kv->shape.head_dim);
     assert(op->v->width == op->k->width && op->table->width <= op->kv->shape.head_dim);
     run_rows(job.cpu, rope_kv_task, &job);
-    return 0;
-}
-
-/* ---- attention: a task is one head of one row ---- */
-
-struct attention_job {
-    struct cpu_backend *cpu;
-    const struct backend_attention *op;
-    uint32_t head_count;
-};
-
-static void attention_task(void *context, uint32_t task, uint32_t thread)
-{
-    const struct attention_job *job = context;
-    const struct backend_attention *op = job->op;
-    const struct backend_step *step = job->cpu->step;
-    uint32_t head_dim = op->kv->shape.head_dim;
-    uint32_t row = task / job->head_count;
-    uint32_t head = task % job->head_count;
-    uint32_t kv_head = head / (job->head_count / op->kv->shape.kv_head_count);
-    uint32_t end = step->positions[row] + 1;
-    uint32_t position = op->window != 0 && end > op->window ? end - op->window : 0;
-    uint64_t at = (uint64_t)row * op->q->width + (uint64_t)head * head_dim;
-    struct cpu_attention attention = {
-        .q = op->q->data + at,
-        .out = op->out->data + at,
-        .head_dim = head_dim,
-        .scale = op->scale,
-        .softcap = op->softcap,
-        .max = -INFINITY,
-    };
-
-    memset(attention.out, 0, head_dim * sizeof(float));
-    while (position < end) {
-        uint32_t block = host_kv_block(step, step->sequences[row], position);
-        uint32_t in_block = position % BACKEND_KV_BLOCK_TOKENS; /* not 0: where a window begins */
-        uint32_t left = BACKEND_KV_BLOCK_TOKENS - in_block;
-        uint32_t count = left < end - position ? left : end - position;
-        uint64_t index =
-            host_kv_index(op->kv, op->layer, block, kv_head) + (uint64_t)in_block * head_dim;
-
-        job->cpu->kernels->attend(&attention, (const uint16_t *)op->kv->k + index,
-                                  (const uint16_t *)op->kv->v + index, count);
-        position += count;
-    }
-    for (uint32_t d = 0; d < head_dim; d++)
-        attention.out[d] /= attention.sum;
-}
-
-int cpu_attention(struct backend *backend, const struct backend_attention *op, struct err *err)
-{
-    struct attention_job job = {
-        .cpu = cpu_of(backend),
-        .op = op,
-        .head_count = op->q->width / op->kv->shape.head_dim,
-    };
-    struct pool_job pool_job = {
-        .task = attention_task,
-        .context = &job,
-        .task_count = job.cpu->step->row_count * job.head_count,
-    };
-
-    assert(op->out->width == op->q->width);
-    pool_run(job.cpu->pool, &pool_job);
     return 0;
 }

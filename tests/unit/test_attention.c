@@ -235,7 +235,7 @@ static double attention_distance(const char *device, const struct attention_case
 static void expect_attention(const struct attention_case *cases, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        for (size_t d = 0; d < ARRAY_COUNT(DEVICES); d++) {
+        for (size_t d = 0; d < device_count(); d++) {
             double nmse = attention_distance(DEVICES[d], &cases[i]);
 
             if (!(nmse <= HALF_KV_BOUND))

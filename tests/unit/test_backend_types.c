@@ -29,7 +29,7 @@ static void expect_near(const char *device, const struct matmul_case *c)
 {
     double nmse = matmul_distance(device, c, NULL);
 
-    if (!(nmse <= FLOAT_BOUND))
+    if (!(nmse <= product_bound(device, c->type)))
         fail_msg("%s %s rows %u columns %u width %u: %g", device, quant_info(c->type)->name,
                  c->rows, c->columns, c->width, nmse);
 }
@@ -51,7 +51,7 @@ static void matmul_agrees_at_every_type_and_size(void **state)
                     .weight_count = 1,
                 };
 
-                for (size_t d = 0; d < ARRAY_COUNT(DEVICES); d++)
+                for (size_t d = 0; d < device_count(); d++)
                     expect_near(DEVICES[d], &c);
             }
         }
@@ -67,7 +67,7 @@ static void a_row_is_the_same_in_a_batch_of_any_size_and_type(void **state)
             continue;
         if (c.columns % quant_info(type)->block_elements != 0)
             c.columns = 768;
-        for (size_t d = 0; d < ARRAY_COUNT(DEVICES); d++)
+        for (size_t d = 0; d < device_count(); d++)
             expect_same_rows(DEVICES[d], c);
     }
 }
@@ -89,8 +89,8 @@ static void a_row_is_the_same_in_a_batch_of_any_size(void **state)
          .epilogue = BACKEND_SILU_MUL},
     };
 
-    for (size_t i = 0; i < ARRAY_COUNT(CASES) * ARRAY_COUNT(DEVICES); i++)
-        expect_same_rows(DEVICES[i % ARRAY_COUNT(DEVICES)], CASES[i / ARRAY_COUNT(DEVICES)]);
+    for (size_t i = 0; i < ARRAY_COUNT(CASES) * device_count(); i++)
+        expect_same_rows(DEVICES[i % device_count()], CASES[i / device_count()]);
 }
 
 /* ---- planted faults: a block is changed to what a wrong reader would take it for ---- */
@@ -343,7 +343,7 @@ static void what_a_wrong_reader_computes_passes_the_bound(void **state)
         AUTO_FREE char *blocks = random_blocks(c.type, c.columns, c.width, 100);
         uint64_t len = quant_row_bytes(c.type, (uint64_t)c.columns * c.width);
 
-        assert_true(matmul_distance("cpu", &c, blocks) <= FLOAT_BOUND);
+        assert_true(matmul_distance("cpu", &c, blocks) <= INTEGER_BOUND);
         for (uint64_t at = 0; at < len; at += info->block_bytes)
             FAULTS[f].plant((uint8_t *)blocks + at);
         if (!(matmul_distance("cpu", &c, blocks) > QUANT_BOUND))
@@ -415,7 +415,7 @@ static void every_element_is_read_the_same_from_tiny_to_huge(void **state)
             for (size_t i = 0; i < COUNT; i++)
                 values[i] *= SIZES[s];
             writer_encode(&blocks, type, values, COUNT);
-            for (size_t d = 0; d < ARRAY_COUNT(DEVICES); d++)
+            for (size_t d = 0; d < device_count(); d++)
                 expect_same_elements(DEVICES[d], type, blocks.data, (double)SIZES[s]);
         }
     }

@@ -1,0 +1,188 @@
+/* Products of integers for a few rows of activations, bound by the memory's speed: weights are read
+ * once, FEW_WIDTH rows at a time, and a product's sums lie along the columns. */
+#ifndef RBEE_HIP_BACKEND_CPU_FEW_H
+#define RBEE_HIP_BACKEND_CPU_FEW_H
+
+#include "hip/backend/cpu_products.h"
+
+#if defined(__x86_64__)
+
+/* What will be read PREFETCH_BYTES later: further in the row, or in the row that comes
+ * FEW_WIDTH after it. */
+WIDE void prefetch_strip(uint32_t type, const struct cpu_product *product, const uint8_t *row,
+                         uint64_t at)
+{
+    uint64_t ahead = at + PREFETCH_BYTES;
+
+    if (ahead >= product->row_bytes)
+        ahead += (FEW_WIDTH - 1) * product->row_bytes;
+    for (uint32_t i = 0; i < strip_bytes(type); i += LINE_BYTES)
+        _mm_prefetch((const char *)row + ahead + i, _MM_HINT_T0);
+}
+
+/* A strip of FEW_WIDTH weights by ROWS rows of activations, 1 or 2, a strip after the other: exact
+ * sums. Behind the last column activations are zeroes, so a whole strip is always right. */
+WIDE void multiply_strip(int16_t weights[FEW_WIDTH][WEIGHT_WORDS], const int16_t *x, uint32_t rows,
+                         __m128i out[2])
+{
+    sums32 sum[2][FEW_WIDTH];
+
+    UNROLL
+    for (uint32_t w = 0; w < FEW_WIDTH; w++)
+        sum[0][w] = sum[1][w] = sums_zero();
+    UNROLL
+    for (uint32_t i = 0; i < STRIP; i += WORDS) {
+        UNROLL
+        for (uint32_t w = 0; w < FEW_WIDTH; w++) {
+            words weight = words_load(weights[w] + i);
+
+            UNROLL
+            for (uint32_t r = 0; r < rows; r++)
+                sum[r][w] = sums_add(sum[r][w], weight, words_load(x + r * STRIP + i));
+        }
+    }
+    UNROLL
+    for (uint32_t r = 0; r < rows; r++)
+        out[r] = sums_of_four(sum[r]);
+}
+
+/* FEW_WIDTH weights; where there are fewer, the last one again. */
+struct few_job {
+    const struct cpu_product *product;
+    const uint8_t *rows[FEW_WIDTH];
+    struct strip_rows prepared[2]; /* of a strip, and of the next one */
+    _Alignas(LINE_BYTES) int16_t weights[FEW_WIDTH][WEIGHT_WORDS];
+    __m128 totals[CPU_FEW_ROWS];
+};
+
+/* Strip STRIP_INDEX has PARTS parts: a constant but for the last one, here and below. */
+WIDE void few_prepare(uint32_t type, struct few_job *job, uint32_t strip_index, uint32_t parts)
+{
+    const uint8_t *strips[FEW_WIDTH];
+
+    for (uint32_t w = 0; w < FEW_WIDTH; w++)
+        strips[w] = job->rows[w] + (uint64_t)strip_index * strip_bytes(type);
+    prepare_strips(type, strips, parts, &job->prepared[strip_index % 2]);
+}
+
+WIDE void few_words(uint32_t type, struct few_job *job, uint32_t strip_index, uint32_t parts)
+{
+    uint64_t at = (uint64_t)strip_index * strip_bytes(type);
+    const struct strip_rows *prepared = &job->prepared[strip_index % 2];
+
+    for (uint32_t w = 0; w < FEW_WIDTH; w++) {
+        prefetch_strip(type, job->product, job->rows[w], at);
+        strip_to_words(type, job->rows[w] + at, parts, prepared, w, job->weights[w]);
+    }
+}
+
+/* Offsets of FEW_WIDTH weights by the sums of one row of activations. */
+WIDE __m128i multiply_offsets(int16_t weights[FEW_WIDTH][WEIGHT_WORDS], const int16_t *sums_of_x)
+{
+    __m256i x = _mm256_loadu_si256((const __m256i *)sums_of_x);
+    __m256i products[FEW_WIDTH];
+
+    UNROLL
+    for (uint32_t w = 0; w < FEW_WIDTH; w++)
+        products[w] = _mm256_madd_epi16(load_32((const uint8_t *)(weights[w] + STRIP)), x);
+    return sum_each_of_four(products);
+}
+
+/* Rows FIRST to FIRST + ROWS - 1 of activations; ROWS is 1 or 2, a constant. */
+WIDE void few_multiply_rows(uint32_t type, struct few_job *job, uint32_t strip_index,
+                            uint32_t first, uint32_t rows)
+{
+    const struct cpu_integers *x = job->product->x;
+    const struct strip_rows *prepared = &job->prepared[strip_index % 2];
+    uint64_t place = (uint64_t)strip_index * x->row_count + first;
+    __m128i sum[2];
+
+    multiply_strip(job->weights, x->values + place * STRIP, rows, sum);
+    UNROLL
+    for (uint32_t r = 0; r < rows; r++) {
+        __m128 unit = _mm_set1_ps(x->units[place + r]);
+        __m128 total = job->totals[first + r];
+
+        total = _mm_fmadd_ps(_mm_cvtepi32_ps(sum[r]),
+                             _mm_mul_ps(_mm_loadu_ps(prepared->units), unit), total);
+        if (has_exact_words(type)) {
+            __m128i offsets =
+                multiply_offsets(job->weights, x->sums + (place + r) * 2 * CPU_STRIP_SUMS);
+
+            total = _mm_fmadd_ps(_mm_cvtepi32_ps(offsets),
+                                 _mm_mul_ps(_mm_loadu_ps(prepared->offset_units), unit), total);
+        }
+        job->totals[first + r] = total;
+    }
+    /* There are more weights than registers: else they are read to the stack for the next rows. */
+    __asm__("" : "+m"(job->weights));
+}
+
+/* Two rows at a time: there are sums enough in flight then. */
+WIDE void few_multiply(uint32_t type, struct few_job *job, uint32_t strip_index)
+{
+    uint32_t count = job->product->x->row_count;
+    uint32_t r = 0;
+
+    for (; r + 2 <= count; r += 2)
+        few_multiply_rows(type, job, strip_index, r, 2);
+    if (r < count)
+        few_multiply_rows(type, job, strip_index, r, 1);
+}
+
+/* The scales of a strip are prepared before the strip before it is multiplied: the processor does
+ * the one while it waits for the other. */
+WIDE void few_strips(uint32_t type, struct few_job *job, uint32_t full, uint32_t rest)
+{
+    if (full > 0)
+        few_prepare(type, job, 0, STRIP_PARTS);
+    for (uint32_t strip = 0; strip < full; strip++) {
+        few_words(type, job, strip, STRIP_PARTS);
+        if (strip + 1 < full)
+            few_prepare(type, job, strip + 1, STRIP_PARTS);
+        few_multiply(type, job, strip);
+    }
+    if (has_small_blocks(type) && rest != 0) {
+        few_prepare(type, job, full, rest);
+        few_words(type, job, full, rest);
+        few_multiply(type, job, full);
+    }
+}
+
+WIDE void few_of_type(uint32_t type, const struct cpu_product *product)
+{
+    uint32_t full = product->x->columns / STRIP;
+    uint32_t rest = strip_parts(product->x->columns % STRIP);
+    struct few_job job;
+
+    job.product = product;
+    memset(job.weights, 0, sizeof(job.weights)); /* a rest does not fill them */
+    for (uint32_t first = 0; first < product->width; first += FEW_WIDTH) {
+        uint32_t left = product->width - first;
+        uint32_t count = left < FEW_WIDTH ? left : FEW_WIDTH;
+
+        for (uint32_t w = 0; w < FEW_WIDTH; w++)
+            job.rows[w] =
+                product->weights + (first + (w < count ? w : count - 1)) * product->row_bytes;
+        for (uint32_t r = 0; r < product->x->row_count; r++)
+            job.totals[r] = _mm_setzero_ps();
+        few_strips(type, &job, full, rest);
+        for (uint32_t r = 0; r < product->x->row_count; r++) {
+            float four[FEW_WIDTH];
+
+            _mm_storeu_ps(four, job.totals[r]);
+            memcpy(product->out + (uint64_t)r * product->width + first, four,
+                   count * sizeof(*four));
+        }
+    }
+}
+
+/* The same loops once for each type, so that the choice is outside of them. */
+#define FEW_CASE(name)                                                                             \
+    case QUANT_##name:                                                                             \
+        few_of_type(QUANT_##name, product);                                                        \
+        break;
+
+#endif
+
+#endif

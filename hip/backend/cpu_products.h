@@ -1,0 +1,113 @@
+/* What the CPU's products of integers share, for vectors of any width: weights and activations as
+ * integers. cpu_avx2_products.c and cpu_avx512.c include it once each, with the loops, cpu_few.h
+ * and cpu_many.h. What is computed: struct cpu_product. */
+#ifndef RBEE_HIP_BACKEND_CPU_PRODUCTS_H
+#define RBEE_HIP_BACKEND_CPU_PRODUCTS_H
+
+#include "hip/backend/cpu_vector.h"
+
+#if defined(__x86_64__)
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+    FEW_WIDTH = ROWS_AT_ONCE, /* of a weight */
+    SUM_LANES = WORDS / 2,
+    GROUP_VECTORS = CPU_GROUP / SUM_LANES,
+    /* Words of a weight's strip and its offsets, in whole cache lines. */
+    WEIGHT_WORDS = STRIP + 32,
+    PREFETCH_BYTES = 1024, /* hip/SPEED.md */
+    LINE_BYTES = 64,
+};
+
+/* PARTS, and the zeroes that make them as many as are put at once. */
+WIDE uint32_t whole_parts(uint32_t parts)
+{
+    return (parts + PARTS_AT_ONCE - 1) / PARTS_AT_ONCE * PARTS_AT_ONCE;
+}
+
+/* Row ROW of what was prepared: its words in the order that to_integers() has, too, and behind them
+ * the offsets. */
+WIDE void strip_to_words(uint32_t type, const uint8_t *strip, uint32_t parts,
+                         const struct strip_rows *prepared, uint32_t row, int16_t *out)
+{
+    const struct word_scales *scales = &prepared->scales[row];
+
+    if (has_exact_words(type))
+        memcpy(out + STRIP, prepared->offsets[row], sizeof(prepared->offsets[row]));
+    FOR_EACH_PART
+    for (uint32_t part = 0; part < STRIP_PARTS; part += PARTS_AT_ONCE) {
+        if (part >= parts)
+            break;
+        put_parts(type, strip, part, parts - part, scales, out + part * BLOCK);
+    }
+}
+
+/* ---- activations ---- */
+
+/* Eight floats to values; larger ones than 16 bits hold become the largest of those. */
+WIDE __m128i eight_values(const float *x, __m256 inverse)
+{
+    __m256i rounded = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), inverse));
+
+    return _mm_packs_epi32(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256(rounded, 1));
+}
+
+/* Where the words of columns AT to AT + 7 are: see put_parts(). */
+WIDE uint32_t place_of(uint32_t at)
+{
+    uint32_t within = at % (2 * WORDS);
+
+    return at - within + within / 8 % 2 * WORDS + within / 16 * 8;
+}
+
+/* The sum of 32 values, in parts of up to four columns, as a pair of sums. */
+WIDE void put_sum(__m128i fours, int16_t *out)
+{
+    __m128i two = _mm_add_epi32(fours, _mm_shuffle_epi32(fours, _MM_SHUFFLE(1, 0, 3, 2)));
+    __m128i one = _mm_add_epi32(two, _mm_shuffle_epi32(two, _MM_SHUFFLE(2, 3, 0, 1)));
+    int32_t sum = _mm_cvtsi128_si32(one);
+    int32_t below = sum & (CPU_SUM_UNIT - 1);
+
+    out[0] = (int16_t)below;
+    out[1] = (int16_t)((sum - below) / CPU_SUM_UNIT);
+}
+
+WIDE float largest_activation(const float *x, uint32_t count)
+{
+    __m256i largest = _mm256_setzero_si256();
+    __m128i four;
+
+    for (uint32_t i = 0; i < count; i += LANES)
+        largest = _mm256_max_epi32(largest, magnitude_bits(_mm256_loadu_ps(x + i)));
+    four = halves_max(largest);
+    four = _mm_max_epi32(four, _mm_shuffle_epi32(four, _MM_SHUFFLE(1, 0, 3, 2)));
+    four = _mm_max_epi32(four, _mm_shuffle_epi32(four, _MM_SHUFFLE(2, 3, 0, 1)));
+    return _mm_cvtss_f32(_mm_castsi128_ps(four));
+}
+
+/* NaN and infinity become the unit, whatever the values are. */
+WIDE float to_integers(const float *x, uint32_t count, int16_t *values, int16_t *sums_of_x)
+{
+    float unit = largest_activation(x, count) * (1.0f / CPU_ACTIVATION_MAX);
+    const __m256 inverse = _mm256_set1_ps(unit >= FLT_MIN ? 1.0f / unit : 0.0f);
+
+    assert(count % BLOCK == 0 && count <= STRIP);
+    for (uint32_t part = 0; part < STRIP_PARTS; part++) {
+        __m128i fours = _mm_setzero_si128();
+
+        for (uint32_t i = part * BLOCK; i < (part + 1) * BLOCK; i += LANES) {
+            __m128i eight = i < count ? eight_values(x + i, inverse) : _mm_setzero_si128();
+
+            fours = _mm_add_epi32(fours, _mm_madd_epi16(eight, _mm_set1_epi16(1)));
+            _mm_storeu_si128((__m128i *)(values + place_of(i)), eight);
+        }
+        put_sum(fours, sums_of_x + 2 * part);
+    }
+    return unit;
+}
+
+#endif
+
+#endif
