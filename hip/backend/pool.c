@@ -1,11 +1,17 @@
 /* Owns the threads of the CPU backend. Knows nothing of what they compute.
  *
+ * On a core that is shared the system takes a thread away in the middle of a task, and everybody
+ * waits for that task until the neighbour has had its turn. So a thread offers its core between two
+ * tasks, before its turn is over: where nobody wants it that is one short system call, else the
+ * neighbour runs while the others take the tasks.
+ *
  * `generation` is odd while a job is open and even while none is. A thread that has seen a new odd
  * value counts itself in (active), looks again whether the job is still open, and takes tasks until
  * the counter has run out. pool_run() closes the job and waits until nobody is counted in: a thread
  * that comes late finds it closed, so nobody ever waits for a thread that has not begun. */
 #include "hip/backend/pool.h"
 
+#include "common/clock.h"
 #include "common/mem.h"
 
 #include <assert.h>
@@ -24,6 +30,9 @@ enum {
     /* Pauses before a thread sleeps: some tens of microseconds, longer than the gap between two ops
      * of a step and much shorter than anything a neighbour would notice. */
     SPIN_COUNT = 2000,
+    /* Less than the shortest turn that Linux gives (3 ms, sched_base_slice_ns or before that
+     * sched_min_granularity_ns, on two cores). */
+    TURN_US = 1000,
 };
 
 struct pool_thread {
@@ -65,15 +74,16 @@ static void futex_wake_all(_Atomic uint32_t *word)
     (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 }
 
-static void take_tasks(struct pool *pool, uint32_t thread)
+/* Until there are none, or UNTIL_US. */
+static void take_tasks(struct pool *pool, uint32_t thread, uint64_t until_us)
 {
-    for (;;) {
+    do {
         uint32_t task = atomic_fetch_add(&pool->next_task, 1);
 
         if (task >= pool->job.task_count)
             return;
         pool->job.task(pool->job.context, task, thread);
-    }
+    } while (clock_monotonic_us() < until_us);
 }
 
 static bool is_open(uint32_t generation)
@@ -106,6 +116,7 @@ static void *thread_main(void *argument)
 {
     struct pool_thread *self = argument;
     struct pool *pool = self->pool;
+    uint64_t turn_end_us = clock_monotonic_us() + TURN_US;
     uint32_t seen = 0;
 
     if (pool->on_start != NULL)
@@ -118,9 +129,14 @@ static void *thread_main(void *argument)
         atomic_fetch_add(&pool->active, 1);
         seen = atomic_load(&pool->generation);
         if (is_open(seen))
-            take_tasks(pool, self->index);
+            take_tasks(pool, self->index, turn_end_us);
         if (atomic_fetch_sub(&pool->active, 1) == 1 && atomic_load(&pool->caller_sleeps))
             futex_wake_all(&pool->active);
+        if (clock_monotonic_us() >= turn_end_us) {
+            (void)sched_yield(); /* cannot fail on Linux */
+            turn_end_us = clock_monotonic_us() + TURN_US;
+            seen = 0; /* the job may still be open */
+        }
     }
 }
 
@@ -200,7 +216,7 @@ void pool_run(struct pool *pool, const struct pool_job *job)
     atomic_fetch_add(&pool->generation, 1);
     if (atomic_load(&pool->sleepers) != 0)
         futex_wake_all(&pool->generation);
-    take_tasks(pool, 0);
+    take_tasks(pool, 0, UINT64_MAX);
     atomic_fetch_add(&pool->generation, 1);
     wait_until_idle(pool);
 }
