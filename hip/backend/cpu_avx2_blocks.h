@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#define NOINLINE __attribute__((noinline))
 #define INLINE static inline __attribute__((always_inline, target("avx2,fma,f16c")))
 
 enum {

@@ -119,7 +119,7 @@ WIDE void few_multiply_rows(uint32_t type, struct few_job *job, uint32_t strip_i
 }
 
 /* Two rows at a time: there are sums enough in flight then. */
-WIDE void few_multiply(uint32_t type, struct few_job *job, uint32_t strip_index)
+WIDE void few_multiply_all(uint32_t type, struct few_job *job, uint32_t strip_index)
 {
     uint32_t count = job->product->x->row_count;
     uint32_t r = 0;
@@ -128,6 +128,25 @@ WIDE void few_multiply(uint32_t type, struct few_job *job, uint32_t strip_index)
         few_multiply_rows(type, job, strip_index, r, 2);
     if (r < count)
         few_multiply_rows(type, job, strip_index, r, 1);
+}
+
+/* Functions of their own: all types share them, but for those with exact words. */
+static NOINLINE WIDE_TARGET void few_multiply_rounded(struct few_job *job, uint32_t strip_index)
+{
+    few_multiply_all(QUANT_Q8_0, job, strip_index);
+}
+
+static NOINLINE WIDE_TARGET void few_multiply_exact(struct few_job *job, uint32_t strip_index)
+{
+    few_multiply_all(QUANT_Q4_K, job, strip_index);
+}
+
+WIDE void few_multiply(uint32_t type, struct few_job *job, uint32_t strip_index)
+{
+    if (has_exact_words(type))
+        few_multiply_exact(job, strip_index);
+    else
+        few_multiply_rounded(job, strip_index);
 }
 
 /* The scales of a strip are prepared before the strip before it is multiplied: the processor does

@@ -116,7 +116,9 @@ WIDE void many_words(uint32_t type, const struct cpu_product *product, uint32_t 
         memcpy(out->offset_units + first, prepared.offset_units, sizeof(prepared.offset_units));
 }
 
-WIDE void multiply_all(const struct strip_job *job, uint32_t width, uint32_t groups)
+/* A function of its own: all types share it. */
+static NOINLINE WIDE_TARGET void multiply_all(const struct strip_job *job, uint32_t width,
+                                              uint32_t groups)
 {
     uint32_t group = 0;
 
