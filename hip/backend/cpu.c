@@ -134,24 +134,25 @@ static bool has_f16c(void)
 #endif
 
 #if defined(__x86_64__)
-static bool has_avx2(void)
+bool cpu_has_avx2(void)
 {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 
-static bool has_avx512(void)
+bool cpu_has_avx512(void)
 {
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+    return cpu_has_avx2() && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni");
 }
 #endif
 
 static const struct cpu_kernels *best_kernels(void)
 {
 #if defined(__x86_64__)
-    if (has_avx512())
+    if (cpu_has_avx512())
         return &CPU_KERNELS_AVX512;
-    if (has_avx2())
+    if (cpu_has_avx2())
         return &CPU_KERNELS_AVX2;
 #endif
     return &CPU_KERNELS_PLAIN;
@@ -180,7 +181,7 @@ struct backend *cpu_backend_new(uint32_t threads, struct err *err)
 struct backend *cpu_avx2_backend_new(uint32_t threads, struct err *err)
 {
 #if defined(__x86_64__)
-    if (has_avx2())
+    if (cpu_has_avx2())
         return cpu_new(&CPU_KERNELS_AVX2, threads, err);
 #endif
     return err_set_null(err, ERR_DEVICE, "this processor has no AVX2");

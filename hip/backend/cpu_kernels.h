@@ -107,7 +107,10 @@ static inline float cpu_capped(float x, float softcap)
 
 extern const struct cpu_kernels CPU_KERNELS_PLAIN;
 #if defined(__x86_64__)
-/* Need what cpu.c asks the processor for: AVX2, FMA and F16C; and AVX-512 F, BW, VL and VNNI. */
+/* Whether the processor has AVX2, FMA and F16C; and AVX-512 F, BW, VL and VNNI, too. */
+bool cpu_has_avx2(void);
+bool cpu_has_avx512(void);
+/* Need that. */
 extern const struct cpu_kernels CPU_KERNELS_AVX2;
 extern const struct cpu_kernels CPU_KERNELS_AVX512;
 

@@ -1,9 +1,10 @@
-/* bench_types: how long the inner loops of the CPU take for a weight of each tensor type, beside
- * F32, whose weights need no unpacking. Processor time of one thread over a matrix that fits the
- * second-level cache, so that neither memory nor neighbours count; the least of several rounds,
- * taken in turns. Prints picoseconds a weight. */
+/* bench_types: how long the inner loops of the CPU take for a weight of each tensor type: one row
+ * of activations, four, eight, and 256 (there a product). Processor time of one thread over a
+ * matrix that fits the second-level cache, so that neither memory nor other processes count; the
+ * least of several rounds, taken in turns. */
 #include "common/attr.h"
 #include "common/buf.h"
+#include "common/mem.h"
 #include "hip/backend/cpu_kernels.h"
 #include "hip/model/quant.h"
 #include "tests/tiny_model.h"
@@ -12,18 +13,28 @@
 
 enum {
     COLUMNS = 2048,
-    ROWS = 64,
-    ROUNDS = 9,
-    REPEATS = 20,
-    WEIGHTS = COLUMNS * ROWS,
+    WIDTH = 4 * CPU_MANY_WIDTH,
+    STRIPS = COLUMNS / CPU_STRIP,
+    ROUNDS = 7,
+    WEIGHTS = COLUMNS * WIDTH,
 };
 
-enum loop { LOOP_DOT_1, LOOP_DOT_4, LOOP_DECODE, LOOP_COUNT };
+static const uint32_t ROW_COUNTS[] = {1, 4, 8, 256};
+enum { CASES = ARRAY_COUNT(ROW_COUNTS), ROW_MAX = 256 };
 
 struct matrix {
     uint32_t type;
     char *blocks;
-    double least_ps[LOOP_COUNT]; /* a weight */
+    double least_ps[CASES]; /* a weight */
+};
+
+struct scratch {
+    float *x; /* [ROW_MAX][COLUMNS] */
+    int16_t *values;
+    int16_t *strip_sums;
+    float *units;
+    float *out;
+    float *sums;
 };
 
 static double thread_ps(void)
@@ -34,86 +45,118 @@ static double thread_ps(void)
     return (double)now.tv_sec * 1e12 + (double)now.tv_nsec * 1e3;
 }
 
-static void run_loop(const struct cpu_kernels *kernels, const struct matrix *matrix, enum loop loop,
-                     const float *x, float *out)
+/* Values as `few` wants them; `many` multiplies the same numbers in another order. */
+static struct cpu_integers integers_of(const struct cpu_kernels *kernels,
+                                       const struct scratch *scratch, uint32_t rows)
 {
-    for (uint64_t row = 0; row < ROWS; row++) {
-        const char *blocks = matrix->blocks + row * quant_row_bytes(matrix->type, COLUMNS);
+    for (uint32_t i = 0; i < rows * STRIPS; i++) {
+        const float *x = scratch->x + (uint64_t)(i % rows) * COLUMNS + i / rows * CPU_STRIP;
 
-        if (loop == LOOP_DECODE)
-            kernels->decode(matrix->type, blocks, out, COLUMNS);
+        scratch->units[i] =
+            kernels->to_integers(x, CPU_STRIP, scratch->values + (uint64_t)i * CPU_STRIP,
+                                 scratch->strip_sums + (uint64_t)i * 2 * CPU_STRIP_SUMS);
+    }
+    return (struct cpu_integers){
+        .row_count = rows,
+        .columns = COLUMNS,
+        .values = scratch->values,
+        .sums = scratch->strip_sums,
+        .units = scratch->units,
+    };
+}
+
+static void multiply(const struct cpu_kernels *kernels, const struct matrix *matrix,
+                     const struct cpu_integers *x, const struct scratch *scratch)
+{
+    for (uint32_t first = 0; first < WIDTH; first += CPU_MANY_WIDTH) {
+        struct cpu_product product = {
+            .type = matrix->type,
+            .row_bytes = quant_row_bytes(matrix->type, COLUMNS),
+            .width = CPU_MANY_WIDTH,
+            .x = x,
+            .out = scratch->out,
+            .sums = scratch->sums,
+        };
+
+        product.weights = (const uint8_t *)matrix->blocks + first * product.row_bytes;
+        if (x->row_count <= CPU_FEW_ROWS)
+            kernels->few(&product);
         else
-            kernels->dot(matrix->type, blocks, x, loop == LOOP_DOT_1 ? 1 : CPU_TILE_ROWS, COLUMNS,
-                         out);
+            kernels->many(&product);
     }
 }
 
-static void measure(const struct cpu_kernels *kernels, struct matrix *matrix, const float *x,
-                    float *out)
+static void measure(const struct cpu_kernels *kernels, struct matrix *matrix,
+                    const struct scratch *scratch)
 {
-    for (int loop = 0; loop < LOOP_COUNT; loop++) {
+    for (size_t c = 0; c < CASES; c++) {
+        struct cpu_integers x = integers_of(kernels, scratch, ROW_COUNTS[c]);
+        int repeats = ROW_COUNTS[c] <= CPU_FEW_ROWS ? 10 : 1;
         double start_ps = thread_ps();
         double ps = 0.0;
 
-        for (int i = 0; i < REPEATS; i++)
-            run_loop(kernels, matrix, (enum loop)loop, x, out);
-        ps = (thread_ps() - start_ps) / REPEATS / WEIGHTS;
-        if (matrix->least_ps[loop] == 0.0 || ps < matrix->least_ps[loop])
-            matrix->least_ps[loop] = ps;
+        for (int i = 0; i < repeats; i++)
+            multiply(kernels, matrix, &x, scratch);
+        ps = (thread_ps() - start_ps) / repeats / WEIGHTS;
+        if (matrix->least_ps[c] == 0.0 || ps < matrix->least_ps[c])
+            matrix->least_ps[c] = ps;
     }
 }
 
-static void make_matrix(struct matrix *matrix, uint32_t type, const float *values)
-{
-    struct buf blocks;
-
-    buf_init(&blocks, WEIGHTS * sizeof(float) + 1);
-    writer_encode(&blocks, type, values, WEIGHTS);
-    matrix->type = type;
-    matrix->blocks = buf_take(&blocks);
-}
-
-static const struct cpu_kernels *fastest(void)
-{
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return &CPU_KERNELS_AVX2;
-#endif
-    return &CPU_KERNELS_PLAIN;
-}
-
-int main(void)
+static void run(const char *name, const struct cpu_kernels *kernels, const float *values,
+                const struct scratch *scratch)
 {
     struct matrix matrices[QUANT_TYPE_MAX + 1] = {0};
-    AUTO_FREE float *values = calloc(WEIGHTS, sizeof(*values));
-    float x[CPU_TILE_ROWS * COLUMNS];
-    float out[COLUMNS];
-    uint64_t seed = 1;
 
-    if (values == NULL)
-        return 1;
-    for (size_t i = 0; i < WEIGHTS; i++)
-        values[i] = tiny_uniform(&seed);
-    for (size_t i = 0; i < CPU_TILE_ROWS * COLUMNS; i++)
-        x[i] = tiny_uniform(&seed);
     for (uint32_t type = 0; type <= QUANT_TYPE_MAX; type++) {
-        if (quant_info(type) != NULL && quant_info(type)->decode != NULL)
-            make_matrix(&matrices[type], type, values);
+        const struct quant_info *info = quant_info(type);
+        AUTO_BUF struct buf blocks = BUF_INIT(WEIGHTS * sizeof(float) + 1);
+
+        if (info == NULL || info->decode == NULL || info->block_elements == 1)
+            continue;
+        writer_encode(&blocks, type, values, WEIGHTS);
+        matrices[type] = (struct matrix){.type = type, .blocks = buf_take(&blocks)};
     }
     for (int round = 0; round < ROUNDS; round++) {
         for (uint32_t type = 0; type <= QUANT_TYPE_MAX; type++) {
             if (matrices[type].blocks != NULL)
-                measure(fastest(), &matrices[type], x, out);
+                measure(kernels, &matrices[type], scratch);
         }
     }
-    printf("%-8s %8s %8s %8s   picoseconds a weight\n", "type", "one row", "4 rows", "decode");
+    printf("%-8s %8s %8s %8s   picoseconds a weight; 256 rows, GMAC/s\n", name, "one row", "4 rows",
+           "8 rows");
     for (uint32_t type = 0; type <= QUANT_TYPE_MAX; type++) {
-        const double *least_ps = matrices[type].least_ps;
+        const double *ps = matrices[type].least_ps;
 
         if (matrices[type].blocks != NULL)
-            printf("%-8s %8.0f %8.0f %8.0f\n", quant_info(type)->name, least_ps[LOOP_DOT_1],
-                   least_ps[LOOP_DOT_4], least_ps[LOOP_DECODE]);
+            printf("%-8s %8.0f %8.0f %8.0f   %8.1f\n", quant_info(type)->name, ps[0], ps[1], ps[2],
+                   1e3 * ROW_MAX / ps[3]);
         free(matrices[type].blocks);
     }
+}
+
+int main(void)
+{
+    AUTO_FREE float *values = xcalloc(WEIGHTS, sizeof(*values));
+    AUTO_FREE float *x = xcalloc((size_t)ROW_MAX * COLUMNS, sizeof(*x));
+    AUTO_FREE int16_t *integers = xcalloc((size_t)ROW_MAX * COLUMNS, sizeof(*integers));
+    AUTO_FREE int16_t *strip_sums =
+        xcalloc((size_t)ROW_MAX * STRIPS * 2 * CPU_STRIP_SUMS, sizeof(*strip_sums));
+    AUTO_FREE float *units = xcalloc((size_t)ROW_MAX * STRIPS, sizeof(*units));
+    AUTO_FREE float *out = xcalloc((size_t)ROW_MAX * CPU_MANY_WIDTH, sizeof(*out));
+    AUTO_FREE float *sums = xcalloc((size_t)ROW_MAX * CPU_MANY_WIDTH, sizeof(*sums));
+    struct scratch scratch = {x, integers, strip_sums, units, out, sums};
+    uint64_t seed = 1;
+
+    for (size_t i = 0; i < WEIGHTS; i++)
+        values[i] = tiny_uniform(&seed);
+    for (size_t i = 0; i < (size_t)ROW_MAX * COLUMNS; i++)
+        x[i] = tiny_uniform(&seed);
+#if defined(__x86_64__)
+    if (cpu_has_avx512())
+        run("AVX-512", &CPU_KERNELS_AVX512, values, &scratch);
+    if (cpu_has_avx2())
+        run("AVX2", &CPU_KERNELS_AVX2, values, &scratch);
+#endif
     return 0;
 }
