@@ -25,12 +25,14 @@ struct attention_case {
     uint32_t head_dim;
     uint32_t rope_dims;
     uint32_t past; /* positions that are in the KV store already, in each of two sequences */
-    uint32_t rows; /* of the last step, alternately of the two */
+    uint32_t rows; /* of the last step */
+    uint32_t run;  /* so many in a row are of one sequence; 0 for 1: alternately of the two */
     enum backend_rope_kind kind;
     uint32_t window;
     float softcap;
     float magnitude; /* 0 for 1 */
     bool has_norms;
+    bool has_stale; /* what was never written for this sequence, or was, is NaN */
     enum fault fault;
 };
 
@@ -145,9 +147,54 @@ static uint32_t window_of(const struct attention_case *c)
     return c->window + (c->fault == FAULT_WINDOW_BY_ONE ? 1 : 0);
 }
 
-/* One step of ROWS rows, alternately of the two sequences, from FIRST on; what comes out is read to
- * OUT [rows][head][head_dim] unless that is NULL. */
-static void attention_step(struct attention_run *run, uint32_t first, uint32_t rows, float *out)
+/* RUN rows of one sequence, then as many of the next, until there are ROWS. */
+static void place_rows(struct attention_run *run, uint32_t first, uint32_t rows, uint32_t in_a_run)
+{
+    run->step.row_count = rows;
+    for (uint32_t i = 0; i < rows; i++) {
+        run->sequences[i] = i / in_a_run % SEQUENCES;
+        run->positions[i] = first + i / (in_a_run * SEQUENCES) * in_a_run + i % in_a_run;
+    }
+}
+
+/* Each row of the step that has just run again, with as many of those behind it as AT_ONCE says:
+ * bit for bit the same, whatever else is in the batch. Q is turned. */
+static void expect_same_in_parts(struct attention_run *run, const struct backend_attention *whole,
+                                 const float *turned, const float *out, uint32_t at_once)
+{
+    const struct backend_ops *ops = run->backend->ops;
+    struct backend_step step = run->step;
+    struct backend_attention part = *whole;
+    uint32_t width = run->c->heads * run->c->head_dim;
+    AUTO_FREE float *got = random_floats((size_t)ROW_MAX * width, 1);
+    struct err err = ERR_INIT;
+
+    for (uint32_t row = 0; row < run->step.row_count; row += at_once) {
+        uint32_t left = run->step.row_count - row;
+        struct backend_buffer *q = ops->buffer_new(run->backend, ROW_MAX, width, &err);
+
+        assert_non_null(q);
+        part.q = q;
+        step.row_count = left < at_once ? left : at_once;
+        step.positions = run->positions + row;
+        step.sequences = run->sequences + row;
+        assert_int_equal(
+            ops->buffer_write(run->backend, q, turned + (size_t)row * width, step.row_count, &err),
+            0);
+        assert_int_equal(ops->step_begin(run->backend, &step, &err), 0);
+        assert_int_equal(ops->attention(run->backend, &part, &err), 0);
+        assert_int_equal(ops->buffer_read(run->backend, part.out, got, step.row_count, &err), 0);
+        ops->step_end(run->backend);
+        assert_memory_equal(got, out + (size_t)row * width,
+                            (size_t)step.row_count * width * sizeof(*got));
+        ops->buffer_free(run->backend, q);
+    }
+}
+
+/* One step of ROWS rows, IN_A_RUN of each sequence in turn, from FIRST on; what comes out is read
+ * to OUT [rows][head][head_dim] unless that is NULL. */
+static void attention_step(struct attention_run *run, uint32_t first, uint32_t rows,
+                           uint32_t in_a_run, float *out)
 {
     const struct attention_case *c = run->c;
     const struct backend_ops *ops = run->backend->ops;
@@ -183,11 +230,7 @@ static void attention_step(struct attention_run *run, uint32_t first, uint32_t r
     };
     struct err err = ERR_INIT;
 
-    run->step.row_count = rows;
-    for (uint32_t i = 0; i < rows; i++) {
-        run->sequences[i] = i % SEQUENCES;
-        run->positions[i] = first + i / SEQUENCES;
-    }
+    place_rows(run, first, rows, in_a_run);
     if (c->fault == FAULT_POSITION && out != NULL)
         run->positions[0]++;
     assert_int_equal(ops->step_begin(run->backend, &run->step, &err), 0);
@@ -197,10 +240,42 @@ static void attention_step(struct attention_run *run, uint32_t first, uint32_t r
     if (out != NULL)
         assert_int_equal(ops->buffer_read(run->backend, attended, out, rows, &err), 0);
     ops->step_end(run->backend);
+    if (out != NULL && c->fault == FAULT_NONE) {
+        AUTO_FREE float *turned = random_floats((size_t)ROW_MAX * c->heads * c->head_dim, 1);
+
+        assert_int_equal(ops->buffer_read(run->backend, q, turned, rows, &err), 0);
+        expect_same_in_parts(run, &attention, turned, out, 1);
+        expect_same_in_parts(run, &attention, turned, out, 5);
+    }
     ops->buffer_free(run->backend, q);
     ops->buffer_free(run->backend, k);
     ops->buffer_free(run->backend, v);
     ops->buffer_free(run->backend, attended);
+}
+
+/* NaN for every position of the context. */
+static void write_stale(struct attention_run *run)
+{
+    const struct backend_ops *ops = run->backend->ops;
+    uint32_t width = run->c->kv_heads * run->c->head_dim;
+    AUTO_FREE float *values = random_floats((size_t)ROW_MAX * width, 1);
+    struct backend_buffer *q = heads_of(run, run->c->heads, 1, false);
+    struct backend_buffer *stale = heads_of(run, run->c->kv_heads, 1, false);
+    struct backend_rope_kv rope = {
+        .table = run->table, .q = q, .k = stale, .v = stale, .kv = run->kv, .layer = 1};
+    struct err err = ERR_INIT;
+
+    for (size_t i = 0; i < (size_t)ROW_MAX * width; i++)
+        values[i] = NAN;
+    assert_int_equal(ops->buffer_write(run->backend, stale, values, ROW_MAX, &err), 0);
+    for (uint32_t first = 0; first < CONTEXT; first += ROW_MAX / SEQUENCES) {
+        place_rows(run, first, ROW_MAX, 1);
+        assert_int_equal(ops->step_begin(run->backend, &run->step, &err), 0);
+        assert_int_equal(ops->rope_kv(run->backend, &rope, &err), 0);
+        ops->step_end(run->backend);
+    }
+    ops->buffer_free(run->backend, q);
+    ops->buffer_free(run->backend, stale);
 }
 
 static void run_attention(const char *device, const struct attention_case *c, float *out)
@@ -209,13 +284,15 @@ static void run_attention(const char *device, const struct attention_case *c, fl
     struct attention_run run;
 
     attention_run_init(&run, device, c);
+    if (c->has_stale)
+        write_stale(&run);
     for (uint32_t first = 0; first < c->past; first += step_positions) {
         uint32_t left = c->past - first;
 
-        attention_step(&run, first, SEQUENCES * (left < step_positions ? left : step_positions),
+        attention_step(&run, first, SEQUENCES * (left < step_positions ? left : step_positions), 1,
                        NULL);
     }
-    attention_step(&run, c->past, c->rows, out);
+    attention_step(&run, c->past, c->rows, c->run == 0 ? 1 : c->run, out);
     attention_run_release(&run);
 }
 
@@ -402,6 +479,38 @@ static void attention_agrees_with_windows_caps_norms_and_neox_rope(void **state)
     expect_attention(VARIANTS, ARRAY_COUNT(VARIANTS));
 }
 
+/* Rows that follow each other are a tile with the heads that share a key head: groups that fill it
+ * evenly and not, heads of any width, runs that end inside a block and inside a tile, windows that
+ * begin there; and what other sequences have left in a block is NaN. */
+static void attention_agrees_over_tiles_and_beside_what_is_stale(void **state)
+{
+    static const uint32_t GROUPS[] = {1, 3, 5, 7, 16};
+    static const uint32_t HEAD_DIMS[] = {16, 24, 12, 64};
+    static const struct attention_case SHAPES[] = {
+        {.past = 0, .rows = 64, .run = 64},
+        {.past = 0, .rows = 1, .run = 1},
+        {.past = 27, .rows = 60, .run = 20},
+        {.past = 61, .rows = 64, .run = 32, .window = 40},
+        {.past = 33, .rows = 17, .run = 9, .window = 7, .softcap = 2.0f},
+        {.past = 100, .rows = 2, .run = 1, .window = 5},
+        {.past = 64, .rows = 3, .run = 3},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(GROUPS) * ARRAY_COUNT(HEAD_DIMS); i++) {
+        struct attention_case cases[ARRAY_COUNT(SHAPES)];
+
+        memcpy(cases, SHAPES, sizeof(cases));
+        for (size_t s = 0; s < ARRAY_COUNT(SHAPES); s++) {
+            cases[s].kv_heads = 2;
+            cases[s].heads = 2 * GROUPS[i / ARRAY_COUNT(HEAD_DIMS)];
+            cases[s].head_dim = HEAD_DIMS[i % ARRAY_COUNT(HEAD_DIMS)];
+            cases[s].rope_dims = cases[s].head_dim;
+            cases[s].has_stale = true;
+        }
+        expect_attention(cases, ARRAY_COUNT(cases));
+    }
+}
+
 /* ref by itself against sums written out, for one head: a window of 3 of 5 positions. */
 static void ref_attends_to_the_window_by_its_formula(void **state)
 {
@@ -458,6 +567,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(attention_agrees_over_blocks_heads_and_sequences),
         cmocka_unit_test(attention_agrees_with_windows_caps_norms_and_neox_rope),
+        cmocka_unit_test(attention_agrees_over_tiles_and_beside_what_is_stale),
         cmocka_unit_test(ref_attends_to_the_window_by_its_formula),
         cmocka_unit_test(a_planted_fault_of_attention_passes_the_bound),
     };

@@ -1,6 +1,8 @@
 /* The thread pool: every task once, whatever the number of threads, run after run. */
 #include "hip/backend/pool.h"
 
+#include "common/clock.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -76,6 +78,44 @@ static void a_run_sees_what_the_one_before_did(void **state)
     pool_free(pool);
 }
 
+/* Longer than the turn after which a thread offers its core and comes back. */
+static void long_task(void *context, uint32_t task, uint32_t thread)
+{
+    enum { LONGER_THAN_A_TURN_US = 1200 };
+    uint64_t end_us = clock_monotonic_us() + LONGER_THAN_A_TURN_US;
+
+    while (clock_monotonic_us() < end_us) {
+    }
+    count_task(context, task, thread);
+}
+
+/* A thread that comes back finds the job open, done, or another one; or the pool about to end. */
+static void threads_that_offer_their_core_come_back(void **state)
+{
+    enum { LONG_TASKS = 7, POOLS = 10 };
+    struct tally *tally = calloc(1, sizeof(*tally));
+
+    assert_non_null(tally);
+    tally->thread_count = 3;
+    for (uint32_t p = 0; p < POOLS; p++) {
+        struct pool *pool = pool_new(tally->thread_count, NULL);
+        struct pool_job slow = {.task = long_task, .context = tally, .task_count = LONG_TASKS};
+        struct pool_job quick = {.task = count_task, .context = tally, .task_count = TASK_MAX};
+
+        for (uint32_t i = 0; i < TASK_MAX; i++)
+            tally->times[i] = tally->plain[i] = 0;
+        pool_run(pool, &slow);
+        pool_run(pool, &quick);
+        pool_run(pool, &slow);
+        pool_free(pool);
+        for (uint32_t i = 0; i < TASK_MAX; i++) {
+            assert_int_equal(tally->times[i], i < LONG_TASKS ? 3 : 1);
+            assert_int_equal(tally->plain[i], i < LONG_TASKS ? 3 * i : i);
+        }
+    }
+    free(tally);
+}
+
 static _Atomic uint32_t started_count;
 
 static void count_start(void)
@@ -96,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_task_runs_exactly_once),
         cmocka_unit_test(a_run_sees_what_the_one_before_did),
+        cmocka_unit_test(threads_that_offer_their_core_come_back),
         cmocka_unit_test(each_new_thread_is_prepared_once_and_an_unused_pool_ends),
     };
 
