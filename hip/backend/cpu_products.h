@@ -38,9 +38,8 @@ WIDE void strip_to_words(uint32_t type, const uint8_t *strip, uint32_t parts,
         memcpy(out + STRIP, prepared->offsets[row], sizeof(prepared->offsets[row]));
     FOR_EACH_PART
     for (uint32_t part = 0; part < STRIP_PARTS; part += PARTS_AT_ONCE) {
-        if (part >= parts)
-            break;
-        put_parts(type, strip, part, parts - part, scales, out + part * BLOCK);
+        if (part < parts)
+            put_parts(type, strip, part, parts - part, scales, out + part * BLOCK);
     }
 }
 
