@@ -13,6 +13,7 @@
 #include "hip/memory_read.h"
 #include "hip/model/load.h"
 #include "hip/model/model.h"
+#include "hip/model/need.h"
 
 #include <assert.h>
 #include <jansson.h>
@@ -187,20 +188,14 @@ static int load_repeatedly(struct measure *measure, double *out_ms, struct err *
     return 0;
 }
 
-static uint32_t block_count(const struct measure *measure)
-{
-    uint32_t tokens = measure->runtime.context_tokens;
-
-    return tokens / KV_BLOCK_TOKENS + (tokens % KV_BLOCK_TOKENS != 0);
-}
-
 /* As much of each reading as the context has room for. */
 static void choose_sizes(struct measure *measure)
 {
     uint32_t context = measure->runtime.context_tokens;
     uint32_t wanted = measure->options->prompt_tokens;
     uint32_t slots = measure->engine.slot_count;
-    uint32_t most = slots < block_count(measure) ? slots : block_count(measure);
+    uint32_t blocks = need_block_count(context);
+    uint32_t most = slots < blocks ? slots : blocks;
 
     measure->prompt_tokens = wanted < context ? wanted : context;
     measure->batch_count = 0;
@@ -274,7 +269,8 @@ static uint64_t kv_bytes(const struct measure *measure)
     const struct model_params *params = &measure->runtime.model->params;
     struct backend *backend = measure->runtime.backend;
     const struct backend_kv_shape shape = {.layer_count = params->layer_count,
-                                           .block_count = block_count(measure),
+                                           .block_count =
+                                               need_block_count(measure->runtime.context_tokens),
                                            .kv_head_count = params->kv_head_count,
                                            .head_dim = params->head_dim};
 
