@@ -9,7 +9,10 @@ worker=$1/rbee-worker
 llama=${RBEE_LLAMA_BENCH:-}
 rounds=${RBEE_BENCH_ROUNDS:-3}
 prompt=512
-[ -x "$llama" ] || exit 77
+if [ ! -x "$llama" ]; then
+    echo "set RBEE_LLAMA_BENCH to a llama-bench (CONTRIBUTING.md)"
+    exit 77
+fi
 
 read -ra models <<<"${RBEE_BENCH_MODELS:-}"
 if [ ${#models[@]} -eq 0 ]; then

@@ -9,6 +9,10 @@ cd "$(dirname "$0")/../.."
 
 build=$PWD/$1
 shift
+for name in "$@"; do
+    [ -e "tests/bench/bench_$name.c" ] || [ -e "tests/bench/bench_$name.sh" ] ||
+        { echo "bench: there is no bench $name; see tests/bench/" >&2; exit 2; }
+done
 world=$(mktemp -d /tmp/rb.XXXXXX)
 export HOME=$world XDG_CONFIG_HOME=$world XDG_STATE_HOME=$world/state XDG_DATA_HOME=$world/data
 export XDG_RUNTIME_DIR=$world/run
