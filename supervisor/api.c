@@ -8,7 +8,6 @@
 #include "common/mem.h"
 #include "common/moment.h"
 #include "common/units.h"
-#include "supervisor/auth.h"
 #include "supervisor/supervisor.h"
 
 #include <string.h>
@@ -57,14 +56,16 @@ static int api_on_head(struct http_exchange *exchange, void *owner, struct err *
 {
     char parameter[HTTP_ROUTE_PARAMETER_BYTES];
     int index = http_route_find(PATHS, ARRAY_COUNT(PATHS), exchange, parameter, err);
+    struct auth_caller caller;
     struct api_call *call = NULL;
 
-    if (index < 0 || auth_check(http_exchange_peer(exchange), ROUTES[index].who, err) != 0)
+    if (index < 0 || auth_check(exchange, ROUTES[index].who, &caller, err) != 0)
         return -1;
     call = xcalloc(1, sizeof(*call));
     call->supervisor = owner;
     call->exchange = exchange;
     call->route = &ROUTES[index];
+    call->caller = caller;
     memcpy(call->parameter, parameter, sizeof(parameter));
     http_exchange_set_user(exchange, call);
     return 0;
@@ -74,9 +75,8 @@ static void api_log_action(const struct api_call *call, const struct err *failur
 {
     if (call->route->action == API_ACTION_NONE)
         return;
-    log_event(LOG_INFO, "api", "action=%s target=%s uid=%u request_id=%s result=%s",
-              call->route->action_name, call->parameter,
-              (unsigned)http_exchange_peer(call->exchange)->uid,
+    log_event(LOG_INFO, "api", "action=%s target=%s actor=%s request_id=%s result=%s",
+              call->route->action_name, call->parameter, call->caller.actor,
               http_exchange_request_id(call->exchange),
               failure == NULL ? "OK" : err_wire_code(failure->kind));
 }

@@ -6,6 +6,7 @@
 #include "common/err.h"
 #include "common/http/http.h"
 #include "common/http/route.h"
+#include "supervisor/auth.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -28,6 +29,7 @@ struct api_call {
     struct supervisor *supervisor;
     struct http_exchange *exchange;
     const struct api_route *route;
+    struct auth_caller caller;
     char parameter[HTTP_ROUTE_PARAMETER_BYTES]; /* what stands at {...} of the route's path; "" */
     struct api_held *held;
 };

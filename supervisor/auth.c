@@ -1,6 +1,7 @@
 /* Owns the decision who may call what. Knows nothing of routes. */
 #include "supervisor/auth.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 /* A Unix peer with our uid, or root, is the admin. Everyone else is nobody: there are no tokens
@@ -10,17 +11,16 @@ static bool auth_is_admin(const struct http_peer *peer)
     return peer->is_unix && (peer->uid == geteuid() || peer->uid == 0);
 }
 
-int auth_check(const struct http_peer *peer, enum auth_who who, struct err *err)
+int auth_check(struct http_exchange *exchange, enum auth_who who, struct auth_caller *out,
+               struct err *err)
 {
-    switch (who) {
-    case AUTH_OPEN:
+    const struct http_peer *peer = http_exchange_peer(exchange);
+
+    *out = (struct auth_caller){.may = auth_is_admin(peer) ? AUTH_ADMIN : AUTH_OPEN};
+    if (peer->is_unix)
+        (void)snprintf(out->actor, sizeof(out->actor), "uid:%u", (unsigned)peer->uid);
+    if (out->may >= who)
         return 0;
-    case AUTH_INFER:
-    case AUTH_ADMIN:
-        if (auth_is_admin(peer))
-            return 0;
-        break;
-    }
     return err_set(err, ERR_FORBIDDEN, "uid %u may not do this: the socket belongs to uid %u",
                    peer->is_unix ? (unsigned)peer->uid : (unsigned)-1, (unsigned)geteuid());
 }

@@ -97,9 +97,12 @@ struct http_limits {
         .head_time_ms = 10000, .body_time_ms = 30000, .idle_time_ms = 60000                        \
     }
 
+enum { HTTP_PEER_ADDRESS_BYTES = 46 }; /* the longest IPv6 address and its NUL */
+
 struct http_peer {
     bool is_unix;
-    uid_t uid; /* SO_PEERCRED, of a Unix peer */
+    char address[HTTP_PEER_ADDRESS_BYTES]; /* of a TCP peer, numeric, without its port; else "" */
+    uid_t uid;                             /* SO_PEERCRED, of a Unix peer */
     gid_t gid;
     pid_t pid;
 };

@@ -5,9 +5,11 @@
 #include "common/clock.h"
 #include "common/mem.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -368,6 +370,23 @@ static const struct conn_events LINK_EVENTS = {
 
 /* ---- arrivals ---- */
 
+static void link_read_address(struct link *link, int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof(address);
+    char *out = link->exchange.peer.address;
+
+    /* One that has left already has none. */
+    if (getpeername(fd, (struct sockaddr *)&address, &len) < 0)
+        return;
+    if (address.ss_family == AF_INET)
+        (void)inet_ntop(AF_INET, &((struct sockaddr_in *)&address)->sin_addr, out,
+                        HTTP_PEER_ADDRESS_BYTES);
+    else if (address.ss_family == AF_INET6)
+        (void)inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&address)->sin6_addr, out,
+                        HTTP_PEER_ADDRESS_BYTES);
+}
+
 static void link_read_peer(struct link *link, int fd)
 {
     struct ucred peer;
@@ -375,6 +394,8 @@ static void link_read_peer(struct link *link, int fd)
 
     link->exchange.peer = (struct http_peer){
         .is_unix = link->exchange.server->is_unix, .uid = (uid_t)-1, .gid = (gid_t)-1, .pid = -1};
+    if (!link->exchange.peer.is_unix)
+        link_read_address(link, fd);
     /* Nobody, when the kernel does not say: a peer check then refuses. */
     if (!link->exchange.peer.is_unix || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
         return;
