@@ -36,7 +36,7 @@ LDFLAGS += -pie -Wl,--as-needed -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=
 APT_BUILD := gcc libc6-dev libevent-dev libjansson-dev libsodium-dev libconfuse-dev libpcre2-dev \
              libsqlite3-dev node-llhttp
 APT_MODEL := python3 python3-pip
-APT_TEST := bats bats-assert bats-support bats-file libcmocka-dev python3 curl jq \
+APT_TEST := faketime bats bats-assert bats-support bats-file libcmocka-dev python3 curl jq \
             procps util-linux
 APT_CHECK := clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck
 # Other supervisors to compare with: installed for who names that bench, because one of them starts

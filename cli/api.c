@@ -6,12 +6,14 @@
 
 #include "cli/interrupt.h"
 #include "common/buf.h"
+#include "common/deadline.h"
 #include "common/http/sse.h"
 #include "common/json.h"
 #include "common/mem.h"
 #include "common/units.h"
 
 #include <event2/event.h>
+#include <inttypes.h>
 #include <string.h>
 
 enum {
@@ -19,6 +21,7 @@ enum {
     STATUS_OK_LAST = 299,
     MS_PER_S = 1000,
     US_PER_MS = 1000,
+    API_HEADER_MAX_COUNT = 2,
     RETRY_AFTER_MAX_S = 86400, /* a day; more is no advice */
 };
 
@@ -240,17 +243,22 @@ static int transfer_run(struct api *api, struct transfer *transfer, struct err *
 {
     static const struct http_call_events EVENTS = {
         .on_head = on_head, .on_body = on_body, .on_end = on_end};
-    static const struct http_header JSON_TYPE = {"Content-Type", "application/json"};
     const struct api_request *request = transfer->request;
+    struct http_header headers[API_HEADER_MAX_COUNT];
+    char deadline[DEADLINE_TEXT_BYTES];
     AUTO_FREE char *body = request->body != NULL ? json_to_text(request->body) : NULL;
     struct http_request http = {.method = request->method,
                                 .target = request->target,
-                                .headers = &JSON_TYPE,
-                                .header_count = body != NULL,
+                                .headers = headers,
                                 .body = body,
                                 .body_len = body != NULL ? strlen(body) : 0};
     int rc = 0;
 
+    if (body != NULL)
+        headers[http.header_count++] = (struct http_header){"Content-Type", "application/json"};
+    (void)snprintf(deadline, sizeof(deadline), "%" PRIu64, request->deadline_ms);
+    if (request->deadline_ms > 0)
+        headers[http.header_count++] = (struct http_header){DEADLINE_TIMEOUT_HEADER, deadline};
     transfer->call = http_client_send(api->client, &http, &EVENTS, transfer);
     rc = transfer_wait(transfer, err);
     if (transfer->call != NULL)

@@ -23,8 +23,9 @@ enum {
 struct api_request {
     enum http_method method;
     const char *target;
-    const json_t *body;  /* borrowed; NULL: none */
-    uint64_t timeout_ms; /* for the whole reply; 0: none */
+    const json_t *body;   /* borrowed; NULL: none */
+    uint64_t timeout_ms;  /* for the whole reply; 0: none */
+    uint64_t deadline_ms; /* told to the supervisor, which then answers by then; 0: none */
     /* Called for each event of a reply that is a stream, with its text (NUL-terminated). 0: go on;
      * -1 with err: the request is cancelled and api_send() fails with that. NULL: the reply is one
      * JSON value. */

@@ -10,10 +10,47 @@
 #include "cli/message.h"
 #include "common/json.h"
 
+enum {
+    INFER_DEADLINE_MS = 10 * 60 * 1000, /* a first answer waits for the load of its model */
+    INFER_GRACE_MS = 5000,
+};
+
+/* The supervisor answers by the deadline; one that does not is given up soon after it. */
+static int send_with(struct cli *cli, struct api_request *request, uint64_t deadline_ms,
+                     json_t **out_reply, struct err *err)
+{
+    request->deadline_ms = deadline_ms;
+    request->timeout_ms = deadline_ms + INFER_GRACE_MS;
+    return call_send(cli, request, out_reply, err);
+}
+
+/* Who asked for no deadline gets the longest that the supervisor allows, if ours is longer. */
+static int send_in_time(struct cli *cli, struct api_request *request, json_t **out_reply,
+                        struct err *err)
+{
+    bool is_given = args_has(cli->args, OPTION_DEADLINE);
+    uint64_t deadline_ms =
+        is_given ? args_duration_ms(cli->args, OPTION_DEADLINE) : INFER_DEADLINE_MS;
+    const json_t *details = NULL;
+    json_int_t max_ms = 0;
+
+    if (send_with(cli, request, deadline_ms, out_reply, err) == 0)
+        return 0;
+    if (err->kind != ERR_INVALID_DEADLINE || is_given)
+        return -1;
+    details = json_object_get(json_object_get(cli->failure, "error"), "details");
+    max_ms = json_integer_value(json_object_get(details, "max_ms"));
+    if (max_ms <= 0 || (uint64_t)max_ms >= deadline_ms)
+        return -1;
+    json_decref(cli->failure);
+    cli->failure = NULL;
+    err_clear(err);
+    return send_with(cli, request, (uint64_t)max_ms, out_reply, err);
+}
+
 static int ask(struct infer_answer *answer, const json_t *body, struct err *err)
 {
     bool is_streamed = json_is_true(json_object_get(body, "stream"));
-    /* Deadlines are the supervisor's; a worker that loads may take minutes. */
     struct api_request request = {.method = HTTP_POST,
                                   .target = "/v1/inference",
                                   .body = body,
@@ -21,7 +58,7 @@ static int ask(struct infer_answer *answer, const json_t *body, struct err *err)
                                   .owner = answer};
     AUTO_JSON json_t *reply = NULL;
 
-    if (call_send(answer->cli, &request, &reply, err) < 0) {
+    if (send_in_time(answer->cli, &request, &reply, err) < 0) {
         /* Nothing is missing: the connection broke after the end. */
         if (err->kind != ERR_STREAM_BROKEN || answer->end == NULL)
             return -1;

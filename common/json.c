@@ -57,6 +57,11 @@ static struct json_size json_measure(const char *text, size_t len)
     return size;
 }
 
+size_t json_count_values(const char *text, size_t len)
+{
+    return json_measure(text, len).values;
+}
+
 void json_init(void)
 {
     json_set_alloc_funcs(xmalloc, free);
@@ -285,11 +290,13 @@ json_t *json_error_envelope(const struct err *err, const char *request_id, const
     return envelope;
 }
 
-json_t *json_error_event(const struct err *err, const char *request_id)
+json_t *json_error_event(const struct err *err, const char *request_id, const json_t *details)
 {
     json_t *event = json_pack("{s:s, s:s}", "type", "error", "code", err_wire_code(err->kind));
 
     json_error_set_message(event, err);
+    if (details != NULL)
+        (void)json_object_set_new(event, "details", json_deep_copy(details));
     json_error_set_retry(event, err);
     (void)json_object_set_new(event, "request_id", json_string(request_id));
     return event;

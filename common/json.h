@@ -32,6 +32,8 @@ static inline void json_release(json_t **json)
  * trailing text are refused. The caller owns the result; NULL on failure. */
 json_t *json_parse(const char *text, size_t len, size_t max_bytes, struct err *err);
 
+/* No fewer values than TEXT has, as json_parse() counts them. */
+size_t json_count_values(const char *text, size_t len);
 /* Compact text, keys in the order they were set; the caller frees it. Never NULL. JSON is not NULL:
  * a value that could not be made (text that is not UTF-8) must not reach the wire as null. */
 char *json_to_text(const json_t *json);
@@ -54,9 +56,9 @@ json_t *json_text_lossy(const char *text, size_t len);
  * what OpenAI clients look at, and retry_after_ms is there when ERR says one; the envelope of every
  * failed reply and of --json on stdout. REQUEST_ID may be NULL; DETAILS may be NULL (borrowed). */
 json_t *json_error_envelope(const struct err *err, const char *request_id, const json_t *details);
-/* {"type":"error","code","message","retry_after_ms","request_id"}: the same as the last event of a
- * stream. */
-json_t *json_error_event(const struct err *err, const char *request_id);
+/* {"type":"error","code","message","details","retry_after_ms","request_id"}: the same as the last
+ * event of a stream; details are there when there are any (borrowed). */
+json_t *json_error_event(const struct err *err, const char *request_id, const json_t *details);
 /* Reads an envelope back; ERR_PROTOCOL when it is none. */
 void json_error_from_envelope(const json_t *envelope, struct err *out_err);
 

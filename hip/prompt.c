@@ -119,7 +119,7 @@ static int prompt_submit(struct prompt *prompt, const struct worker_options *opt
 
     if (prompt_make_request(body, options, &asked, err) < 0)
         return -1;
-    prompt->request = engine_submit(prompt->engine, &asked, take_ptr(body), NULL);
+    prompt->request = engine_submit(prompt->engine, &asked, take_ptr(body), NULL, NULL);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "hip/reply.h"
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/http/http.h"
 #include "common/http/sse.h"
 #include "common/inference.h"
@@ -172,7 +173,7 @@ static void reply_fail(struct reply *reply, const struct err *error, const json_
         http_reply_error(reply->x, error, details);
         return;
     }
-    reply_write_event(reply, json_error_event(error, http_exchange_request_id(reply->x)));
+    reply_write_event(reply, json_error_event(error, http_exchange_request_id(reply->x), details));
     reply_end_stream(reply);
 }
 
@@ -180,7 +181,12 @@ static void reply_tell_error(struct reply *reply, const struct engine_outcome *o
 {
     AUTO_JSON json_t *details = NULL;
     struct engine_status status;
+    struct deadline_spent spent;
 
+    if (outcome->error.kind == ERR_DEADLINE) {
+        engine_outcome_spent(outcome, &spent);
+        details = deadline_details(&spent);
+    }
     if (outcome->error.kind == ERR_PROMPT_TOO_LONG) {
         engine_read_status(reply->serve->engine, &status);
         details = json_pack("{s:i, s:i}", "prompt_tokens", (int)outcome->prompt_tokens,
@@ -397,14 +403,30 @@ static int reply_check_accepting(const struct serve *serve, struct err *err)
     return 0;
 }
 
+/* Before any work. */
+static int reply_read_deadline(struct http_exchange *x, struct deadline *out, struct err *err)
+{
+    static const struct deadline_spent NOTHING = {.phase = DEADLINE_ARRIVAL};
+
+    if (deadline_read_left(http_exchange_head(x), http_exchange_arrived_us(x), out, err) < 0)
+        return -1;
+    if (!deadline_is_over(out, clock_monotonic_us()))
+        return 0;
+    http_reply_details(x, deadline_details(&NOTHING));
+    return deadline_fail(&NOTHING, err);
+}
+
 static int reply_submit(struct reply *reply, struct err *err)
 {
     struct inference_request asked = {0};
     AUTO_JSON json_t *unknown = json_array();
     AUTO_JSON json_t *body = NULL;
+    struct deadline deadline;
     size_t len = 0;
     const char *text = http_exchange_body(reply->x, &len);
 
+    if (reply_read_deadline(reply->x, &deadline, err) < 0)
+        return -1;
     body = json_parse(text, len, REPLY_BODY_MAX_BYTES, err);
     if (body == NULL || inference_parse(body, &asked, unknown, err) < 0 ||
         reply_take_id(reply, err) < 0)
@@ -413,7 +435,7 @@ static int reply_submit(struct reply *reply, struct err *err)
     reply->is_stream = asked.stream;
     if (asked.logprobs >= 0 && !asked.stream)
         reply->logprobs = json_array(); /* there, though the answer be empty */
-    reply->request = engine_submit(reply->serve->engine, &asked, take_ptr(body), reply);
+    reply->request = engine_submit(reply->serve->engine, &asked, take_ptr(body), &deadline, reply);
     return 0;
 }
 

@@ -9,7 +9,9 @@
 #include "common/moment.h"
 #include "common/units.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/timer.h"
 
+#include <event2/event.h>
 #include <string.h>
 
 enum { API_REASON_MAX_BYTES = 200 }; /* two of them and the rest fit into an error's message */
@@ -52,20 +54,91 @@ static const struct api_route ROUTES[] = {
 #undef ROUTE
 };
 
+/* ---- deadlines ---- */
+
+struct deadline_clock api_clock(const struct http_exchange *exchange)
+{
+    return (struct deadline_clock){.arrived_us = http_exchange_arrived_us(exchange),
+                                   .now_us = clock_monotonic_us(),
+                                   .wall_ms = clock_wall_ms()};
+}
+
+/* Before any work, on every route. */
+static int api_read_deadline(struct supervisor *supervisor, struct http_exchange *exchange,
+                             struct deadline *out, struct err *err)
+{
+    static const struct deadline_spent NOTHING = {.phase = DEADLINE_ARRIVAL};
+    const struct deadline_clock clock = api_clock(exchange);
+    uint64_t max_ms = (uint64_t)config_number(supervisor->config, CONFIG_deadline_max);
+
+    if (deadline_read(http_exchange_head(exchange), &clock, max_ms, out, err) != 0) {
+        http_reply_details(exchange, json_pack("{s:I}", "max_ms", (json_int_t)max_ms));
+        return -1;
+    }
+    if (!deadline_is_over(out, clock.now_us))
+        return 0;
+    http_reply_details(exchange, deadline_details(&NOTHING));
+    metrics_count(&supervisor->metrics, METRIC_DEADLINE_MISSES, DEADLINE_ARRIVAL);
+    return deadline_fail(&NOTHING, err);
+}
+
+/* The margin, but never more than half of what is left: who is in a hurry gets something too. */
+static int64_t api_deadline_ms(const struct api_call *call)
+{
+    uint64_t left_ms = deadline_left_us(&call->deadline, clock_monotonic_us()) / 1000;
+    uint64_t margin_ms = (uint64_t)config_number(call->supervisor->config, CONFIG_deadline_margin);
+
+    return (int64_t)(left_ms - (margin_ms < left_ms / 2 ? margin_ms : left_ms / 2));
+}
+
+static void api_tell_deadline(struct http_exchange *exchange)
+{
+    struct err err = ERR_INIT;
+
+    if (http_exchange_has_begun(exchange)) {
+        http_stream_end(exchange);
+        return;
+    }
+    err_fill(&err, ERR_DEADLINE, "the deadline passed while the answer was waited for");
+    http_reply_error(exchange, &err, NULL);
+}
+
+static void api_on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+    struct api_call *call = arg;
+    struct api_held *held = call->held;
+    struct http_exchange *exchange = call->exchange;
+
+    if (held == NULL) /* the answer is on its way */
+        return;
+    if (held->on_deadline != NULL) {
+        held->on_deadline(held);
+        return;
+    }
+    call->held = NULL;
+    held->on_closed(held);
+    api_tell_deadline(exchange);
+}
+
+/* ---- heads ---- */
+
 static int api_on_head(struct http_exchange *exchange, void *owner, struct err *err)
 {
     char parameter[HTTP_ROUTE_PARAMETER_BYTES];
     int index = http_route_find(PATHS, ARRAY_COUNT(PATHS), exchange, parameter, err);
+    struct deadline deadline;
     struct auth_caller caller;
     struct api_call *call = NULL;
 
-    if (index < 0 || auth_check(exchange, ROUTES[index].who, &caller, err) != 0)
+    if (index < 0 || auth_check(exchange, ROUTES[index].who, &caller, err) != 0 ||
+        api_read_deadline(owner, exchange, &deadline, err) != 0)
         return -1;
     call = xcalloc(1, sizeof(*call));
     call->supervisor = owner;
     call->exchange = exchange;
     call->route = &ROUTES[index];
     call->caller = caller;
+    call->deadline = deadline;
     memcpy(call->parameter, parameter, sizeof(parameter));
     http_exchange_set_user(exchange, call);
     return 0;
@@ -100,6 +173,8 @@ static void api_on_closed(struct http_exchange *exchange, void *owner, bool comp
 
     if (call->held != NULL)
         call->held->on_closed(call->held);
+    if (call->deadline_timer != NULL)
+        event_free(call->deadline_timer);
     free(call);
 }
 
@@ -121,6 +196,10 @@ const struct http_service SUPERVISOR_API = {
 void api_hold(struct api_call *call, struct api_held *held)
 {
     call->held = held;
+    if (!deadline_is_set(&call->deadline) || call->deadline_timer != NULL)
+        return;
+    call->deadline_timer = evtimer_new(call->supervisor->base, api_on_deadline, call);
+    timer_arm_after(call->deadline_timer, api_deadline_ms(call));
 }
 
 void api_release(struct http_exchange *exchange)

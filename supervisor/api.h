@@ -3,6 +3,7 @@
 #ifndef RBEE_SUPERVISOR_API_H
 #define RBEE_SUPERVISOR_API_H
 
+#include "common/deadline.h"
 #include "common/err.h"
 #include "common/http/http.h"
 #include "common/http/route.h"
@@ -12,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct event;
 struct supervisor;
 struct api_route;
 struct worker;
@@ -23,6 +25,9 @@ struct api_held {
     void (*on_closed)(struct api_held *held);
     /* A stream can take more. May be NULL. */
     void (*on_drained)(struct api_held *held);
+    /* The call's deadline is about to pass. NULL: on_closed is called, and the client is told that
+     * it has passed. */
+    void (*on_deadline)(struct api_held *held);
 };
 
 struct api_call {
@@ -31,6 +36,8 @@ struct api_call {
     const struct api_route *route;
     struct auth_caller caller;
     char parameter[HTTP_ROUTE_PARAMETER_BYTES]; /* what stands at {...} of the route's path; "" */
+    struct deadline deadline;                   /* of the caller's headers; not set without them */
+    struct event *deadline_timer;
     struct api_held *held;
 };
 
@@ -43,8 +50,10 @@ typedef int api_handler(struct api_call *call, struct err *err);
 
 extern const struct http_service SUPERVISOR_API;
 
-/* The exchange is answered later by whoever HELD is embedded in. */
+/* The exchange is answered later by whoever HELD is embedded in, or at call->deadline. */
 void api_hold(struct api_call *call, struct api_held *held);
+/* When the head of the call was read, and is read now. */
+struct deadline_clock api_clock(const struct http_exchange *exchange);
 /* Whoever held it will have nothing more to do with EXCHANGE. */
 void api_release(struct http_exchange *exchange);
 

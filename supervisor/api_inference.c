@@ -4,6 +4,14 @@
 #include "common/json.h"
 #include "supervisor/supervisor.h"
 
+static struct deadline api_default_deadline(const struct api_call *call)
+{
+    const struct deadline_clock clock = api_clock(call->exchange);
+
+    return deadline_after(
+        &clock, (uint64_t)config_number(call->supervisor->config, CONFIG_deadline_default));
+}
+
 /* What is wrong with the request itself is answered before it becomes one; from then on it answers
  * for itself. */
 int api_inference(struct api_call *call, struct err *err)
@@ -18,6 +26,8 @@ int api_inference(struct api_call *call, struct err *err)
         return -1;
     if (call->supervisor->is_stopping)
         return err_set(err, ERR_BUSY, "the supervisor is stopping");
+    if (!deadline_is_set(&call->deadline))
+        call->deadline = api_default_deadline(call);
     request = request_new(call, body, &parsed);
     if (resolve_request(request, parsed.model, &refusal) != 0)
         request_fail(request, &refusal);

@@ -11,6 +11,7 @@
 #ifndef RBEE_SUPERVISOR_DIALECT_H
 #define RBEE_SUPERVISOR_DIALECT_H
 
+#include "common/deadline.h"
 #include "common/drill.h"
 #include "common/err.h"
 #include "common/http/http.h"
@@ -29,11 +30,12 @@ struct worker;
 struct dialect_ask {
     enum http_method method;
     const char *target;
-    char *body;              /* JSON; the one who asks frees it. NULL: none */
-    bool is_stream;          /* the answer, when it is one, is an event stream */
-    const char *label;       /* the caller's of a request; NULL: none */
-    bool is_alone;           /* on a connection of its own */
-    char id[TOKEN_ID_BYTES]; /* of an inference; "": none */
+    char *body;               /* JSON; the one who asks frees it. NULL: none */
+    bool is_stream;           /* the answer, when it is one, is an event stream */
+    const char *label;        /* the caller's of a request; NULL: none */
+    struct deadline deadline; /* of an inference, for a worker that obeys it; not set: none */
+    bool is_alone;            /* on a connection of its own */
+    char id[TOKEN_ID_BYTES];  /* of an inference; "": none */
 };
 
 enum dialect_verdict {

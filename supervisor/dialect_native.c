@@ -122,34 +122,83 @@ static void native_ask_inference(struct request *request, struct dialect_ask *ou
     for (size_t i = 0; i < ARRAY_COUNT(OURS); i++)
         (void)json_object_del(request->body, OURS[i]); /* most are not there */
     (void)json_object_set_new(request->body, "model", json_string(request->worker->name));
+    /* Also for an answer in one piece: only so is it known how far it is. */
+    (void)json_object_set_new(request->body, "stream", json_true());
     *out = (struct dialect_ask){.method = HTTP_POST,
                                 .target = "/v1/inference",
                                 .body = json_to_text(request->body),
-                                .is_stream = request->is_stream,
-                                .label = request->label};
+                                .is_stream = true,
+                                .label = request->label,
+                                .deadline = request->deadline};
     memcpy(out->id, request->id, sizeof(out->id));
 }
 
 static int native_on_started(struct request *request, json_t *event, const char *text, size_t len,
                              struct err *err)
 {
-    return proxy_start(request, event, err);
+    if (proxy_start(request, event, err) != 0)
+        return -1;
+    if (!request->is_stream)
+        request->warnings = json_incref(json_object_get(event, "warnings"));
+    return 0;
 }
 
-/* It goes on as it came. */
+static int native_keep_logprobs(struct request *request, const json_t *event, size_t value_count,
+                                struct err *err)
+{
+    const json_t *logprobs = json_object_get(event, "logprobs");
+    json_t *logprob = NULL;
+    size_t index = 0;
+
+    if (logprobs == NULL)
+        return 0;
+    /* What reads the answer takes no more values, and the rest of it has well below a hundred. */
+    request->logprob_value_count += value_count;
+    if (request->logprob_value_count > JSON_VALUE_MAX_COUNT - 100)
+        return err_set(err, ERR_NO_MEMORY,
+                       "the answer is larger than a reply in one piece may be; ask for a stream");
+    if (request->logprobs == NULL)
+        request->logprobs = json_array();
+    json_array_foreach(logprobs, index, logprob)
+    {
+        (void)json_array_append(request->logprobs, logprob);
+    }
+    return 0;
+}
+
+/* In a stream it goes on as it came. */
 static int native_on_token(struct request *request, json_t *event, const char *text, size_t len,
                            struct err *err)
 {
-    if (!json_is_string(json_object_get(event, "t")))
+    const json_t *piece = json_object_get(event, "t");
+
+    if (!json_is_string(piece))
         return err_set(err, ERR_PROTOCOL, "worker %s sent a token without text",
                        request->worker->name);
-    return proxy_token(request, text, len, err);
+    if (request->is_stream)
+        return proxy_token(request, text, len, err);
+    if (native_keep_logprobs(request, event, json_count_values(text, len), err) != 0)
+        return -1;
+    return proxy_keep_token(request, json_string_value(piece), json_string_length(piece), err);
 }
+
+static const char *const ENDS_WITH[] = {"stop_reason", "usage", "timings"};
 
 static int native_on_end(struct request *request, json_t *event, const char *text, size_t len,
                          struct err *err)
 {
-    return proxy_finish(request, event, err);
+    AUTO_JSON json_t *answer = NULL;
+
+    if (request->is_stream)
+        return proxy_finish(request, event, err);
+    answer = proxy_whole(request);
+    if (request->wants_logprobs)
+        (void)json_object_set_new(answer, "logprobs",
+                                  request->logprobs == NULL ? json_array()
+                                                            : json_incref(request->logprobs));
+    for (size_t i = 0; i < ARRAY_COUNT(ENDS_WITH); i++)
+        (void)json_object_set(answer, ENDS_WITH[i], json_object_get(event, ENDS_WITH[i]));
+    return proxy_finish(request, answer, err);
 }
 
 /* The worker's own words become the reason of the failure. A code that we do not know, or that
@@ -215,17 +264,12 @@ static int native_take_event(struct request *request, const char *text, size_t l
                    request->worker->name);
 }
 
+/* Answers come as a stream: this is a refusal. */
 static int native_take_reply(struct request *request, struct err *err)
 {
     AUTO_JSON json_t *reply = proxy_parse_reply(request);
 
-    if (request->reply_status != 200)
-        return native_fail(request, json_object_get(reply, "error"), err);
-    if (!json_is_string(json_object_get(reply, "text")))
-        return err_set(err, ERR_PROTOCOL, "worker %s answered without a text",
-                       request->worker->name);
-    request->has_started = true;
-    return proxy_finish(request, reply, err);
+    return native_fail(request, json_object_get(reply, "error"), err);
 }
 
 /* ---- exit ---- */

@@ -260,18 +260,12 @@ static void openai_ask_inference(struct request *request, struct dialect_ask *ou
 
 /* ---- inference: back ---- */
 
-static void openai_add_warnings(const struct request *request, json_t *event)
-{
-    if (json_array_size(request->warnings) > 0)
-        (void)json_object_set(event, "warnings", request->warnings);
-}
-
 static int openai_start(struct request *request, struct err *err)
 {
     AUTO_JSON json_t *event = json_pack("{s:s, s:s, s:s}", "type", "started", "id", request->id,
                                         "model", request->worker->name);
 
-    openai_add_warnings(request, event);
+    proxy_add_warnings(request, event);
     return proxy_start(request, event, err);
 }
 
@@ -284,15 +278,6 @@ static int openai_send_token(struct request *request, const char *text, struct e
     return proxy_token(request, line, strlen(line), err);
 }
 
-static int openai_keep_token(struct request *request, const char *text, struct err *err)
-{
-    if (buf_add_string(&request->reply, text) != 0)
-        return err_set(err, ERR_PROTOCOL, "the answer of worker %s is too long",
-                       request->worker->name);
-    proxy_count_token(request);
-    return 0;
-}
-
 static int openai_take_text(struct request *request, const char *text, struct err *err)
 {
     if (text == NULL || text[0] == '\0')
@@ -300,10 +285,8 @@ static int openai_take_text(struct request *request, const char *text, struct er
     if (request->stop_reason[0] != '\0')
         return err_set(err, ERR_PROTOCOL, "worker %s sent a token after its last one",
                        request->worker->name);
-    if (request->first_token_us == 0)
-        request->first_token_us = clock_monotonic_us();
     return request->is_stream ? openai_send_token(request, text, err)
-                              : openai_keep_token(request, text, err);
+                              : proxy_keep_token(request, text, strlen(text), err);
 }
 
 /* What a model thinks is work, but none of the answer. */
@@ -372,26 +355,17 @@ static json_t *openai_timings(const struct request *request)
 
 static int openai_end(struct request *request, struct err *err)
 {
-    AUTO_JSON json_t *result = json_object();
+    AUTO_JSON json_t *result =
+        request->is_stream ? json_pack("{s:s}", "type", "end") : proxy_whole(request);
     bool has_prompt_tokens = request->prompt_tokens >= 0; /* unknown is not zero */
     json_t *usage = json_pack("{s:o, s:I}", "prompt_tokens",
                               has_prompt_tokens ? json_integer((json_int_t)request->prompt_tokens)
                                                 : json_null(),
                               "completion_tokens", (json_int_t)request->token_count);
 
-    if (request->is_stream) {
-        (void)json_object_set_new(result, "type", json_string("end"));
-    } else {
-        (void)json_object_set_new(result, "id", json_string(request->id));
-        (void)json_object_set_new(result, "model", json_string(request->worker->name));
-        (void)json_object_set_new(result, "text",
-                                  json_stringn(request->reply.data, request->reply.len));
-    }
     (void)json_object_set_new(result, "stop_reason", json_string(request->stop_reason));
     (void)json_object_set_new(result, "usage", usage);
     (void)json_object_set_new(result, "timings", openai_timings(request));
-    if (!request->is_stream)
-        openai_add_warnings(request, result);
     if (request->has_started && request->stop_reason[0] == '\0')
         return err_set(err, ERR_PROTOCOL, "worker %s ended without a finish_reason",
                        request->worker->name);

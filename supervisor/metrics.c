@@ -34,6 +34,11 @@ static const char *outcome_member_name(unsigned member)
     return request_outcome_name((enum request_outcome)member);
 }
 
+static const char *phase_name(unsigned member)
+{
+    return deadline_phase_name((enum deadline_phase)member);
+}
+
 static const char *signal_name(unsigned member)
 {
     static const char *const NAMES[METRIC_SIGNAL_COUNT] = {"TERM", "KILL"};
@@ -56,6 +61,7 @@ struct metric_set {
 static const struct metric_set SET_ONE = {1, one_name};
 static const struct metric_set SET_FAULT = {FAULT_CLASS_COUNT, fault_member_name};
 static const struct metric_set SET_OUTCOME = {REQUEST_OUTCOME_COUNT, outcome_member_name};
+static const struct metric_set SET_PHASE = {DEADLINE_PHASE_COUNT, phase_name};
 static const struct metric_set SET_SIGNAL = {METRIC_SIGNAL_COUNT, signal_name};
 static const struct metric_set SET_BREAKER = {METRIC_BREAKER_COUNT, breaker_kind_name};
 

@@ -72,6 +72,8 @@ static void proxy_measure_token(struct request *request, uint64_t now_us)
 {
     struct metrics *metrics = &request->supervisor->metrics;
 
+    if (request->first_token_us == 0)
+        request->first_token_us = now_us;
     if (request->token_count == 0)
         metrics_observe(metrics, METRIC_FIRST_TOKEN, now_us - request->arrived_us);
     else if (request->last_token_us != 0)
@@ -104,9 +106,30 @@ int proxy_token(struct request *request, const char *text, size_t len, struct er
     return 0;
 }
 
+int proxy_keep_token(struct request *request, const char *text, size_t len, struct err *err)
+{
+    if (buf_add(&request->reply, text, len) != 0)
+        return err_set(err, ERR_PROTOCOL, "the answer of worker %s is too long",
+                       request->worker->name);
+    proxy_count_token(request);
+    return 0;
+}
+
+void proxy_add_warnings(const struct request *request, json_t *object)
+{
+    if (json_array_size(request->warnings) > 0)
+        (void)json_object_set(object, "warnings", request->warnings);
+}
+
+json_t *proxy_whole(const struct request *request)
+{
+    return json_pack("{s:s, s:s, s:o}", "id", request->id, "model", request->worker->name, "text",
+                     json_text_lossy(request->reply.data, request->reply.len));
+}
+
 static void proxy_answer(struct request *request, json_t *result)
 {
-    (void)json_object_set_new(result, "id", json_string(request->id));
+    proxy_add_warnings(request, result);
     api_release(request->exchange);
     http_reply_json(request->exchange, 200, result);
     request->exchange = NULL;
@@ -247,19 +270,6 @@ static void proxy_on_end(struct http_call *call, void *owner, const struct err *
 
 /* ---- sending ---- */
 
-static void proxy_note_times(struct request *request)
-{
-    const struct worker_process *process = &request->worker->process;
-    uint64_t spawned_us = process->spawned_ms * 1000;
-    uint64_t ready_us = process->ready_ms * 1000;
-    uint64_t from_us = request->arrived_us > spawned_us ? request->arrived_us : spawned_us;
-
-    request->dispatched_us = clock_monotonic_us();
-    if (ready_us > request->dispatched_us)
-        ready_us = request->dispatched_us;
-    request->load_us = ready_us > from_us ? ready_us - from_us : 0;
-}
-
 void proxy_send(struct request *request)
 {
     static const struct http_call_events CALL_EVENTS = {
@@ -271,7 +281,6 @@ void proxy_send(struct request *request)
 
     request->worker->dialect->ask_inference(request, &ask);
     request->expects_stream = ask.is_stream;
-    proxy_note_times(request);
     buf_init(&request->reply, REPLY_MAX_BYTES);
     request->call = dialect_send(request->worker, &ask, &CALL_EVENTS, request);
     json_decref(request->body); /* a prompt may be megabytes; it is the worker's now */

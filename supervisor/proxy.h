@@ -21,6 +21,12 @@ void proxy_resume(struct request *request);
 int proxy_start(struct request *request, json_t *event, struct err *err);
 /* TEXT is a token's event, one line of JSON. */
 int proxy_token(struct request *request, const char *text, size_t len, struct err *err);
+/* The same for an answer in one piece: TEXT is the token's own. */
+int proxy_keep_token(struct request *request, const char *text, size_t len, struct err *err);
+/* The answer in one piece, as far as it is the same for every worker: id, model and text. A new
+ * reference. */
+json_t *proxy_whole(const struct request *request);
+void proxy_add_warnings(const struct request *request, json_t *object);
 /* A token has come for which there is no event. */
 void proxy_count_token(struct request *request);
 /* The answer is complete. RESULT has stop_reason, usage and timings, and is the end event for a

@@ -9,6 +9,7 @@
 #include "common/records.h"
 #include "supervisor/journal.h"
 #include "supervisor/proxy.h"
+#include "supervisor/request_deadline.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/timer.h"
 
@@ -76,6 +77,11 @@ static void request_on_drained(struct api_held *held)
     proxy_resume(CONTAINER_OF(held, struct request, held));
 }
 
+static void request_on_deadline(struct api_held *held)
+{
+    request_fail_late(CONTAINER_OF(held, struct request, held));
+}
+
 static struct worker_options *request_read_options(const struct inference_request *parsed)
 {
     struct worker_options *options = xcalloc(1, sizeof(*options));
@@ -95,8 +101,9 @@ struct request *request_new(struct api_call *call, json_t *body,
 
     request->supervisor = call->supervisor;
     request->exchange = call->exchange;
-    request->held =
-        (struct api_held){.on_closed = request_on_closed, .on_drained = request_on_drained};
+    request->held = (struct api_held){.on_closed = request_on_closed,
+                                      .on_drained = request_on_drained,
+                                      .on_deadline = request_on_deadline};
     token_new_id('r', request->id);
     (void)snprintf(request->label, sizeof(request->label), "%s",
                    http_exchange_request_id(call->exchange));
@@ -106,6 +113,7 @@ struct request *request_new(struct api_call *call, json_t *body,
     request->may_start = parsed->start;
     request->wants_logprobs = parsed->logprobs >= 0;
     request->submitted_ms = clock_wall_ms();
+    request->deadline = call->deadline;
     request->arrived_us = http_exchange_arrived_us(call->exchange);
     request->prompt_tokens = -1;
     request->timer = evtimer_new(call->supervisor->base, request_on_timer, request);
@@ -137,7 +145,12 @@ const char *request_state_name(enum request_state state)
 
 const char *request_outcome_name(enum request_outcome outcome)
 {
-    static const char *const NAMES[REQUEST_OUTCOME_COUNT] = {"completed", "cancelled", "failed"};
+    static const char *const NAMES[REQUEST_OUTCOME_COUNT] = {
+        [REQUEST_COMPLETED] = "completed",
+        [REQUEST_CANCELLED] = "cancelled",
+        [REQUEST_DEADLINE_EXCEEDED] = "deadline_exceeded",
+        [REQUEST_FAILED] = "failed",
+    };
 
     return NAMES[outcome];
 }
@@ -147,11 +160,16 @@ json_t *request_record(const struct request *request)
     json_t *worker = request->worker == NULL ? json_null() : json_string(request->worker->name);
     json_t *prompt_tokens =
         request->prompt_tokens < 0 ? json_null() : json_integer(request->prompt_tokens);
-    uint64_t age_ms = (clock_monotonic_us() - request->arrived_us) / 1000;
-    json_t *record = json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:I}", "id", request->id, "state",
-                               request_state_name(request->state), "request_id", request->label,
-                               "worker", worker, "tokens", (json_int_t)request->token_count,
-                               "prompt_tokens", prompt_tokens, "age_ms", (json_int_t)age_ms);
+    uint64_t now_us = clock_monotonic_us();
+    json_t *left_ms =
+        deadline_is_set(&request->deadline)
+            ? json_integer((json_int_t)(deadline_left_us(&request->deadline, now_us) / 1000))
+            : json_null();
+    json_t *record = json_pack(
+        "{s:s, s:s, s:s, s:o, s:I, s:o, s:I, s:o}", "id", request->id, "state",
+        request_state_name(request->state), "request_id", request->label, "worker", worker,
+        "tokens", (json_int_t)request->token_count, "prompt_tokens", prompt_tokens, "age_ms",
+        (json_int_t)((now_us - request->arrived_us) / 1000), "deadline_left_ms", left_ms);
 
     record_check(RECORD_REQUEST, record);
     return record;
@@ -205,7 +223,8 @@ static void request_say_queued(struct request *request)
     request_send_event(request, event);
 }
 
-static void request_say_failure(struct request *request, const struct err *cause)
+static void request_say_failure(struct request *request, const struct err *cause,
+                                const json_t *details)
 {
     struct http_exchange *exchange = request->exchange;
     AUTO_JSON json_t *event = NULL;
@@ -214,11 +233,11 @@ static void request_say_failure(struct request *request, const struct err *cause
         return;
     if (!http_exchange_has_begun(exchange)) {
         api_release(exchange);
-        http_reply_error(exchange, cause, NULL);
+        http_reply_error(exchange, cause, details);
         request->exchange = NULL;
         return;
     }
-    event = json_error_event(cause, request->label);
+    event = json_error_event(cause, request->label, details);
     request_send_event(request, event);
     request_send_done(request);
 }
@@ -238,6 +257,8 @@ static void request_dispatch(struct request *request)
 
     request->state = REQUEST_RUNNING;
     request->started_ms = clock_wall_ms();
+    request->dispatched_us = clock_monotonic_us();
+    request->load_us = request_load_us(request, request->dispatched_us);
     TAILQ_INSERT_TAIL(&worker->in_flight, request, in_worker);
     worker->in_flight_count++;
     worker_live_load_changed(worker);
@@ -309,6 +330,8 @@ void request_admit(struct request *request, struct worker *worker)
     enum err_kind refusal = ERR_NONE;
 
     request->worker = worker;
+    if (request_end_if_late(request))
+        return;
     worker_view(worker, request->may_start, &view);
     if (request_check_worker(request, worker, &err) != 0) {
         request_fail(request, &err);
@@ -334,13 +357,14 @@ void request_admit(struct request *request, struct worker *worker)
 void request_pump(struct worker *worker)
 {
     struct scheduler_view view;
-    unsigned count = 0;
 
-    worker_view(worker, false, &view);
-    count = scheduler_dispatch_count(&view);
-    while (count-- > 0) {
+    /* An end looks for others to send: the view is anew each time. */
+    for (worker_view(worker, false, &view); scheduler_dispatch_count(&view) > 0;
+         worker_view(worker, false, &view)) {
         struct request *request = TAILQ_FIRST(&worker->queue);
 
+        if (request_end_if_late(request))
+            continue;
         request_leave_worker(request);
         request_dispatch(request);
     }
@@ -364,14 +388,25 @@ void request_fail_running(struct worker *worker, const struct err *cause)
     request_fail_all(&worker->in_flight, cause);
 }
 
+static enum request_outcome request_failure_outcome(const struct request *request,
+                                                    enum err_kind cause)
+{
+    if (request->has_ended)
+        return REQUEST_COMPLETED;
+    if (cause == ERR_CANCELLED)
+        return REQUEST_CANCELLED;
+    return cause == ERR_DEADLINE ? REQUEST_DEADLINE_EXCEEDED : REQUEST_FAILED;
+}
+
 void request_fail(struct request *request, const struct err *cause)
 {
-    request_say_failure(request, cause);
+    AUTO_JSON json_t *details =
+        cause->kind == ERR_DEADLINE ? request_note_missed_deadline(request) : NULL;
+
+    request_say_failure(request, cause, details);
     log_event(LOG_INFO, "request_failed", "id=%s code=%s message=\"%s\"", request->id,
               err_wire_code(cause->kind), cause->message);
-    request_end(request, request->has_ended             ? REQUEST_COMPLETED
-                         : cause->kind == ERR_CANCELLED ? REQUEST_CANCELLED
-                                                        : REQUEST_FAILED);
+    request_end(request, request_failure_outcome(request, cause->kind));
 }
 
 static void request_log_end(const struct request *request, const char *outcome)
@@ -409,6 +444,7 @@ void request_end(struct request *request, enum request_outcome outcome)
     buf_release(&request->reply);
     json_decref(request->body);
     json_decref(request->warnings);
+    json_decref(request->logprobs);
     free(request->options);
     free(request);
     if (worker != NULL)

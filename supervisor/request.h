@@ -45,6 +45,7 @@ enum request_state {
 enum request_outcome {
     REQUEST_COMPLETED,
     REQUEST_CANCELLED,
+    REQUEST_DEADLINE_EXCEEDED,
     REQUEST_FAILED,
     REQUEST_OUTCOME_COUNT,
 };
@@ -88,16 +89,19 @@ struct request {
     int64_t submitted_ms; /* wall time, for the store */
     int64_t started_ms;
     char stop_reason[REQUEST_STOP_REASON_MAX_BYTES + 1];
+    struct deadline deadline; /* not set: none */
     uint64_t arrived_us;
     uint64_t dispatched_us;
     uint64_t load_us; /* of the wait, what the load took */
     int64_t token_count;
-    uint64_t last_token_us; /* 0: none yet, or the client was too slow to take it */
-    int64_t prompt_tokens;  /* -1: not known */
-    /* Of a dialect that has to make our events of others: see dialect_openai.c. */
-    json_t *warnings; /* NULL: none */
-    int64_t event_count;
     uint64_t first_token_us; /* 0: none yet */
+    uint64_t last_token_us;  /* 0: none yet, or the client was too slow to take it */
+    int64_t prompt_tokens;   /* -1: not known */
+    /* Of a dialect that has to make our answer of other events. */
+    json_t *warnings; /* NULL: none */
+    json_t *logprobs; /* of an answer in one piece; NULL: none */
+    size_t logprob_value_count;
+    int64_t event_count;
 };
 
 TAILQ_HEAD(request_list, request);

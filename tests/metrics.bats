@@ -182,7 +182,7 @@ END
 
 # ---- requests ----
 
-@test "tokens and their times: one first token for each stream, and steps between the others" {
+@test "tokens and their times: one first token for each answer, and steps between the others" {
     start_rbeed
     model a <<'END'
 tokens 5
@@ -194,9 +194,10 @@ END
     assert_metric 2 rbee_hive_time_to_first_token_seconds_count
     assert_metric 8 rbee_hive_time_per_token_seconds_count
     assert_metric 10 rbee_hive_completion_tokens_total
-    # An answer in one piece shows no tokens, but its worker says how many they were.
+    # One in one piece comes from its worker as events too.
     ask a '"stream":false'
-    assert_metric 2 rbee_hive_time_to_first_token_seconds_count
+    assert_metric 3 rbee_hive_time_to_first_token_seconds_count
+    assert_metric 12 rbee_hive_time_per_token_seconds_count
     assert_metric 15 rbee_hive_completion_tokens_total
 }
 

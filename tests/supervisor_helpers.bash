@@ -52,10 +52,11 @@ add_model() {
     api POST /v1/models -d "{\"path\":\"$T/m/$1.gguf\"}"
 }
 
-# Asks: ask MODEL [more fields as JSON]. Prints the events, or the reply.
+# Asks: ask MODEL [more fields as JSON] [CURL-OPTION...]. Prints the events, or the reply.
 ask() {
-    local more=${2:-}
-    api POST /v1/inference -N -d "{\"model\":\"$1\",\"prompt\":\"hi\"${more:+,$more}}"
+    local model=$1 more=${2:-}
+    shift "$(($# < 2 ? $# : 2))"
+    api POST /v1/inference -N -d "{\"model\":\"$model\",\"prompt\":\"hi\"${more:+,$more}}" "$@"
 }
 
 # The same in the background; what comes is in $T/out.N, $ASKED is the pid.

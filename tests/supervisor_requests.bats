@@ -68,7 +68,7 @@ no_requests() {
     model paris <<<'reply "one"'
     run ask paris '"temperature":0,"surprise":true,"context":1024'
     run jq -c 'select(.what=="inference").body' "$T/m/paris.log"
-    assert_equal "$output" '{"model":"paris","prompt":"hi","temperature":0,"surprise":true}'
+    assert_equal "$output" '{"model":"paris","prompt":"hi","temperature":0,"surprise":true,"stream":true}'
     run jq -r 'select(.what=="inference").id' "$T/m/paris.log"
     assert_regex "$output" '^r-[A-Za-z0-9_-]{22}$'
 }

@@ -507,6 +507,29 @@ BODIES
     client delete
 }
 
+@test "an answer ends with its time, after at most one step more, and its slot is free" {
+    slow_model
+    start_worker "$T/slow.gguf" --device ref
+    client deadline_in_decode
+}
+
+@test "a prompt whose time is over is not computed further" {
+    slow_model
+    start_worker "$T/slow.gguf" --device ref
+    client deadline_in_prefill 900
+}
+
+@test "who is late in the queue is never computed" {
+    slow_model
+    start_worker "$T/slow.gguf" --device ref --slots 1
+    client deadline_in_queue
+}
+
+@test "a deadline that has passed is 504 before any work, one that is none 400" {
+    start_worker "$T/tiny.gguf"
+    client deadline_on_arrival
+}
+
 @test "a second request waits its turn and says so" {
     slow_model
     start_worker "$T/slow.gguf" --device ref --slots 1

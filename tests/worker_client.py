@@ -311,6 +311,68 @@ def do_same_id_twice(client):
     first.leave()
 
 
+# ---- deadlines ----
+
+def within(ms):
+    return {"X-Deadline-Left": str(ms), "X-Deadline": "1"}  # the second is obeyed by nobody here
+
+
+def do_deadline_in_decode(client):
+    """One error event, at most one step more than was told, and the slot is free."""
+    before, _ = client.counters()
+    stream = Stream(client, {**LONG, "max_tokens": -1}, within(700))
+    events = list(stream.events())
+    after, _ = client.counters()
+    told = [e for e in events if e != "[DONE]" and e["type"] == "token"]
+    error = events[-2]
+    check(events[-1] == "[DONE]" and error["type"] == "error", events[-2:])
+    check(error["code"] == "DEADLINE_EXCEEDED" and error["details"]["phase"] == "decode", error)
+    check(sum(e != "[DONE]" and e["type"] in ("end", "error") for e in events) == 1, events[-3:])
+    check(0 < len(told) <= after - before <= len(told) + 1, len(told), before, after)
+    answer = assert_free(client)
+    check(client.counters()[0] == after + answer["usage"]["completion_tokens"], "computed for nobody")
+
+
+def do_deadline_in_prefill(client, words):
+    """WORDS make a prompt that takes far longer than its time."""
+    stream = client.call("POST", "/v1/inference",
+                         json.dumps({**LONG, "prompt": "z " * int(words), "stream": False}),
+                         within(300))
+    status, _, reply = stream
+    error = json.loads(reply)["error"]
+    check(status == 504 and error["details"]["phase"] == "prefill", status, error)
+    _, prefilled = client.counters()
+    answer = assert_free(client)
+    check(client.counters()[1] == prefilled + answer["usage"]["prompt_tokens"]
+          - answer["usage"]["cached_tokens"], "computed for nobody")
+    check(prefilled < int(words), prefilled)
+
+
+def do_deadline_in_queue(client):
+    running = Stream(client, {**LONG, "max_tokens": 40})
+    running.read_until("token")
+    _, before = client.counters()
+    events = list(Stream(client, {**LONG, "prompt": "z " * 50}, within(200)).events())
+    check([e if e == "[DONE]" else e["type"] for e in events] == ["queued", "error", "[DONE]"], events)
+    check(events[1]["details"]["phase"] == "queue", events[1])
+    check(running.read_until("end")[-1]["usage"]["completion_tokens"] == 40)
+    check(client.counters()[1] == before, "the one that was late was computed")
+
+
+def do_deadline_on_arrival(client):
+    """Over, and none at all: neither is looked at further."""
+    before = client.counters()
+    status, _, reply = client.call("POST", "/v1/inference", "no JSON", within(0))
+    check(status == 504, status)
+    check(json.loads(reply)["error"]["details"]["phase"] == "arrival", reply)
+    for value in ("", "-1", "+1", "1.5", "soon", "007", "1 2", "1790000000000000"):
+        status, _, reply = client.call("POST", "/v1/inference", json.dumps(SHORT),
+                                       {"X-Deadline-Left": value})
+        check(status == 400, value, status)
+        check(json.loads(reply)["error"]["code"] == "INVALID_DEADLINE", value, reply)
+    check(client.counters() == before, "something was computed")
+
+
 # ---- stopping ----
 
 def do_term(client, pid, when):

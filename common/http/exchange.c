@@ -61,6 +61,8 @@ void exchange_reset(struct http_exchange *x)
 {
     exchange_shrink(&x->body);
     exchange_shrink(&x->reply_headers);
+    json_decref(x->error_details);
+    x->error_details = NULL;
     x->user = NULL;
     x->request_id[0] = '\0';
     x->is_open = false;
@@ -77,6 +79,7 @@ void exchange_release(struct http_exchange *x)
 {
     buf_release(&x->body);
     buf_release(&x->reply_headers);
+    json_decref(x->error_details);
 }
 
 /* ---- what the owner may ask ---- */
@@ -212,10 +215,17 @@ static void exchange_add_retry_after(struct http_exchange *x, const struct err *
     http_reply_header(x, "Retry-After", seconds);
 }
 
+void http_reply_details(struct http_exchange *x, json_t *details)
+{
+    json_decref(x->error_details);
+    x->error_details = details;
+}
+
 void http_reply_error(struct http_exchange *x, const struct err *error, const json_t *details)
 {
     int status = err_http_status(error->kind);
-    AUTO_JSON json_t *envelope = json_error_envelope(error, http_exchange_request_id(x), details);
+    AUTO_JSON json_t *envelope = json_error_envelope(error, http_exchange_request_id(x),
+                                                     details != NULL ? details : x->error_details);
 
     exchange_add_retry_after(x, error);
     if (status == 401 && !exchange_has_reply_header(x, "WWW-Authenticate:"))

@@ -155,6 +155,8 @@ void http_reply_header(struct http_exchange *x, const char *name, const char *va
 void http_reply(struct http_exchange *x, int status, const char *content_type, const void *body,
                 size_t len);
 void http_reply_json(struct http_exchange *x, int status, const json_t *body);
+/* Details of an error reply that is made without any, as after on_head's -1. Takes DETAILS over. */
+void http_reply_details(struct http_exchange *x, json_t *details);
 /* The envelope of json.h with err's status; DETAILS may be NULL. Adds Retry-After with err's time
  * in seconds, rounded up (1 where it says none and the kind is one to retry), and
  * WWW-Authenticate: Bearer on 401, unless such a header was added; Allow is the caller's. */

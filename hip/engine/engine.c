@@ -19,7 +19,7 @@
 #include <stdlib.h>
 
 /* Of a drill: a pace that a person sees, far from what counts as a hang. */
-enum { ENGINE_SLOW_STEP_MS = 250 };
+enum { ENGINE_SLOW_STEP_US = 250 * 1000 };
 
 struct engine {
     struct mailbox mailbox;
@@ -86,6 +86,15 @@ static const struct err *engine_find_end(const struct engine *engine, struct mai
     return orders.is_draining || orders.is_closed ? &DRAINING : NULL;
 }
 
+/* The end of a drill's pause; a deadline does not wait for that. */
+static uint64_t engine_slow_until_us(const struct engine *engine)
+{
+    uint64_t until_us = clock_monotonic_us() + ENGINE_SLOW_STEP_US;
+    uint64_t deadline_us = scheduler_next_deadline_us(&engine->scheduler);
+
+    return deadline_us < until_us ? deadline_us : until_us;
+}
+
 static void engine_run(struct engine *engine)
 {
     struct request_list arrived = TAILQ_HEAD_INITIALIZER(arrived);
@@ -105,9 +114,9 @@ static void engine_run(struct engine *engine)
         if (scheduler_step(&engine->scheduler, &is_idle, &err) < 0)
             engine_fail(engine, &err);
         else if (is_idle)
-            mailbox_wait(&engine->mailbox);
+            mailbox_wait(&engine->mailbox, scheduler_next_deadline_us(&engine->scheduler));
         else if (clock_monotonic_ms() < atomic_load(&engine->slow_until_ms))
-            mailbox_pause(&engine->mailbox, ENGINE_SLOW_STEP_MS);
+            mailbox_wait(&engine->mailbox, engine_slow_until_us(engine));
     }
 }
 
@@ -221,10 +230,12 @@ struct engine_request *engine_next_request(struct engine *engine)
 }
 
 struct engine_request *engine_submit(struct engine *engine, const struct inference_request *request,
-                                     json_t *body, void *user)
+                                     json_t *body, const struct deadline *deadline, void *user)
 {
     struct engine_request *submitted = engine_request_new(&engine->mailbox, request, body, user);
 
+    if (deadline != NULL)
+        submitted->deadline = *deadline;
     engine->request_count++;
     mailbox_submit(&engine->mailbox, submitted);
     return submitted;

@@ -12,7 +12,7 @@
  * Each step takes rows of every active request: one token of those that decode, a chunk of the
  * prompt of those that prefill. As many run at a time as there are slots and as the KV store has
  * room for, the others wait in order.
- * A cancelled request ends before the next step.
+ * A cancelled request, and one whose deadline is over, ends before the next step.
  *
  * A client that does not read: the loop leaves the request's events where they are, and with
  * ENGINE_EVENT_MAX_COUNT of them untaken the request gets no rows until some are taken. Nothing is
@@ -21,6 +21,7 @@
 #ifndef RBEE_HIP_ENGINE_ENGINE_H
 #define RBEE_HIP_ENGINE_ENGINE_H
 
+#include "common/deadline.h"
 #include "common/err.h"
 #include "common/inference.h"
 #include "hip/text/logprobs.h"
@@ -135,13 +136,18 @@ struct engine_outcome {
     uint64_t prefill_us;        /* first step -> prompt computed */
     uint64_t decode_us;         /* prompt computed -> end */
     uint64_t first_token_us;    /* submitted -> first token sampled; 0: there was none */
+    enum deadline_phase phase;  /* in which it ended */
 };
+
+/* What its time went into, as a missed deadline is told. */
+void engine_outcome_spent(const struct engine_outcome *outcome, struct deadline_spent *out);
 
 /* Hands a request to the engine, which must be READY. REQUEST borrows from BODY, which the new
  * request takes over: the engine's thread frees it, and the caller must hold no reference to it or
- * to a part of it. USER is the owner's. Never fails: what does is told in an event. */
+ * to a part of it. USER is the owner's. When DEADLINE (NULL, or not set: none) is over, it ends
+ * with ERR_DEADLINE before the next step. Never fails: what does is told in an event. */
 struct engine_request *engine_submit(struct engine *engine, const struct inference_request *request,
-                                     json_t *body, void *user);
+                                     json_t *body, const struct deadline *deadline, void *user);
 void *engine_request_user(const struct engine_request *request);
 /* Ends it with END and the reason CANCELLED before the next step; a request that is done stays so.
  */

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { US_PER_S = 1000000, NS_PER_US = 1000 };
+
 int mailbox_init(struct mailbox *mailbox, struct err *err)
 {
     pthread_condattr_t attributes;
@@ -150,24 +152,19 @@ struct mailbox_orders mailbox_collect(struct mailbox *mailbox, struct request_li
     return orders;
 }
 
-void mailbox_wait(struct mailbox *mailbox)
+void mailbox_wait(struct mailbox *mailbox, uint64_t until_us)
 {
-    pthread_mutex_lock(&mailbox->lock);
-    while (!mailbox->has_changed)
-        pthread_cond_wait(&mailbox->wake, &mailbox->lock);
-    pthread_mutex_unlock(&mailbox->lock);
-}
-
-void mailbox_pause(struct mailbox *mailbox, uint64_t ms)
-{
-    uint64_t until_ms = clock_monotonic_ms() + ms;
-    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
-                             .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    struct timespec until = {.tv_sec = (time_t)(until_us / US_PER_S),
+                             .tv_nsec = (long)(until_us % US_PER_S) * NS_PER_US};
+    int rc = 0;
 
     pthread_mutex_lock(&mailbox->lock);
-    while (!mailbox->has_changed &&
-           pthread_cond_timedwait(&mailbox->wake, &mailbox->lock, &until) == 0)
-        ;
+    while (!mailbox->has_changed && rc == 0) {
+        if (until_us == MAILBOX_FOREVER_US)
+            rc = pthread_cond_wait(&mailbox->wake, &mailbox->lock);
+        else
+            rc = pthread_cond_timedwait(&mailbox->wake, &mailbox->lock, &until);
+    }
     pthread_mutex_unlock(&mailbox->lock);
 }
 

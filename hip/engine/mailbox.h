@@ -10,7 +10,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/queue.h>
+
+#define MAILBOX_FOREVER_US UINT64_MAX
 
 STAILQ_HEAD(engine_events, engine_event);
 TAILQ_HEAD(request_list, engine_request);
@@ -57,10 +60,9 @@ struct mailbox_orders {
 };
 /* Moves what was submitted to the end of INTO; what the loop does from here on ends a wait. */
 struct mailbox_orders mailbox_collect(struct mailbox *mailbox, struct request_list *into);
-/* Returns when the loop has done something since the last mailbox_collect(). */
-void mailbox_wait(struct mailbox *mailbox);
-/* The same, but after MS at the latest. */
-void mailbox_pause(struct mailbox *mailbox, uint64_t ms);
+/* Returns when the loop has done something since the last mailbox_collect(), and at UNTIL_US
+ * (monotonic; MAILBOX_FOREVER_US) at the latest. */
+void mailbox_wait(struct mailbox *mailbox, uint64_t until_us);
 /* Delivers a copy of SAID. After the terminal event the request belongs to the loop. */
 void mailbox_deliver(struct mailbox *mailbox, struct engine_request *request,
                      const struct engine_event *said);

@@ -30,6 +30,14 @@ const char *engine_stop_reason_name(enum engine_stop_reason reason)
     return STOP_REASON_NAMES[reason];
 }
 
+void engine_outcome_spent(const struct engine_outcome *outcome, struct deadline_spent *out)
+{
+    *out = (struct deadline_spent){.phase = outcome->phase,
+                                   .us = {[DEADLINE_QUEUE] = outcome->queue_us,
+                                          [DEADLINE_PREFILL] = outcome->prefill_us,
+                                          [DEADLINE_DECODE] = outcome->decode_us}};
+}
+
 struct engine_request *engine_request_new(struct mailbox *mailbox,
                                           const struct inference_request *asked, json_t *body,
                                           void *user)
@@ -308,6 +316,9 @@ static void request_close(struct engine_request *request)
 
     assert(request->state != REQUEST_DONE);
     request->state = REQUEST_DONE;
+    outcome->phase = request->began_us == 0       ? DEADLINE_QUEUE
+                     : request->prefilled_us == 0 ? DEADLINE_PREFILL
+                                                  : DEADLINE_DECODE;
     outcome->queue_us = began_us - request->submitted_us;
     outcome->prefill_us = prefilled_us - began_us;
     outcome->decode_us = now_us - prefilled_us;
@@ -417,6 +428,16 @@ void engine_request_fail(struct engine_request *request, const struct err *error
     request_show_rest(request);
     request_close(request);
     request->outcome.error = *error;
+}
+
+void engine_request_miss_deadline(struct engine_request *request)
+{
+    struct deadline_spent spent;
+
+    request_show_rest(request);
+    request_close(request);
+    engine_outcome_spent(&request->outcome, &spent);
+    (void)deadline_fail(&spent, &request->outcome.error);
 }
 
 void engine_request_hand_back(struct engine_request *request)

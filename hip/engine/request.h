@@ -33,6 +33,7 @@ struct engine_request {
     struct mailbox *mailbox;
     struct mailbox_slot slot;
     void *user; /* the loop's */
+    struct deadline deadline;
     atomic_bool is_cancelled;
 
     struct inference_request asked; /* borrows from body; empty once it has been prepared */
@@ -83,6 +84,7 @@ void engine_request_advance(struct engine_request *request, const struct runtime
  * before that: what could have made it a stop string does not come any more. */
 void engine_request_abandon(struct engine_request *request); /* it was cancelled */
 void engine_request_fail(struct engine_request *request, const struct err *error);
+void engine_request_miss_deadline(struct engine_request *request);
 /* Tells it. The request, DONE and in none of the engine's lists, is the loop's from here on. */
 void engine_request_hand_back(struct engine_request *request);
 

@@ -32,6 +32,18 @@ static bool scheduler_has_free_slot(const struct scheduler *scheduler)
     return scheduler_free_sequence(scheduler) < scheduler->runtime->slot_count;
 }
 
+/* Ends REQUEST when nobody waits for it, or has until NOW_US. Returns whether it did. */
+static bool drop_unwanted(struct engine_request *request, uint64_t now_us)
+{
+    if (atomic_load(&request->is_cancelled))
+        engine_request_abandon(request);
+    else if (deadline_is_over(&request->deadline, now_us))
+        engine_request_miss_deadline(request);
+    else
+        return false;
+    return true;
+}
+
 static void scheduler_prepare_next(struct scheduler *scheduler)
 {
     struct engine_request *request = TAILQ_FIRST(&scheduler->arrived);
@@ -39,9 +51,7 @@ static void scheduler_prepare_next(struct scheduler *scheduler)
     if (request == NULL)
         return;
     TAILQ_REMOVE(&scheduler->arrived, request, link);
-    if (atomic_load(&request->is_cancelled))
-        engine_request_abandon(request);
-    else
+    if (!drop_unwanted(request, clock_monotonic_us()))
         engine_request_prepare(request, scheduler->runtime);
     if (request->state == REQUEST_DONE) {
         engine_request_hand_back(request);
@@ -97,35 +107,53 @@ static void scheduler_release_slot(struct scheduler *scheduler, struct engine_re
     engine_request_hand_back(request);
 }
 
-static void drop_cancelled(struct request_list *list)
+static void drop_all_unwanted(struct request_list *list, uint64_t now_us)
 {
     struct engine_request *request = NULL;
     struct engine_request *next = NULL;
 
     for (request = TAILQ_FIRST(list); request != NULL; request = next) {
         next = TAILQ_NEXT(request, link);
-        if (!atomic_load(&request->is_cancelled))
+        if (!drop_unwanted(request, now_us))
             continue;
         TAILQ_REMOVE(list, request, link);
-        engine_request_abandon(request);
         engine_request_hand_back(request);
     }
 }
 
-static void scheduler_drop_cancelled(struct scheduler *scheduler)
+static void scheduler_drop_unwanted(struct scheduler *scheduler, uint64_t now_us)
 {
     struct engine_request *request = NULL;
     struct engine_request *next = NULL;
 
-    drop_cancelled(&scheduler->arrived);
-    drop_cancelled(&scheduler->waiting);
+    drop_all_unwanted(&scheduler->arrived, now_us);
+    drop_all_unwanted(&scheduler->waiting, now_us);
     for (request = TAILQ_FIRST(&scheduler->running); request != NULL; request = next) {
         next = TAILQ_NEXT(request, link);
-        if (!atomic_load(&request->is_cancelled))
-            continue;
-        engine_request_abandon(request);
-        scheduler_release_slot(scheduler, request);
+        if (drop_unwanted(request, now_us))
+            scheduler_release_slot(scheduler, request);
     }
+}
+
+static uint64_t list_next_deadline_us(const struct request_list *list, uint64_t earliest_us)
+{
+    const struct engine_request *request = NULL;
+
+    TAILQ_FOREACH(request, list, link)
+    {
+        if (deadline_is_set(&request->deadline) && request->deadline.at_us < earliest_us)
+            earliest_us = request->deadline.at_us;
+    }
+    return earliest_us;
+}
+
+uint64_t scheduler_next_deadline_us(const struct scheduler *scheduler)
+{
+    uint64_t earliest_us = MAILBOX_FOREVER_US;
+
+    earliest_us = list_next_deadline_us(&scheduler->arrived, earliest_us);
+    earliest_us = list_next_deadline_us(&scheduler->waiting, earliest_us);
+    return list_next_deadline_us(&scheduler->running, earliest_us);
 }
 
 void scheduler_fail_all(struct scheduler *scheduler, const struct err *error)
@@ -363,7 +391,7 @@ int scheduler_step(struct scheduler *scheduler, bool *out_is_idle, struct err *e
     uint64_t start_us = clock_monotonic_us();
     struct err failure = ERR_INIT;
 
-    scheduler_drop_cancelled(scheduler);
+    scheduler_drop_unwanted(scheduler, start_us);
     scheduler_prepare_next(scheduler);
     scheduler_fill_slots(scheduler);
     scheduler_tell_positions(scheduler);

@@ -60,10 +60,12 @@ void scheduler_refuse(struct scheduler *scheduler, struct request_list *arrived,
                       const struct err *error);
 /* Ends everything with ERROR. */
 void scheduler_fail_all(struct scheduler *scheduler, const struct err *error);
-/* Makes one ready, drops what was cancelled, fills free slots, computes. *out_is_idle says that
- * there is nothing more to do. A step that fails ends all requests; but when it was the device
- * (ERR_DEVICE), which does not come back in this process, -1 is returned and they are the caller's
- * to end. */
+/* The earliest deadline of all that is here, or MAILBOX_FOREVER_US. */
+uint64_t scheduler_next_deadline_us(const struct scheduler *scheduler);
+/* Makes one ready, drops what was cancelled or is late, fills free slots, computes. *out_is_idle
+ * says that there is nothing more to do. A step that fails ends all requests; but when it was the
+ * device (ERR_DEVICE), which does not come back in this process, -1 is returned and they are the
+ * caller's to end. */
 int scheduler_step(struct scheduler *scheduler, bool *out_is_idle, struct err *err);
 
 #endif

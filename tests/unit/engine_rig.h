@@ -77,7 +77,7 @@ static inline struct engine_request *submit(struct engine *engine, const char *p
     struct err err = ERR_INIT;
 
     assert_int_equal(inference_parse(body, &asked, unknown, &err), 0);
-    return engine_submit(engine, &asked, take_ptr(body), NULL);
+    return engine_submit(engine, &asked, take_ptr(body), NULL, NULL);
 }
 
 static inline struct engine_request *submit_with_stop(struct engine *engine, const char *prompt,
@@ -90,7 +90,7 @@ static inline struct engine_request *submit_with_stop(struct engine *engine, con
     struct err err = ERR_INIT;
 
     assert_int_equal(inference_parse(body, &asked, unknown, &err), 0);
-    return engine_submit(engine, &asked, take_ptr(body), NULL);
+    return engine_submit(engine, &asked, take_ptr(body), NULL, NULL);
 }
 
 /* What a request told, as one line: "queued1 started b c end" */

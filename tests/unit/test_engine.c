@@ -2,6 +2,9 @@
  * between the two threads. The test is the loop. */
 #include "tests/unit/engine_rig.h"
 
+#include "common/clock.h"
+
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -207,6 +210,86 @@ static void a_cancelled_one_is_not_tokenized(void **state)
     assert_int_equal(fake_model_tokenized_bytes(), 1);
     engine_request_free(left);
     engine_request_free(running);
+    engine_free(engine);
+}
+
+/* ---- deadlines ---- */
+
+static struct engine_request *submit_until(struct engine *engine, uint64_t at_us)
+{
+    const struct deadline deadline = {.at_us = at_us};
+    AUTO_JSON json_t *body =
+        json_pack("{s:s, s:i, s:b}", "prompt", "a", "temperature", 0, "raw", 1);
+    AUTO_JSON json_t *unknown = json_array();
+    struct inference_request asked;
+    struct err err = ERR_INIT;
+
+    assert_int_equal(inference_parse(body, &asked, unknown, &err), 0);
+    return engine_submit(engine, &asked, take_ptr(body), &deadline, NULL);
+}
+
+static void one_that_is_late_when_it_comes_costs_nothing(void **state)
+{
+    struct engine *engine = ready_engine();
+    unsigned steps = fake_model_step_count();
+    struct engine_request *request = submit_until(engine, clock_monotonic_us());
+    struct story story = {0};
+
+    read_to_end(engine, request, &story);
+    assert_string_equal(story.text, "error ");
+    assert_int_equal(engine_request_outcome(request)->error.kind, ERR_DEADLINE);
+    assert_int_equal(engine_request_outcome(request)->phase, DEADLINE_QUEUE);
+    assert_int_equal(fake_model_step_count(), steps);
+    assert_int_equal(fake_model_tokenized_bytes(), 0);
+    engine_request_free(request);
+    engine_free(engine);
+}
+
+/* The step that runs is its last, and then its slot is free. */
+static void one_whose_time_passes_ends_and_leaves_its_slot(void **state)
+{
+    struct engine *engine = ready_engine();
+    unsigned steps = fake_model_step_count();
+    uint64_t at_us = clock_monotonic_us() + 20000;
+    struct engine_request *late = NULL;
+    struct engine_request *next = NULL;
+    struct story story = {0};
+    struct story rest = {0};
+
+    fake_model_hold_steps();
+    late = submit_until(engine, at_us);
+    while (clock_monotonic_us() < at_us)
+        (void)sched_yield();
+    fake_model_release_steps();
+    read_to_end(engine, late, &story);
+    assert_int_equal(engine_request_outcome(late)->error.kind, ERR_DEADLINE);
+    assert_in_range(fake_model_step_count(), steps, steps + 1);
+    steps = fake_model_step_count();
+    next = submit(engine, "a", 3);
+    read_to_end(engine, next, &rest);
+    assert_string_equal(rest.text, "started b c d end ");
+    assert_int_equal(fake_model_step_count(), steps + 3);
+    engine_request_free(late);
+    engine_request_free(next);
+    engine_free(engine);
+}
+
+/* Its reader takes nothing, so there is no step after which one could look. */
+static void one_that_rests_ends_by_itself(void **state)
+{
+    struct engine *engine = ready_engine();
+    uint64_t at_us = clock_monotonic_us() + 300000;
+    struct engine_request *request = submit_until(engine, at_us);
+    struct story story = {0};
+
+    /* Once it rests nothing is told but its end. */
+    while (clock_monotonic_us() < at_us)
+        wait_for_engine(engine);
+    read_to_end(engine, request, &story);
+    assert_in_range(story.text_count, 1, ENGINE_EVENT_MAX_COUNT);
+    assert_string_equal(story.text + story.len - strlen("error "), "error ");
+    assert_int_equal(engine_request_outcome(request)->error.kind, ERR_DEADLINE);
+    engine_request_free(request);
     engine_free(engine);
 }
 
@@ -478,6 +561,9 @@ int main(void)
         cmocka_unit_test(a_cancelled_prefill_ends_within_a_chunk),
         cmocka_unit_test(a_cancelled_one_is_not_tokenized),
         cmocka_unit_test(a_cancelled_one_shows_what_was_held_back),
+        cmocka_unit_test(one_that_is_late_when_it_comes_costs_nothing),
+        cmocka_unit_test(one_whose_time_passes_ends_and_leaves_its_slot),
+        cmocka_unit_test(one_that_rests_ends_by_itself),
         cmocka_unit_test(an_error_comes_behind_what_was_held_back),
         cmocka_unit_test(a_prompt_far_too_long_is_not_counted_to_its_end),
         cmocka_unit_test(a_cancelled_one_in_the_queue_never_runs),

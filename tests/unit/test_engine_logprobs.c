@@ -31,7 +31,7 @@ static struct engine_request *submit_wish(struct engine *engine, const struct wi
     if (wish->stop != NULL)
         json_object_set_new(body, "stop", json_string(wish->stop));
     assert_int_equal(inference_parse(body, &asked, unknown, &err), 0);
-    return engine_submit(engine, &asked, take_ptr(body), NULL);
+    return engine_submit(engine, &asked, take_ptr(body), NULL, NULL);
 }
 
 /* "TEXT=TOKEN " of each text, the token as a letter, or as the two digits of its byte. */

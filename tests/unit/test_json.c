@@ -239,7 +239,7 @@ static void an_error_may_end_a_stream(void **state)
         err_fill(&err, ERR_QUEUE_FULL, "m");
         assert_int_equal(err.retry_after_ms, 0); /* not of the failure before */
         err.retry_after_ms = (uint64_t)retry_after_ms;
-        event = json_error_event(&err, "label");
+        event = json_error_event(&err, "label", NULL);
         text = json_to_text(event);
         assert_string_equal(text, retry_after_ms == 0
                                       ? "{\"type\":\"error\",\"code\":\"QUEUE_FULL\",\"message\":"
