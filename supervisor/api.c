@@ -85,7 +85,7 @@ static int api_read_deadline(struct supervisor *supervisor, struct http_exchange
 /* The margin, but never more than half of what is left: who is in a hurry gets something too. */
 static int64_t api_deadline_ms(const struct api_call *call)
 {
-    uint64_t left_ms = deadline_left_us(&call->deadline, clock_monotonic_us()) / 1000;
+    uint64_t left_ms = (deadline_left_us(&call->deadline, clock_monotonic_us()) + 999) / 1000;
     uint64_t margin_ms = (uint64_t)config_number(call->supervisor->config, CONFIG_deadline_margin);
 
     return (int64_t)(left_ms - (margin_ms < left_ms / 2 ? margin_ms : left_ms / 2));
