@@ -2,6 +2,7 @@
  * inference answers is reply.c's. */
 #include "hip/api.h"
 
+#include "common/bearer.h"
 #include "common/http/route.h"
 #include "common/json.h"
 #include "common/token.h"
@@ -11,8 +12,7 @@
 #include "hip/serve.h"
 
 #include <assert.h>
-#include <string.h>
-#include <strings.h>
+#include <unistd.h>
 
 typedef void api_handler(struct serve *serve, struct http_exchange *x, const char *parameter);
 
@@ -39,28 +39,6 @@ static const struct {
 
 /* ---- who may call ---- */
 
-/* The token of the one Authorization header. The scheme is case-insensitive (RFC 9110, 11.1),
- * followed by exactly one space. */
-static const char *api_find_token(const struct http_head *head, struct err *err)
-{
-    static const char SCHEME[] = "Bearer ";
-    const char *found = NULL;
-
-    for (size_t i = 0; i < head->header_count; i++) {
-        if (strcasecmp(head->headers[i].name, "Authorization") != 0)
-            continue;
-        if (found != NULL)
-            return err_set_null(err, ERR_INVALID, "more than one Authorization header");
-        found = head->headers[i].value;
-    }
-    if (found == NULL)
-        return err_set_null(err, ERR_MISSING_API_KEY, "this route wants the worker's token");
-    if (strncasecmp(found, SCHEME, strlen(SCHEME)) != 0)
-        return err_set_null(err, ERR_INVALID_API_KEY,
-                            "the Authorization header has no Bearer token");
-    return found + strlen(SCHEME);
-}
-
 static int api_check_peer(const struct http_peer *peer, struct err *err)
 {
     if (peer->is_unix && (peer->uid == getuid() || peer->uid == 0))
@@ -74,7 +52,7 @@ static int api_authorize(const struct serve *serve, struct http_exchange *x, str
 
     if (serve->options->token == NULL)
         return api_check_peer(http_exchange_peer(x), err);
-    token = api_find_token(http_exchange_head(x), err);
+    token = bearer_find(http_exchange_head(x), err);
     if (token == NULL)
         return -1;
     if (!token_equal(token, serve->options->token))
@@ -88,16 +66,13 @@ static int api_on_head(struct http_exchange *x, void *owner, struct err *err)
 {
     struct serve *serve = owner;
     char parameter[HTTP_ROUTE_PARAMETER_BYTES];
-    struct err route_err = ERR_INIT;
-    int index = http_route_find(PATHS, ARRAY_COUNT(PATHS), x, parameter, &route_err);
+    int index = http_route_find(PATHS, ARRAY_COUNT(PATHS), http_exchange_head(x), parameter);
 
     /* A stranger does not even learn which routes there are. */
     if ((index < 0 || ROUTES[index].who == API_TOKEN) && api_authorize(serve, x, err) < 0)
         return -1;
-    if (index < 0) {
-        *err = route_err;
-        return -1;
-    }
+    if (index < 0)
+        return http_route_refuse(PATHS, ARRAY_COUNT(PATHS), x, err);
     serve->exchange_count++;
     return 0;
 }
@@ -105,8 +80,7 @@ static int api_on_head(struct http_exchange *x, void *owner, struct err *err)
 static void api_on_request(struct http_exchange *x, void *owner)
 {
     char parameter[HTTP_ROUTE_PARAMETER_BYTES];
-    struct err err = ERR_INIT;
-    int index = http_route_find(PATHS, ARRAY_COUNT(PATHS), x, parameter, &err);
+    int index = http_route_find(PATHS, ARRAY_COUNT(PATHS), http_exchange_head(x), parameter);
 
     assert(index >= 0); /* on_head has found it */
     ROUTES[index].handler(owner, x, parameter);

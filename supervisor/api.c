@@ -125,12 +125,15 @@ static void api_on_deadline(evutil_socket_t fd, short what, void *arg)
 static int api_on_head(struct http_exchange *exchange, void *owner, struct err *err)
 {
     char parameter[HTTP_ROUTE_PARAMETER_BYTES];
-    int index = http_route_find(PATHS, ARRAY_COUNT(PATHS), exchange, parameter, err);
+    const struct http_head *head = http_exchange_head(exchange);
+    int index = http_route_find(PATHS, ARRAY_COUNT(PATHS), head, parameter);
     struct deadline deadline;
     struct auth_caller caller;
     struct api_call *call = NULL;
 
-    if (index < 0 || auth_check(exchange, ROUTES[index].who, &caller, err) != 0 ||
+    if (index < 0)
+        return http_route_refuse(PATHS, ARRAY_COUNT(PATHS), exchange, err);
+    if (auth_check(exchange, ROUTES[index].who, &caller, err) != 0 ||
         api_read_deadline(owner, exchange, &deadline, err) != 0)
         return -1;
     call = xcalloc(1, sizeof(*call));

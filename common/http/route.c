@@ -43,18 +43,27 @@ static void route_add_allowed(char allowed[ALLOW_MAX_BYTES], enum http_method me
                    http_method_name(method));
 }
 
-int http_route_find(const struct http_route *routes, size_t count, struct http_exchange *x,
-                    char parameter[HTTP_ROUTE_PARAMETER_BYTES], struct err *err)
+int http_route_find(const struct http_route *routes, size_t count, const struct http_head *head,
+                    char parameter[HTTP_ROUTE_PARAMETER_BYTES])
+{
+    for (size_t i = 0; i < count; i++) {
+        if (route_method_matches(routes[i].method, head->method) &&
+            route_path_matches(routes[i].path, head->path, parameter))
+            return (int)i;
+    }
+    return -1;
+}
+
+int http_route_refuse(const struct http_route *routes, size_t count, struct http_exchange *x,
+                      struct err *err)
 {
     const struct http_head *head = http_exchange_head(x);
+    char parameter[HTTP_ROUTE_PARAMETER_BYTES];
     char allowed[ALLOW_MAX_BYTES] = "";
 
     for (size_t i = 0; i < count; i++) {
-        if (!route_path_matches(routes[i].path, head->path, parameter))
-            continue;
-        if (route_method_matches(routes[i].method, head->method))
-            return (int)i;
-        route_add_allowed(allowed, routes[i].method);
+        if (route_path_matches(routes[i].path, head->path, parameter))
+            route_add_allowed(allowed, routes[i].method);
     }
     if (allowed[0] == '\0')
         return err_set(err, ERR_NOT_FOUND, "there is no such route");
