@@ -6,6 +6,8 @@
 #include "common/command_line.h"
 #include "common/config_values.h"
 #include "common/device_name.h"
+#include "common/host_list.h"
+#include "common/http/http.h"
 #include "common/mem.h"
 #include "common/paths.h"
 #include "common/units.h"
@@ -147,6 +149,17 @@ static int config_check_target(const char *target, struct err *err)
     return 0;
 }
 
+static int config_check_address(const char *text, struct err *err)
+{
+    struct http_address address;
+
+    if (strcmp(text, "off") == 0)
+        return 0;
+    if (http_address_parse(text, &address, err) < 0)
+        return -1;
+    return address.is_unix ? err_set(err, ERR_USAGE, "a Unix socket is set with socket") : 0;
+}
+
 /* Puts what is a number into *OUT, and leaves it alone for text. */
 static int config_check(const struct config_key_info *info, const char *text, int64_t *out,
                         struct err *err)
@@ -180,6 +193,12 @@ static int config_check(const struct config_key_info *info, const char *text, in
         return config_check_target(text, err);
     case CONFIG_DEVICE:
         return device_name_check(text, ERR_USAGE, err);
+    case CONFIG_ADDRESS:
+        return config_check_address(text, err);
+    case CONFIG_HOSTS:
+        return config_check_text(text, err) < 0 ? -1 : host_list_check_hosts(text, err);
+    case CONFIG_ORIGINS:
+        return config_check_text(text, err) < 0 ? -1 : host_list_check_origins(text, err);
     }
     return 0;
 }
@@ -247,6 +266,7 @@ void config_free(struct config *config)
         free(config->workers[i].name);
     }
     free(config->workers);
+    free(config->path);
     free(config);
 }
 
@@ -302,7 +322,19 @@ struct config *config_load(const char *path, struct err *err)
         config_free(config);
         return NULL;
     }
+    config->path = path != NULL ? xstrdup(path) : NULL;
     return config;
+}
+
+struct config *config_load_again(const struct config *config, struct err *err)
+{
+    struct config *again = config_load(config->path, err);
+
+    for (int key = 0; again != NULL && key < CONFIG_KEY_COUNT; key++) {
+        if (config->values[key].origin == CONFIG_FROM_FLAG)
+            config_adopt(again, config, (enum config_key)key);
+    }
+    return again;
 }
 
 const struct config_key_info *config_key_info(enum config_key key)
@@ -333,6 +365,24 @@ enum config_origin config_origin(const struct config *config, enum config_key ke
 {
     assert(key < CONFIG_KEY_COUNT);
     return config->values[key].origin;
+}
+
+bool config_is_same(const struct config *a, const struct config *b, enum config_key key)
+{
+    const struct config_value *values[] = {&a->values[key], &b->values[key]};
+
+    return values[0]->number == values[1]->number &&
+           (values[0]->text == NULL || strcmp(values[0]->text, values[1]->text) == 0);
+}
+
+void config_adopt(struct config *config, const struct config *from, enum config_key key)
+{
+    struct config_value *value = &config->values[key];
+
+    free(value->text);
+    *value = from->values[key];
+    if (value->text != NULL)
+        value->text = xstrdup(value->text);
 }
 
 int config_override(struct config *config, enum config_key key, const char *value, struct err *err)

@@ -30,7 +30,9 @@ enum config_worker_key {
 
 /* A PATH is text, absolute or empty: the programs run in other folders than the one it was meant
  * in. A MODEL is a name, an absolute path, or empty; a COMMAND is one that command_line_parse()
- * takes, or empty; a TARGET goes into a request line; a DEVICE is one of device_name.h. */
+ * takes, or empty; a TARGET goes into a request line; a DEVICE is one of device_name.h; an ADDRESS
+ * is "off" or one of TCP that http_address_parse() takes; HOSTS and ORIGINS are lists of
+ * host_list.h. */
 enum config_type {
     CONFIG_TEXT,
     CONFIG_PATH,
@@ -38,6 +40,9 @@ enum config_type {
     CONFIG_COMMAND,
     CONFIG_TARGET,
     CONFIG_DEVICE,
+    CONFIG_ADDRESS,
+    CONFIG_HOSTS,
+    CONFIG_ORIGINS,
     CONFIG_INTEGER,
     CONFIG_BOOL,
     CONFIG_DURATION,
@@ -46,8 +51,7 @@ enum config_type {
 
 static inline bool config_type_is_text(enum config_type type)
 {
-    return type == CONFIG_TEXT || type == CONFIG_PATH || type == CONFIG_MODEL ||
-           type == CONFIG_COMMAND || type == CONFIG_TARGET || type == CONFIG_DEVICE;
+    return type < CONFIG_INTEGER; /* those that are text come first */
 }
 
 enum config_origin { CONFIG_FROM_DEFAULT, CONFIG_FROM_SYSTEM, CONFIG_FROM_USER, CONFIG_FROM_FLAG };
@@ -68,6 +72,8 @@ struct config; /* sections and workers, each value with its origin */
  * alone, and it must exist (ERR_NO_FILE). A file that group or others can write, an unknown or
  * duplicate key, a value out of range: ERR_CONFIG with "file:line: reason". */
 struct config *config_load(const char *path, struct err *err);
+/* What the files of CONFIG hold now, under the flags that were laid over it. */
+struct config *config_load_again(const struct config *config, struct err *err);
 /* All defaults, no file. */
 struct config *config_new_default(void);
 void config_free(struct config *config);
@@ -87,6 +93,11 @@ const char *config_text(const struct config *config, enum config_key key);
 enum config_origin config_origin(const struct config *config, enum config_key key);
 /* Checks and sets one value as if a flag had given it. */
 int config_override(struct config *config, enum config_key key, const char *value, struct err *err);
+
+/* Whether KEY has the same value in both. */
+bool config_is_same(const struct config *a, const struct config *b, enum config_key key);
+/* KEY of CONFIG becomes what it is in FROM, its origin too. */
+void config_adopt(struct config *config, const struct config *from, enum config_key key);
 
 /* `worker NAME { ... }`, in file order. INDEX < config_worker_count(). */
 size_t config_worker_count(const struct config *config);

@@ -24,6 +24,7 @@ struct config_worker {
 };
 
 struct config {
+    char *path; /* of the one file that was asked for; NULL: the usual ones */
     struct config_value values[CONFIG_KEY_COUNT];
     struct config_worker *workers;
     size_t worker_count;

@@ -253,18 +253,37 @@ static int io_sync_folder_of(const char *path, struct err *err)
     return 0;
 }
 
-int io_atomic_commit(struct io_atomic *file, struct err *err)
+static int io_atomic_close(struct io_atomic *file, struct err *err)
 {
     if (fsync(file->fd) < 0 && errno != EINVAL && errno != EROFS) /* not a file: nothing to sync */
         return err_set(err, ERR_OUTPUT, "fsync %s: %m", file->path);
     if (close(take_fd(&file->fd)) < 0)
         return err_set(err, ERR_OUTPUT, "close %s: %m", file->path);
+    return 0;
+}
+
+int io_atomic_commit(struct io_atomic *file, struct err *err)
+{
+    if (io_atomic_close(file, err) < 0)
+        return -1;
     if (file->temporary_path == NULL)
         return 0;
     if (rename(file->temporary_path, file->path) < 0)
         return err_set(err, ERR_OUTPUT, "rename to %s: %m", file->path);
     free(take_ptr(file->temporary_path));
     return io_sync_folder_of(file->path, err);
+}
+
+/* A second name, which link() gives only where there is none; release takes the first one away. */
+int io_atomic_commit_new(struct io_atomic *file, struct err *err)
+{
+    if (io_atomic_close(file, err) < 0)
+        return -1;
+    if (file->temporary_path != NULL && link(file->temporary_path, file->path) == 0)
+        return io_sync_folder_of(file->path, err);
+    if (file->temporary_path == NULL || errno == EEXIST)
+        return err_set(err, ERR_CONFLICT, "%s is there already", file->path);
+    return err_set(err, ERR_OUTPUT, "make %s: %m", file->path);
 }
 
 void io_atomic_release(struct io_atomic *file)

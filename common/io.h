@@ -41,6 +41,8 @@ int io_atomic_begin(struct io_atomic *file, const char *path, unsigned mode, str
 int io_atomic_check(const char *path, unsigned mode, struct err *err);
 /* fsync, rename, fsync of the folder. ERR_OUTPUT. */
 int io_atomic_commit(struct io_atomic *file, struct err *err);
+/* The same where PATH must not be there: ERR_CONFLICT when it is, however late it came. */
+int io_atomic_commit_new(struct io_atomic *file, struct err *err);
 /* Removes what was not committed; accepts a committed or an empty one. */
 void io_atomic_release(struct io_atomic *file);
 

@@ -52,9 +52,14 @@ static char *paths_base(const char *variable, const char *fallback)
 
 char *paths_user_config(void)
 {
+    return paths_user_token("rbee.conf");
+}
+
+char *paths_user_token(const char *name)
+{
     AUTO_FREE char *folder = paths_base("XDG_CONFIG_HOME", ".config");
 
-    return paths_join(folder, "rbee.conf");
+    return paths_join(folder, name);
 }
 
 const char *paths_system_config(void)

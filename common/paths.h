@@ -7,6 +7,8 @@
 
 /* $XDG_CONFIG_HOME/rbee/rbee.conf or ~/.config/rbee/rbee.conf */
 char *paths_user_config(void);
+/* NAME beside it: token, infer-token. */
+char *paths_user_token(const char *name);
 /* /etc/rbee/rbee.conf */
 const char *paths_system_config(void);
 /* $XDG_STATE_HOME/rbee or ~/.local/state/rbee: rbee.db, rbee.lock, logs/ */

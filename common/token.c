@@ -1,19 +1,13 @@
-/* Owns secrets: their making, comparing, reading and wiping. The only user of libsodium here; must
+/* Owns secrets: their making, comparing and wiping. The only user of libsodium here; must
  * not know who may do what with a token. */
 #include "common/token.h"
 
-#include "common/mem.h"
-
 #include <assert.h>
-#include <errno.h>
 #include <sodium.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
-enum {
-    TOKEN_ID_RANDOM_BYTES = 16, /* 22 characters of base64 */
-    TOKEN_FOREIGN_BITS = 077,   /* what group and others may do */
-};
+enum { TOKEN_ID_RANDOM_BYTES = 16 }; /* 22 characters of base64 */
 
 void token_init(void)
 {
@@ -55,92 +49,42 @@ void token_new_id(char prefix, char out[TOKEN_ID_BYTES])
                             sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 }
 
+void token_hash(const char *token, struct token_hash *out)
+{
+    static_assert(sizeof(out->bytes) == crypto_hash_sha256_BYTES, "a SHA-256");
+    (void)crypto_hash_sha256(out->bytes, (const unsigned char *)token,
+                             strlen(token)); /* never fails */
+}
+
+bool token_hash_equal(const struct token_hash *a, const struct token_hash *b)
+{
+    return sodium_memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
 bool token_equal(const char *a, const char *b)
 {
-    unsigned char hash_a[crypto_hash_sha256_BYTES];
-    unsigned char hash_b[crypto_hash_sha256_BYTES];
+    struct token_hash hash_a;
+    struct token_hash hash_b;
 
-    (void)crypto_hash_sha256(hash_a, (const unsigned char *)a, strlen(a)); /* cannot fail */
-    (void)crypto_hash_sha256(hash_b, (const unsigned char *)b, strlen(b)); /* cannot fail */
-    return sodium_memcmp(hash_a, hash_b, sizeof(hash_a)) == 0;
+    token_hash(a, &hash_a);
+    token_hash(b, &hash_b);
+    return token_hash_equal(&hash_a, &hash_b);
+}
+
+void token_hash_fingerprint(const struct token_hash *hash, char out[TOKEN_FINGERPRINT_BYTES])
+{
+    (void)sodium_bin2hex(out, TOKEN_FINGERPRINT_BYTES, hash->bytes, TOKEN_FINGERPRINT_BYTES / 2);
 }
 
 void token_fingerprint(const char *token, char out[TOKEN_FINGERPRINT_BYTES])
 {
-    unsigned char hash[crypto_hash_sha256_BYTES];
+    struct token_hash hash;
 
-    (void)crypto_hash_sha256(hash, (const unsigned char *)token, strlen(token)); /* cannot fail */
-    (void)sodium_bin2hex(out, TOKEN_FINGERPRINT_BYTES, hash, TOKEN_FINGERPRINT_BYTES / 2);
+    token_hash(token, &hash);
+    token_hash_fingerprint(&hash, out);
 }
 
 void token_wipe(void *secret, size_t len)
 {
     sodium_memzero(secret, len);
-}
-
-/* A pipe is ours alone; a file must be as well. */
-static int token_check_file(int fd, struct err *err)
-{
-    struct stat info;
-
-    if (fstat(fd, &info) < 0)
-        return err_set(err, ERR_CONFIG, "token: %m");
-    if (S_ISDIR(info.st_mode))
-        return err_set(err, ERR_CONFIG, "token: is a folder");
-    if (S_ISREG(info.st_mode) && (info.st_mode & TOKEN_FOREIGN_BITS) != 0)
-        return err_set(err, ERR_CONFIG,
-                       "token file has mode %04o: group and others must have no access (chmod 600)",
-                       (unsigned)(info.st_mode & ALLPERMS));
-    return 0;
-}
-
-/* Fills TEXT to the end of FD or its own; returns the length. */
-static ssize_t token_read_bytes(int fd, char *text, size_t size)
-{
-    size_t len = 0;
-
-    while (len < size) {
-        ssize_t got = read(fd, text + len, size - len);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -1;
-        if (got == 0)
-            break;
-        len += (size_t)got;
-    }
-    return (ssize_t)len;
-}
-
-static char *token_check_text(const char *text, size_t len, struct err *err)
-{
-    if (len > 0 && text[len - 1] == '\n')
-        len--;
-    if (len < TOKEN_MIN_LEN || len > TOKEN_MAX_LEN)
-        return err_set_null(err, ERR_CONFIG, "token must have %d to %d bytes", TOKEN_MIN_LEN,
-                            TOKEN_MAX_LEN);
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] < '!' || text[i] > '~')
-            return err_set_null(err, ERR_CONFIG,
-                                "token must be one line of printable ASCII without blanks");
-    }
-    return xstrndup(text, len);
-}
-
-char *token_read(int fd, struct err *err)
-{
-    char text[TOKEN_MAX_LEN + 2]; /* one for the line end, one to see that there is more */
-    ssize_t len = 0;
-    char *token = NULL;
-
-    if (token_check_file(fd, err) < 0)
-        return NULL;
-    len = token_read_bytes(fd, text, sizeof(text));
-    if (len < 0)
-        err_fill(err, ERR_CONFIG, "read the token: %m");
-    else
-        token = token_check_text(text, (size_t)len, err);
-    token_wipe(text, sizeof(text));
-    return token;
 }

@@ -2,8 +2,6 @@
 #ifndef RBEE_COMMON_TOKEN_H
 #define RBEE_COMMON_TOKEN_H
 
-#include "common/err.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,16 +21,23 @@ void token_new(char out[TOKEN_TEXT_BYTES]);
 /* An id that no one can guess: PREFIX is one letter, as 'r' for requests, 'w' for worker instances.
  */
 void token_new_id(char prefix, char out[TOKEN_ID_BYTES]);
-/* Equal texts, in a time that depends on neither (both are hashed first). */
+
+/* What is kept where a token need only be known again. */
+struct token_hash {
+    unsigned char bytes[32]; /* SHA-256 */
+};
+void token_hash(const char *token, struct token_hash *out);
+/* In a time that depends on neither. */
+bool token_hash_equal(const struct token_hash *a, const struct token_hash *b);
+/* Equal texts, compared by their hashes: the time tells their lengths and nothing else. */
 bool token_equal(const char *a, const char *b);
+/* The first six hex digits: what logs and records show of a token. */
+void token_hash_fingerprint(const struct token_hash *hash, char out[TOKEN_FINGERPRINT_BYTES]);
 void token_fingerprint(const char *token, char out[TOKEN_FINGERPRINT_BYTES]);
+
 /* 32 random bits, for jitter and the like. */
 uint32_t token_random(void);
 /* Overwrites a secret. */
 void token_wipe(void *secret, size_t len);
-/* Reads one token from FD to its end: one line of 16 to 4096 printable bytes without blanks. A
- * regular file that group or others can use is refused. ERR_CONFIG says which rule was broken. The
- * caller wipes and frees the result. */
-char *token_read(int fd, struct err *err);
 
 #endif

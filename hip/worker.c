@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/token.h"
+#include "common/token_file.h"
 #include "common/utf8.h"
 #include "hip/benchmark.h"
 #include "hip/describe.h"
@@ -201,16 +202,6 @@ static int run_bench(const struct worker_options *options, struct err *err)
 
 /* ---- serving ---- */
 
-static int read_token_file(const char *path, char **out_token, struct err *err)
-{
-    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-    if (fd < 0)
-        return err_set(err, ERR_CONFIG, "open %s: %m", path);
-    *out_token = token_read(fd, err);
-    return *out_token == NULL ? err_wrap(err, "%s", path) : 0;
-}
-
 /* Whether somebody listens there: what is left of one that crashed may be removed. */
 static bool is_stale_socket(const struct http_address *address)
 {
@@ -288,7 +279,7 @@ static int serve_supervised(const struct worker_options *options, int *out_exit_
 
     if (check_listen_fd(options->listen_fd, err) < 0)
         return -1;
-    token = token_read(token_fd, err);
+    token = token_file_read_fd(token_fd, err);
     if (token == NULL)
         return err_wrap(err, "--token-fd %d", token_fd);
     return serve(options, options->listen_fd, token, NULL, out_exit_code, err);
@@ -303,8 +294,13 @@ static int serve_by_hand(const struct worker_options *options, int *out_exit_cod
 
     if (http_address_parse(options->text[WORKER_OPTION_LISTEN], &address, err) < 0)
         return err_wrap(err, "--listen");
-    if (token_path != NULL && read_token_file(token_path, &token, err) < 0)
-        return -1;
+    if (token_path != NULL) {
+        token = token_file_read(token_path, TOKEN_FILE_OURS, err);
+        if (token == NULL) {
+            err->kind = ERR_CONFIG; /* one that is missing, too */
+            return -1;
+        }
+    }
     if (!address.is_unix && token == NULL)
         return err_set(err, ERR_CONFIG,
                        "--listen on a TCP port needs --token-file: anyone on this machine could "

@@ -17,7 +17,7 @@ sed -nE 's/^KEY\( *([a-z_]+), *([a-z_]+), *([A-Z]+), *"([^"]*)",.*, *"(.*)"\)$/\
     common/config_keys.def | awk -F'\t' '
     $1 != section { if (section != "") print "# }"; section = $1; print "\n# " section " {" }
     {
-        value = $3 ~ /^(TEXT|PATH|MODEL|COMMAND|TARGET|DEVICE)$/ ? "\"" $4 "\"" : $4
+        value = $3 ~ /^(TEXT|PATH|MODEL|COMMAND|TARGET|DEVICE|ADDRESS|HOSTS|ORIGINS)$/ ? "\"" $4 "\"" : $4
         printf "#     # %s\n#     %s = %s\n", $5, $2, value
     }
     END { print "# }" }'

@@ -13,6 +13,7 @@
 
 #include <event2/event.h>
 #include <string.h>
+#include <strings.h>
 
 enum { API_REASON_MAX_BYTES = 200 }; /* two of them and the rest fit into an error's message */
 
@@ -122,22 +123,47 @@ static void api_on_deadline(evutil_socket_t fd, short what, void *arg)
 
 /* ---- heads ---- */
 
+/* Only a browser cannot be told from a client of ours by who runs it, and none reaches a Unix
+ * socket: a page of a stranger's may send forms, but not this type, without being asked about
+ * first. */
+static int api_check_type(struct http_exchange *exchange, struct err *err)
+{
+    static const char JSON_TYPE[] = "application/json";
+    const struct http_head *head = http_exchange_head(exchange);
+    const char *length = http_head_find(head, "Content-Length");
+    const char *type = http_head_find(head, "Content-Type");
+    bool has_body = http_head_find(head, "Transfer-Encoding") != NULL ||
+                    (length != NULL && strspn(length, "0") < strlen(length));
+
+    if (http_exchange_peer(exchange)->is_unix || !has_body)
+        return 0;
+    if (type != NULL && strncasecmp(type, JSON_TYPE, strlen(JSON_TYPE)) == 0 &&
+        strchr("; \t", type[strlen(JSON_TYPE)]) != NULL) /* its NUL counts as well */
+        return 0;
+    return err_set(err, ERR_MEDIA_TYPE, "a body must be sent as Content-Type: %s", JSON_TYPE);
+}
+
 static int api_on_head(struct http_exchange *exchange, void *owner, struct err *err)
 {
+    struct supervisor *supervisor = owner;
     char parameter[HTTP_ROUTE_PARAMETER_BYTES];
     const struct http_head *head = http_exchange_head(exchange);
     int index = http_route_find(PATHS, ARRAY_COUNT(PATHS), head, parameter);
     struct deadline deadline;
+    /* A stranger does not learn which routes there are. */
+    enum auth_who who = index < 0 ? AUTH_INFER : ROUTES[index].who;
     struct auth_caller caller;
     struct api_call *call = NULL;
 
+    if (auth_check(&supervisor->auth, exchange, who, &caller, err) != 0)
+        return -1;
     if (index < 0)
         return http_route_refuse(PATHS, ARRAY_COUNT(PATHS), exchange, err);
-    if (auth_check(exchange, ROUTES[index].who, &caller, err) != 0 ||
-        api_read_deadline(owner, exchange, &deadline, err) != 0)
+    if (api_read_deadline(supervisor, exchange, &deadline, err) != 0 ||
+        api_check_type(exchange, err) != 0)
         return -1;
     call = xcalloc(1, sizeof(*call));
-    call->supervisor = owner;
+    call->supervisor = supervisor;
     call->exchange = exchange;
     call->route = &ROUTES[index];
     call->caller = caller;

@@ -1,9 +1,20 @@
-/* Who a peer is, and what it may do: fail closed. */
+/* Who a peer is, and what it may do: fail closed.
+ *
+ * On the Unix socket the kernel says who calls: our uid and root may do everything, members of
+ * socket_group may ask models, and no header changes that. On TCP a request must name this machine
+ * (Host), must not come from a stranger's web page (Origin), and must bring a token, whose role
+ * says what it may. Routes that are open to all look at Host and Origin alone. */
 #ifndef RBEE_SUPERVISOR_AUTH_H
 #define RBEE_SUPERVISOR_AUTH_H
 
+#include "common/config.h"
 #include "common/err.h"
 #include "common/http/http.h"
+#include "supervisor/metrics.h"
+#include "supervisor/tokens.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
 
 /* The `who` column of routes.def. */
 enum auth_who {
@@ -11,19 +22,56 @@ enum auth_who {
     AUTH_OPEN,  /* anyone who can connect */
     AUTH_INFER, /* may ask models */
     AUTH_ADMIN, /* may change things; may infer too */
+    /* Beside them: OPEN, or with `metrics_public = off` INFER. */
+    AUTH_METRICS,
 };
 
-enum { AUTH_ACTOR_BYTES = 24 };
+enum auth_failure {
+#define AUTH_FAILURE(id, name) AUTH_FAILED_BY_##id,
+#include "supervisor/auth_failure.def"
+#undef AUTH_FAILURE
+    AUTH_FAILURE_COUNT,
+};
+
+enum {
+    AUTH_ACTOR_BYTES = 24,
+    AUTH_PEER_BYTES = HTTP_PEER_ADDRESS_BYTES, /* "uid:N" is shorter */
+};
 
 /* Who calls, as logs and records have it. */
 struct auth_caller {
-    enum auth_who may;            /* the most it may do */
-    char actor[AUTH_ACTOR_BYTES]; /* "uid:1000"; "" when nobody is known */
+    enum auth_who may;            /* the most it may do; OPEN, INFER or ADMIN */
+    char actor[AUTH_ACTOR_BYTES]; /* "uid:1000", "token:9f86d0" (of a wrong one, too); "": nobody */
+    char peer[AUTH_PEER_BYTES];   /* where it calls from: "uid:1000", "127.0.0.1" */
 };
 
-/* Finds out who the peer of EXCHANGE is. ERR_FORBIDDEN unless it may do what WHO may do; *out is
- * filled as far as it is known all the same. */
-int auth_check(struct http_exchange *exchange, enum auth_who who, struct auth_caller *out,
-               struct err *err);
+struct auth {
+    /* Set by the owner; all outlive this. */
+    const struct config *config;        /* as it is now: allowed_hosts, allowed_origins… */
+    const struct http_address *address; /* that we listen on */
+    struct metrics *metrics;
+
+    struct tokens tokens;
+    struct token_known environment; /* the token that came in it, which nobody can change now */
+    bool has_group;                 /* socket_group */
+    gid_t group;
+};
+
+const char *auth_failure_name(enum auth_failure failure);
+
+/* Takes the token of the environment, the tokens' files and the group of the socket. ERR_CONFIG. */
+int auth_init(struct auth *auth, struct err *err);
+/* ERR_CONFIG, with the ways out, unless ADDRESS may be listened on with TOKENS: one that strangers
+ * can reach needs tokens that cannot be guessed. */
+int auth_check_bind(const struct http_address *address, const struct tokens *tokens,
+                    struct err *err);
+/* NEW is in force from now on. */
+void auth_set_tokens(struct auth *auth, const struct tokens *new);
+
+/* Decides whether the peer of EXCHANGE may do what WHO may. *OUT is filled as far as it is known,
+ * also beside a failure. ERR_MISDIRECTED (421), ERR_MISSING_API_KEY and ERR_INVALID_API_KEY (401),
+ * ERR_INVALID (400), ERR_HEAD_TOO_LARGE (431), ERR_FORBIDDEN (403). */
+int auth_check(struct auth *auth, const struct http_exchange *exchange, enum auth_who who,
+               struct auth_caller *out, struct err *err);
 
 #endif

@@ -12,7 +12,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { SOCKET_MODE = 0600, FOLDER_MODE = 0700 };
+enum {
+    SOCKET_MODE = 0600,
+    FOLDER_MODE = 0700,
+    GROUP_SOCKET_MODE = 0660, /* with a socket_group */
+    GROUP_FOLDER_MODE = 0750,
+};
 
 /* Whether somebody accepts on the socket at PATH. A full backlog is a living listener too. */
 static bool listener_is_alive(const char *path)
@@ -43,7 +48,7 @@ static int listener_clear_place(const char *path, struct err *err)
     return 0;
 }
 
-static int listener_make_folder(const char *socket_path, struct err *err)
+static int listener_make_folder(const char *socket_path, char **out_folder, struct err *err)
 {
     AUTO_FREE char *folder = xstrdup(socket_path);
     char *slash = strrchr(folder, '/');
@@ -51,22 +56,52 @@ static int listener_make_folder(const char *socket_path, struct err *err)
     if (slash == NULL || slash == folder)
         return 0;
     *slash = '\0';
-    return io_make_folders(folder, FOLDER_MODE, err);
+    if (io_make_folders(folder, FOLDER_MODE, err) != 0)
+        return -1;
+    *out_folder = take_ptr(folder);
+    return 0;
+}
+
+/* The group first: there must be no moment in which another group may. */
+static int listener_give_to_group(const struct listener *listener, const char *path, mode_t mode,
+                                  struct err *err)
+{
+    if (chown(path, (uid_t)-1, listener->group) == 0 && chmod(path, mode) == 0)
+        return 0;
+    return err_set(err, ERR_CONFIG,
+                   "supervisor.socket_group: give %s to group %u: %m; rbeed must be in it", path,
+                   (unsigned)listener->group);
+}
+
+/* A folder that is not ours was made so by somebody who knows. */
+static int listener_admit_group(const struct listener *listener, const char *folder,
+                                struct err *err)
+{
+    struct stat status;
+
+    if (!listener->has_group)
+        return 0;
+    if (folder != NULL && stat(folder, &status) == 0 && status.st_uid == geteuid() &&
+        listener_give_to_group(listener, folder, GROUP_FOLDER_MODE, err) != 0)
+        return -1;
+    return listener_give_to_group(listener, listener->path, GROUP_SOCKET_MODE, err);
 }
 
 int listener_open(struct listener *listener, struct err *err)
 {
     struct http_address address = {.is_unix = true};
     struct stat status;
+    AUTO_FREE char *folder = NULL;
     AUTO_CLOSE int fd = -1;
 
     if (strlen(listener->path) >= sizeof(address.path))
         return err_set(err, ERR_CONFIG, "socket path %s is longer than %zu bytes", listener->path,
                        sizeof(address.path) - 1);
     memcpy(address.path, listener->path, strlen(listener->path) + 1);
-    if (listener_make_folder(listener->path, err) != 0 ||
+    if (listener_make_folder(listener->path, &folder, err) != 0 ||
         listener_clear_place(listener->path, err) != 0 ||
-        http_address_listen(&address, SOCKET_MODE, &fd, err) != 0)
+        http_address_listen(&address, SOCKET_MODE, &fd, err) != 0 ||
+        listener_admit_group(listener, folder, err) != 0)
         return -1;
     if (lstat(listener->path, &status) != 0)
         return err_set(err, ERR_IO, "look at %s: %m", listener->path);
@@ -88,27 +123,13 @@ static bool listener_owns_place(const struct listener *listener)
            status.st_ino == listener->inode;
 }
 
-static void listener_retire(struct listener *listener)
-{
-    struct http_server **place = &listener->retired[0];
-
-    for (size_t i = 0; i < LISTENER_RETIRED_MAX_COUNT; i++) {
-        if (listener->retired[i] == NULL)
-            place = &listener->retired[i];
-    }
-    if (*place != NULL)
-        http_server_free(*place);
-    *place = listener->server;
-    listener->server = NULL;
-    http_server_stop_accepting(*place);
-}
-
 static void listener_reopen(struct listener *listener)
 {
     struct err err = ERR_INIT;
 
     if (listener->server != NULL)
-        listener_retire(listener);
+        retired_add(&listener->retired, listener->server);
+    listener->server = NULL;
     if (listener_open(listener, &err) == 0) {
         log_event(LOG_WARN, "socket_made_again", "path=%s", listener->path);
         listener->has_failed = false;
@@ -121,12 +142,7 @@ static void listener_reopen(struct listener *listener)
 
 void listener_upkeep(struct listener *listener)
 {
-    for (size_t i = 0; i < LISTENER_RETIRED_MAX_COUNT; i++) {
-        if (listener->retired[i] == NULL || http_server_client_count(listener->retired[i]) > 0)
-            continue;
-        http_server_free(listener->retired[i]);
-        listener->retired[i] = NULL;
-    }
+    retired_upkeep(&listener->retired);
     if (!listener_owns_place(listener))
         listener_reopen(listener);
 }
@@ -142,23 +158,14 @@ void listener_stop(struct listener *listener)
 
 unsigned listener_client_count(const struct listener *listener)
 {
-    unsigned count = listener->server == NULL ? 0 : http_server_client_count(listener->server);
-
-    for (size_t i = 0; i < LISTENER_RETIRED_MAX_COUNT; i++) {
-        if (listener->retired[i] != NULL)
-            count += http_server_client_count(listener->retired[i]);
-    }
-    return count;
+    return retired_client_count(&listener->retired) +
+           (listener->server == NULL ? 0 : http_server_client_count(listener->server));
 }
 
 void listener_close(struct listener *listener)
 {
     listener_stop(listener);
-    for (size_t i = 0; i < LISTENER_RETIRED_MAX_COUNT; i++) {
-        if (listener->retired[i] != NULL)
-            http_server_free(listener->retired[i]);
-        listener->retired[i] = NULL;
-    }
+    retired_release(&listener->retired);
     if (listener->server != NULL)
         http_server_free(listener->server);
     listener->server = NULL;

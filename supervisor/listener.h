@@ -4,6 +4,7 @@
 
 #include "common/err.h"
 #include "common/http/http.h"
+#include "supervisor/retired.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,21 +12,19 @@
 
 struct event_base;
 
-/* Servers whose socket was removed serve their clients to the end; more than so many at a time
- * means that somebody removes it for sport, and then the oldest is cut. */
-enum { LISTENER_RETIRED_MAX_COUNT = 4 };
-
 struct listener {
     struct event_base *base;
     char *path;
+    bool has_group; /* whose members may connect, too */
+    gid_t group;
     struct http_limits limits;
     const struct http_service *service;
     void *owner;
     struct http_server *server; /* NULL: not listening */
     dev_t device;               /* of the socket file that is ours */
     ino_t inode;
-    struct http_server *retired[LISTENER_RETIRED_MAX_COUNT];
-    bool has_failed; /* to make it again; said once */
+    struct retired retired; /* their socket was removed; they serve their clients to the end */
+    bool has_failed;        /* to make it again; said once */
 };
 
 /* Listens on path with service for owner, all set by the caller, who holds the state folder's lock:

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,7 +24,8 @@ static const char HELP[] =
     "\n"
     "The supervisor of rbee: starts workers, routes requests to them, keeps their state.\n"
     "It stays in the foreground; \"rbee up\" starts it in the background. TERM or INT stop it in\n"
-    "order, a second one does not wait for running requests.\n"
+    "order, a second one does not wait for running requests. HUP makes it read tokens and\n"
+    "configuration again.\n"
     "\n"
     "  --config FILE   read this configuration instead of the usual ones\n"
     "  --socket PATH   listen on this Unix socket\n"
@@ -148,6 +150,14 @@ static int main_run(struct main_options *options, struct err *err)
     return result;
 }
 
+/* A core would hold what passes through: prompts, answers and tokens. */
+static void main_forbid_core(void)
+{
+    static const struct rlimit NO_CORE = {.rlim_cur = 0, .rlim_max = 0};
+
+    (void)setrlimit(RLIMIT_CORE, &NO_CORE); /* less is always allowed */
+}
+
 int main(int argc, char **argv)
 {
     struct main_options options;
@@ -156,7 +166,8 @@ int main(int argc, char **argv)
     json_init();
     io_fill_closed_stdio();
     /* What we make is ours alone, unless a mode says more. */
-    (void)umask(0077);              /* always succeeds */
+    (void)umask(0077); /* always succeeds */
+    main_forbid_core();
     (void)signal(SIGXFSZ, SIG_IGN); /* always succeeds; a file that may not grow is an error, too */
     (void)signal(SIGPIPE, SIG_IGN); /* always succeeds; a client that left is an error of write() */
     token_init();

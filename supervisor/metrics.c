@@ -4,6 +4,7 @@
 
 #include "common/mem.h"
 #include "common/metrics_text.h"
+#include "supervisor/auth.h"
 #include "supervisor/breaker.h"
 #include "supervisor/fault.h"
 #include "supervisor/request.h"
@@ -53,6 +54,11 @@ static const char *breaker_kind_name(unsigned member)
     return NAMES[member];
 }
 
+static const char *auth_member_name(unsigned member)
+{
+    return auth_failure_name((enum auth_failure)member);
+}
+
 struct metric_set {
     unsigned count;
     const char *(*name)(unsigned member);
@@ -63,6 +69,7 @@ static const struct metric_set SET_FAULT = {FAULT_CLASS_COUNT, fault_member_name
 static const struct metric_set SET_OUTCOME = {REQUEST_OUTCOME_COUNT, outcome_member_name};
 static const struct metric_set SET_PHASE = {DEADLINE_PHASE_COUNT, phase_name};
 static const struct metric_set SET_SIGNAL = {METRIC_SIGNAL_COUNT, signal_name};
+static const struct metric_set SET_AUTH = {AUTH_FAILURE_COUNT, auth_member_name};
 static const struct metric_set SET_BREAKER = {METRIC_BREAKER_COUNT, breaker_kind_name};
 
 static_assert((int)FAULT_CLASS_COUNT <= (int)METRICS_SET_MAX_COUNT, "the largest set");

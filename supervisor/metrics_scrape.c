@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/metrics_text.h"
+#include "supervisor/doors.h"
 #include "supervisor/supervisor.h"
 
 #include <string.h>
@@ -216,7 +217,7 @@ static void metrics_read_QUEUE_DEPTH(struct supervisor *supervisor, json_t *fami
 
 static void metrics_read_CLIENTS(struct supervisor *supervisor, json_t *family)
 {
-    add_alone(family, listener_client_count(&supervisor->listener));
+    add_alone(family, doors_client_count(supervisor));
 }
 
 static void metrics_read_STORE_QUEUED_ROWS(struct supervisor *supervisor, json_t *family)

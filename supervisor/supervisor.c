@@ -8,8 +8,9 @@
 #include "common/mem.h"
 #include "common/paths.h"
 #include "common/records.h"
-#include "supervisor/api.h"
+#include "supervisor/doors.h"
 #include "supervisor/journal.h"
+#include "supervisor/reload.h"
 #include "supervisor/stored.h"
 
 #include <event2/event.h>
@@ -62,10 +63,9 @@ static void supervisor_on_farewell(evutil_socket_t fd, short what, void *arg)
         supervisor->farewell_ends_ms = clock_monotonic_ms() + FAREWELL_MS;
         feed_end_all(supervisor);
         log_streams_end_all(supervisor);
-        listener_stop(&supervisor->listener);
+        doors_stop(supervisor);
     }
-    if (listener_client_count(&supervisor->listener) > 0 &&
-        clock_monotonic_ms() < supervisor->farewell_ends_ms)
+    if (doors_client_count(supervisor) > 0 && clock_monotonic_ms() < supervisor->farewell_ends_ms)
         supervisor_farewell_later(supervisor);
     else
         (void)event_base_loopbreak(supervisor->base); /* always succeeds on a loop that runs */
@@ -125,7 +125,8 @@ static void supervisor_on_signal(evutil_socket_t number, short what, void *arg)
     uint64_t drain_ms = (uint64_t)config_number(supervisor->config, CONFIG_life_drain);
 
     if (number == SIGHUP) {
-        log_event(LOG_INFO, "signal_ignored", "signal=HUP");
+        if (!supervisor->is_stopping) /* who stops opens nothing any more */
+            reload(supervisor);
         return;
     }
     /* Who asks twice does not want to wait for answers. */
@@ -166,7 +167,7 @@ static void supervisor_on_upkeep(evutil_socket_t fd, short what, void *arg)
     struct supervisor *supervisor = arg;
 
     if (supervisor->farewell_ends_ms == 0)
-        listener_upkeep(&supervisor->listener);
+        doors_upkeep(supervisor);
     feed_retry(supervisor);
     if (supervisor->own_log.path != NULL)
         log_file_redirect(&supervisor->own_log, STDERR_FILENO);
@@ -256,25 +257,6 @@ static int supervisor_start_store(struct supervisor *supervisor, struct err *err
     return 0;
 }
 
-static int supervisor_listen(struct supervisor *supervisor, struct err *err)
-{
-    const struct config *config = supervisor->config;
-    struct listener *listener = &supervisor->listener;
-
-    listener->base = supervisor->base;
-    listener->service = &SUPERVISOR_API;
-    listener->owner = supervisor;
-    listener->limits = (struct http_limits){
-        .body_max_bytes = (size_t)config_number(config, CONFIG_limits_body),
-        .bodies_max_bytes = (size_t)config_number(config, CONFIG_limits_bodies),
-        .client_max_count = (unsigned)config_number(config, CONFIG_limits_clients),
-        .head_time_ms = (uint64_t)config_number(config, CONFIG_limits_head_time),
-        .body_time_ms = (uint64_t)config_number(config, CONFIG_limits_body_time),
-        .idle_time_ms = (uint64_t)config_number(config, CONFIG_limits_idle_time),
-    };
-    return listener_open(listener, err);
-}
-
 static void supervisor_watch(struct supervisor *supervisor)
 {
     const struct timeval upkeep = {.tv_sec = UPKEEP_S};
@@ -294,6 +276,8 @@ static void supervisor_watch(struct supervisor *supervisor)
 /* The lock comes before everything that another supervisor could be using. */
 static int supervisor_begin(struct supervisor *supervisor, struct err *err)
 {
+    if (doors_prepare(supervisor, err) != 0)
+        return -1;
     supervisor_find_places(supervisor);
     if (supervisor_make_folders(supervisor, err) != 0 ||
         lock_acquire(&supervisor->lock, supervisor->state_dir, supervisor->listener.path, err) != 0)
@@ -304,7 +288,7 @@ static int supervisor_begin(struct supervisor *supervisor, struct err *err)
         supervisor_start_store(supervisor, err) != 0)
         return -1;
     stored_restore(supervisor);
-    if (supervisor_listen(supervisor, err) != 0)
+    if (doors_open(supervisor, err) != 0)
         return -1;
     watcher_start(&supervisor->watcher, supervisor->base);
     supervisor_watch(supervisor);
@@ -380,7 +364,7 @@ void supervisor_free(struct supervisor *supervisor)
 {
     if (supervisor == NULL)
         return;
-    listener_close(&supervisor->listener);
+    doors_close(supervisor);
     describe_cancel_all(supervisor);
     while (!TAILQ_EMPTY(&supervisor->workers))
         worker_free(TAILQ_FIRST(&supervisor->workers));
@@ -487,8 +471,11 @@ static json_t *supervisor_reasons(const struct supervisor *supervisor)
 static json_t *supervisor_warnings(struct supervisor *supervisor)
 {
     json_t *warnings = json_array();
+    AUTO_FREE char *door = doors_warning(supervisor);
     struct worker *worker = NULL;
 
+    if (door != NULL)
+        supervisor_add_reason(warnings, door);
     TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
         AUTO_FREE char *warning = worker_command_warning(worker);
@@ -507,6 +494,7 @@ json_t *supervisor_record(struct supervisor *supervisor)
     json_t *requests = json_array();
     const char *state = json_array_size(reasons) > 0 ? "degraded" : "ok";
     const char *socket = supervisor->listener.path; /* a path, so bytes: not always UTF-8 */
+    const char *listen = supervisor->tcp.name;
     uint64_t uptime_ms = clock_monotonic_ms() - supervisor->started_ms;
     struct worker *worker = NULL;
     struct request *request = NULL;
@@ -525,6 +513,8 @@ json_t *supervisor_record(struct supervisor *supervisor)
     (void)json_object_set_new(record, "version", json_string(RBEE_VERSION));
     (void)json_object_set_new(record, "uptime_ms", json_integer((json_int_t)uptime_ms));
     (void)json_object_set_new(record, "socket", json_text_lossy(socket, strlen(socket)));
+    (void)json_object_set_new(record, "listen",
+                              listen[0] == '\0' ? json_null() : json_string(listen));
     (void)json_object_set_new(record, "reasons", reasons);
     (void)json_object_set_new(record, "warnings", supervisor_warnings(supervisor));
     (void)json_object_set_new(record, "workers", workers);

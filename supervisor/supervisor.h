@@ -14,6 +14,7 @@
 #include "common/err.h"
 #include "db/breakers.h"
 #include "db/store.h"
+#include "supervisor/auth.h"
 #include "supervisor/clock_mover_hook.h"
 #include "supervisor/describe.h"
 #include "supervisor/device.h"
@@ -28,6 +29,7 @@
 #include "supervisor/request.h"
 #include "supervisor/resolve.h"
 #include "supervisor/shown.h"
+#include "supervisor/tcp.h"
 #include "supervisor/waiter.h"
 #include "supervisor/watcher.h"
 #include "supervisor/worker.h"
@@ -60,6 +62,8 @@ struct supervisor {
     struct metrics metrics;
     struct breaker_rows stored_breakers; /* until stored_restore() */
     struct listener listener;
+    struct tcp tcp;
+    struct auth auth;
     struct device_list devices;
     uint64_t postponed_count; /* starts that had to wait for their device, ever */
     struct model_list models;

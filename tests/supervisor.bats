@@ -113,7 +113,7 @@ open(sys.argv[2], "w").close(); s.accept(); s.accept()' "$SOCKET" "$T/listens" 3
 @test "HUP is no reason to end" {
     start_rbeed
     kill -HUP "$RBEED_PID"
-    wait_for_line "$T/rbeed.log" 'signal_ignored signal=HUP'
+    wait_for_line "$T/rbeed.log" ' reloaded listen=off'
     run api GET /health
     assert_success
 }

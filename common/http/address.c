@@ -129,6 +129,20 @@ void http_address_format_host(const struct http_address *address, char out[HTTP_
         (void)snprintf(out, HTTP_HOST_MAX_BYTES, "%s:%u", address->host, address->port);
 }
 
+bool http_address_is_loopback(const struct http_address *address)
+{
+    enum { LOOPBACK_NET = 127 }; /* 127.0.0.0/8 */
+    struct address_socket name;
+
+    if (address->is_unix)
+        return true;
+    if (!address_resolve(address->host, address->port, &name))
+        return false;
+    if (name.name.any.sa_family == AF_INET)
+        return *(const unsigned char *)&name.name.in.sin_addr == LOOPBACK_NET;
+    return IN6_IS_ADDR_LOOPBACK(&name.name.in6.sin6_addr);
+}
+
 /* ---- sockets ---- */
 
 static int address_fill(const struct http_address *address, struct address_socket *out)

@@ -7,8 +7,10 @@
 #include "common/token.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum {
     /* Reply storage that an idle connection may keep. */
@@ -18,6 +20,7 @@ enum {
     MS_PER_S = 1000,
     /* For errors to retry that say no time: queues and bodies are gone within a second. */
     RETRY_AFTER_DEFAULT_MS = 1000,
+    EXCHANGE_GROUPS_USUAL_COUNT = 64, /* of a process; more cost an allocation */
 };
 
 /* ---- request ids ---- */
@@ -98,6 +101,31 @@ const char *http_exchange_body(const struct http_exchange *x, size_t *out_len)
 const struct http_peer *http_exchange_peer(const struct http_exchange *x)
 {
     return &x->peer;
+}
+
+bool http_exchange_peer_has_group(const struct http_exchange *x, gid_t gid)
+{
+    gid_t few[EXCHANGE_GROUPS_USUAL_COUNT];
+    AUTO_FREE gid_t *many = NULL;
+    const gid_t *groups = few;
+    socklen_t len = sizeof(few);
+
+    if (!x->peer.is_unix)
+        return false;
+    if (x->peer.gid == gid)
+        return true;
+    if (getsockopt(x->conn->fd, SOL_SOCKET, SO_PEERGROUPS, few, &len) < 0) {
+        if (errno != ERANGE) /* then LEN is what they need; the kernel allows 65,536 */
+            return false;
+        groups = many = xcalloc(1, len);
+        if (getsockopt(x->conn->fd, SOL_SOCKET, SO_PEERGROUPS, many, &len) < 0)
+            return false;
+    }
+    for (size_t i = 0; i < len / sizeof(*groups); i++) {
+        if (groups[i] == gid)
+            return true;
+    }
+    return false;
 }
 
 uint64_t http_exchange_arrived_us(const struct http_exchange *x)

@@ -76,6 +76,8 @@ struct http_address {
 };
 /* "unix:PATH", "http://HOST:PORT" or "HOST:PORT". ERR_USAGE. */
 int http_address_parse(const char *text, struct http_address *out, struct err *err);
+/* Whether only this machine's own users can reach it. */
+bool http_address_is_loopback(const struct http_address *address);
 /* A listening, non-blocking, CLOEXEC descriptor; a Unix socket gets MODE, and a stale one in its
  * place is the caller's to remove. ERR_IO. */
 int http_address_listen(const struct http_address *address, unsigned mode, int *out_fd,
@@ -139,6 +141,9 @@ void http_server_free(struct http_server *server);
 const struct http_head *http_exchange_head(const struct http_exchange *x);
 const char *http_exchange_body(const struct http_exchange *x, size_t *out_len);
 const struct http_peer *http_exchange_peer(const struct http_exchange *x);
+/* Whether the process behind a Unix socket is in group GID, as the kernel knew when it connected;
+ * false for a TCP peer. */
+bool http_exchange_peer_has_group(const struct http_exchange *x, gid_t gid);
 uint64_t http_exchange_arrived_us(const struct http_exchange *x); /* monotonic */
 /* One pointer for the owner; NULL at first. */
 void http_exchange_set_user(struct http_exchange *x, void *user);

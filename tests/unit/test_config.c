@@ -449,6 +449,52 @@ static void a_model_is_a_name_or_an_absolute_path(void **state)
     assert_null(load("supervisor { default_model = m.gguf }", &err));
 }
 
+static void an_address_is_numeric_or_off(void **state)
+{
+    static const char *const GOOD[] = {"off",        "127.0.0.1:7833", "localhost:1",
+                                       "[::1]:7833", "0.0.0.0:80",     "http://10.0.0.1:7833"};
+    static const char *const BAD[] = {"", "on", "7833", "gpu.lan:7833", "unix:/run/x", "127.0.0.1"};
+    struct config *config = config_new_default();
+    struct err err = ERR_INIT;
+
+    for (size_t i = 0; i < ARRAY_COUNT(GOOD); i++)
+        assert_int_equal(config_override(config, CONFIG_supervisor_listen, GOOD[i], &err), 0);
+    for (size_t i = 0; i < ARRAY_COUNT(BAD); i++)
+        assert_int_equal(config_override(config, CONFIG_supervisor_listen, BAD[i], &err), -1);
+    config_free(config);
+}
+
+/* What a running program reads again is the file; what its command line said stays. */
+static void a_second_reading_keeps_the_flags(void **state)
+{
+    AUTO_FREE char *path = temp_folder_write(folder, "rbee.conf", "limits { queue = 3 }", 0600);
+    struct err err = ERR_INIT;
+    struct config *config = config_load(path, &err);
+    AUTO_FREE char *changed = NULL;
+    struct config *again = NULL;
+
+    assert_int_equal(config_override(config, CONFIG_supervisor_socket, "/flag", &err), 0);
+    changed =
+        temp_folder_write(folder, "rbee.conf",
+                          "limits { queue = 4 } supervisor { socket = /file listen = off }", 0600);
+    again = config_load_again(config, &err);
+    assert_string_equal(config_text(again, CONFIG_supervisor_socket), "/flag");
+    assert_int_equal(config_origin(again, CONFIG_supervisor_socket), CONFIG_FROM_FLAG);
+    assert_true(config_is_same(config, again, CONFIG_supervisor_socket));
+    assert_false(config_is_same(config, again, CONFIG_limits_queue));
+    assert_false(config_is_same(config, again, CONFIG_supervisor_listen));
+    config_adopt(config, again, CONFIG_limits_queue);
+    config_adopt(config, again, CONFIG_supervisor_listen);
+    config_free(again);
+    assert_int_equal(config_number(config, CONFIG_limits_queue), 4);
+    assert_string_equal(config_text(config, CONFIG_supervisor_listen), "off");
+    assert_int_equal(config_origin(config, CONFIG_supervisor_listen), CONFIG_FROM_USER);
+    assert_int_equal(unlink(path), 0);
+    assert_null(config_load_again(config, &err));
+    assert_int_equal(err.kind, ERR_NO_FILE);
+    config_free(config);
+}
+
 static void workers_have_a_limit(void **state)
 {
     AUTO_BUF struct buf file = BUF_INIT(1 << 16);
@@ -486,6 +532,8 @@ int main(void)
         cmocka_unit_test(the_table_of_keys_is_sound),
         cmocka_unit_test(names_are_plain),
         IN_FOLDER(a_model_is_a_name_or_an_absolute_path),
+        cmocka_unit_test(an_address_is_numeric_or_off),
+        IN_FOLDER(a_second_reading_keeps_the_flags),
         IN_FOLDER(workers_have_a_limit),
     };
 
