@@ -12,6 +12,7 @@
 #include "common/mem.h"
 #include "common/units.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <inttypes.h>
 #include <string.h>
@@ -21,7 +22,7 @@ enum {
     STATUS_OK_LAST = 299,
     MS_PER_S = 1000,
     US_PER_MS = 1000,
-    API_HEADER_MAX_COUNT = 2,
+    API_HEADER_MAX_COUNT = 3,
     RETRY_AFTER_MAX_S = 86400, /* a day; more is no advice */
 };
 
@@ -29,6 +30,7 @@ struct api {
     struct event_base *base;
     struct http_client *client;
     struct interrupt *interrupt;
+    char *authorization; /* value of that header; NULL: none is sent */
 };
 
 /* A request on its way. */
@@ -67,7 +69,16 @@ void api_free(struct api *api)
         return;
     http_client_free(api->client);
     event_base_free(api->base);
+    if (api->authorization != NULL)
+        explicit_bzero(api->authorization, strlen(api->authorization));
+    free(api->authorization);
     free(api);
+}
+
+void api_set_token(struct api *api, const char *token)
+{
+    assert(api->authorization == NULL);
+    api->authorization = xasprintf("Bearer %s", token);
 }
 
 struct event_base *api_base(struct api *api)
@@ -75,9 +86,29 @@ struct event_base *api_base(struct api *api)
     return api->base;
 }
 
-struct http_client *api_client(struct api *api)
+/* What every request carries beside what HTTP itself needs. */
+static size_t add_headers(const struct api *api, bool has_body,
+                          struct http_header out[API_HEADER_MAX_COUNT])
 {
-    return api->client;
+    size_t count = 0;
+
+    if (has_body)
+        out[count++] = (struct http_header){"Content-Type", "application/json"};
+    if (api->authorization != NULL)
+        out[count++] = (struct http_header){"Authorization", api->authorization};
+    return count;
+}
+
+struct http_call *api_get_beside(struct api *api, const char *target,
+                                 const struct http_call_events *events, void *owner)
+{
+    struct http_header headers[API_HEADER_MAX_COUNT];
+    const struct http_request request = {.method = HTTP_GET,
+                                         .target = target,
+                                         .headers = headers,
+                                         .header_count = add_headers(api, false, headers)};
+
+    return http_client_send(api->client, &request, events, owner);
 }
 
 static bool is_ok(int status)
@@ -250,12 +281,11 @@ static int transfer_run(struct api *api, struct transfer *transfer, struct err *
     struct http_request http = {.method = request->method,
                                 .target = request->target,
                                 .headers = headers,
+                                .header_count = add_headers(api, body != NULL, headers),
                                 .body = body,
                                 .body_len = body != NULL ? strlen(body) : 0};
     int rc = 0;
 
-    if (body != NULL)
-        headers[http.header_count++] = (struct http_header){"Content-Type", "application/json"};
     (void)snprintf(deadline, sizeof(deadline), "%" PRIu64, request->deadline_ms);
     if (request->deadline_ms > 0)
         headers[http.header_count++] = (struct http_header){DEADLINE_TIMEOUT_HEADER, deadline};

@@ -38,9 +38,13 @@ struct api_request {
 struct api *api_new(const struct http_address *address, struct interrupt *interrupt,
                     struct err *err);
 void api_free(struct api *api);
-/* For what goes on beside a request: the loop that runs while one does, and the client. */
+/* Every request from now on shows TOKEN, which is copied. */
+void api_set_token(struct api *api, const char *token);
+/* For what goes on beside a request: the loop that runs while one does, and a GET of TARGET on it,
+ * which http_call_cancel() ends. */
 struct event_base *api_base(struct api *api);
-struct http_client *api_client(struct api *api);
+struct http_call *api_get_beside(struct api *api, const char *target,
+                                 const struct http_call_events *events, void *owner);
 
 /* Sends and waits. *out_reply (may be NULL) is the JSON of a 2xx reply, NULL when it had no body or
  * was a stream; the caller owns it. A reply of another status fails with the error of its envelope,

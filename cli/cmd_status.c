@@ -128,15 +128,13 @@ int command_status(struct cli *cli, struct err *err)
 {
     AUTO_JSON json_t *record = NULL;
 
-    if (start_find(cli, err) < 0) {
+    if (start_find(cli, err) < 0 || call_get(cli, "/v1/status", &record, err) < 0) {
         if (err->kind != ERR_UNREACHABLE)
             return -1;
         message_detail(cli, "%s", err->message);
         err_clear(err);
         return print_stopped(cli, err);
     }
-    if (call_get(cli, "/v1/status", &record, err) < 0)
-        return -1;
     if (cli->wants_json ? output_print_json(cli, record, err) < 0
                         : print_screen(cli, record, err) < 0)
         return -1;

@@ -84,13 +84,12 @@ static void on_timer(evutil_socket_t fd, short what, void *owner)
 {
     static const struct http_call_events EVENTS = {
         .on_head = on_head, .on_body = on_body, .on_end = on_end};
-    static const struct http_request REQUEST = {.method = HTTP_GET, .target = "/v1/workers"};
     struct progress *progress = owner;
 
     if (progress->call != NULL)
         return;
     buf_clear(&progress->reply);
-    progress->call = http_client_send(api_client(progress->cli->api), &REQUEST, &EVENTS, progress);
+    progress->call = api_get_beside(progress->cli->api, "/v1/workers", &EVENTS, progress);
 }
 
 struct progress *progress_start(struct cli *cli)

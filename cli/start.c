@@ -11,6 +11,7 @@
 #include "common/mem.h"
 #include "common/paths.h"
 #include "common/spawn.h"
+#include "common/token_file.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -21,6 +22,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -84,11 +86,21 @@ static int find_at_host(struct cli *cli, const char *host, struct err *err)
 {
     struct http_address address;
 
-    if (strncmp(host, "unix:", strlen("unix:")) != 0)
-        return err_set(err, ERR_USAGE, "--host must be unix:PATH, not \"%.64s\"", host);
+    if (strncmp(host, "https:", strlen("https:")) == 0)
+        return err_set(
+            err, ERR_USAGE,
+            "--host cannot be https yet; \"ssh -L 7833:127.0.0.1:7833 MACHINE\" brings a "
+            "supervisor to http://127.0.0.1:7833, encrypted");
+    if (strncmp(host, "unix:", strlen("unix:")) != 0 &&
+        strncmp(host, "http://", strlen("http://")) != 0)
+        return err_set(err, ERR_USAGE,
+                       "--host must be unix:PATH or http://HOST:PORT, not \"%.64s\"", host);
     if (http_address_parse(host, &address, err) < 0)
         return err_wrap(err, "--host");
-    return try_socket(cli, address.path, err);
+    if (address.is_unix)
+        return try_socket(cli, address.path, err);
+    cli->address = address;
+    return 0;
 }
 
 /* --config: the socket that it names, if any. -1 with ERR_UNREACHABLE: go on looking. */
@@ -374,18 +386,69 @@ int start_foreground(struct cli *cli, struct err *err)
     return err_set(err, errno == ENOENT ? ERR_NO_FILE : ERR_INTERNAL, "run %s: %m", program);
 }
 
+/* Puts the token of --token-file into *OUT; without that option, for this machine alone, the user's
+ * own: it must not go out to whoever is named after --host. NULL: there is none, or none is needed,
+ * because a Unix socket tells who calls. */
+static int read_token(const struct cli *cli, char **out, struct err *err)
+{
+    static const char *const NAMES[] = {
+#define TOKEN_ROLE(id, name, file, credential, key) file,
+#include "common/token_roles.def"
+#undef TOKEN_ROLE
+    };
+    const char *path = args_text(cli->args, OPTION_TOKEN_FILE);
+
+    *out = NULL;
+    if (cli->address.is_unix)
+        return 0;
+    if (path != NULL) {
+        *out = token_file_read(path, TOKEN_FILE_OURS, err);
+        if (*out == NULL)
+            err->kind =
+                ERR_MISSING_API_KEY; /* whatever is wrong with the file: there is no token */
+        return *out != NULL ? 0 : err_wrap(err, "--token-file");
+    }
+    /* The last role may the most. */
+    for (size_t i = ARRAY_COUNT(NAMES);
+         i-- > 0 && *out == NULL && http_address_is_loopback(&cli->address);) {
+        AUTO_FREE char *own_path = paths_user_token(NAMES[i]);
+        struct err ignored = ERR_INIT; /* the supervisor will say that it wants one */
+
+        *out = token_file_read(own_path, TOKEN_FILE_OURS, &ignored);
+    }
+    return 0;
+}
+
+static int make_api(struct cli *cli, struct err *err)
+{
+    static const struct rlimit NO_CORE = {.rlim_cur = 0, .rlim_max = 0};
+    char *token = NULL;
+
+    if (read_token(cli, &token, err) < 0)
+        return -1;
+    cli->api = api_new(&cli->address, &cli->interrupt, err);
+    if (token == NULL)
+        return cli->api != NULL ? 0 : -1;
+    (void)setrlimit(RLIMIT_CORE, &NO_CORE); /* a core would hold it; less is always allowed */
+    if (cli->api != NULL)
+        api_set_token(cli->api, token);
+    explicit_bzero(token, strlen(token));
+    free(token);
+    return cli->api != NULL ? 0 : -1;
+}
+
 int cli_connect(struct cli *cli, struct err *err)
 {
     bool may_start = cli->args->command->needs == COMMAND_NEEDS_STARTED &&
                      !args_has(cli->args, OPTION_NO_START) && !args_has(cli->args, OPTION_HOST);
+    bool is_found = cli->address.is_unix || cli->address.port != 0;
 
-    if (cli->address.path[0] == '\0' && start_find(cli, err) < 0) {
+    if (!is_found && start_find(cli, err) < 0) {
         if (!may_start || err->kind != ERR_UNREACHABLE)
             return -1;
         err_clear(err);
         if (start_supervisor(cli, err) < 0)
             return -1;
     }
-    cli->api = api_new(&cli->address, &cli->interrupt, err);
-    return cli->api != NULL ? 0 : -1;
+    return make_api(cli, err);
 }

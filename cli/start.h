@@ -11,8 +11,9 @@
 
 struct cli;
 
-/* Sets cli->address to a socket that somebody answers on: that of --host or else --config, then the
- * usual one, the one in the supervisor's lock file, and /run/rbee/rbee.sock. ERR_UNREACHABLE. */
+/* Sets cli->address to a socket that somebody answers on: that of --host (on TCP whether anybody
+ * does is seen at the first request) or else --config, then the usual one, the one in the
+ * supervisor's lock file, and /run/rbee/rbee.sock. ERR_UNREACHABLE. */
 int start_find(struct cli *cli, struct err *err);
 /* Starts rbeed in a session of its own and waits until it takes requests; its own error when it
  * does not come to that; ERR_CONFLICT when another holds the state and is not found for 10 s. With
