@@ -185,26 +185,21 @@ static int auth_check_token(const struct auth *auth, const struct http_head *hea
                             struct auth_caller *out, enum auth_failure *out_failure,
                             struct err *err)
 {
-    static const enum auth_who MAY[TOKEN_ROLE_COUNT] = {
-        [TOKEN_ROLE_INFER] = AUTH_INFER,
-        [TOKEN_ROLE_ADMIN] = AUTH_ADMIN,
-    };
     char fingerprint[TOKEN_FINGERPRINT_BYTES];
     const char *token = bearer_find(head, err);
-    enum token_role role = TOKEN_ROLE_INFER;
-    bool is_known = false;
+    unsigned roles = 0;
 
     if (token == NULL)
         return auth_refuse(out_failure, err->kind == ERR_MISSING_API_KEY
                                             ? AUTH_FAILED_BY_MISSING
                                             : AUTH_FAILED_BY_MALFORMED);
-    is_known = tokens_find(&auth->tokens, token, &role, fingerprint);
+    roles = tokens_match(&auth->tokens, token, fingerprint);
     (void)snprintf(out->actor, sizeof(out->actor), "token:%s", fingerprint); /* fits */
-    if (!is_known) {
+    if (roles == 0) {
         err_fill(err, ERR_INVALID_API_KEY, "the token is wrong");
         return auth_refuse(out_failure, AUTH_FAILED_BY_WRONG);
     }
-    out->may = MAY[role];
+    out->may = (roles & 1u << TOKEN_ROLE_ADMIN) != 0 ? AUTH_ADMIN : AUTH_INFER;
     return 0;
 }
 

@@ -43,9 +43,9 @@ int tokens_take_environment(struct token_known *out, struct err *err);
 int tokens_load(struct tokens *out, const struct config *config,
                 const struct token_known *environment, struct err *err);
 bool tokens_has_any(const struct tokens *tokens);
-/* Compares TOKEN with all of them, in a time that says neither which one fits nor how far. False:
- * none. *OUT is the highest role it has, FINGERPRINT is always filled. */
-bool tokens_find(const struct tokens *tokens, const char *token, enum token_role *out,
-                 char fingerprint[TOKEN_FINGERPRINT_BYTES]);
+/* The roles that TOKEN has, bit 1 << ROLE for each. All are compared, in a time that says neither
+ * which one fits nor how far. FINGERPRINT is always filled. */
+unsigned tokens_match(const struct tokens *tokens, const char *token,
+                      char fingerprint[TOKEN_FINGERPRINT_BYTES]);
 
 #endif

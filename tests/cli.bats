@@ -91,7 +91,7 @@ assert_usage_error() { # MESSAGE ARGUMENT...
     assert_usage_error '"rbee ps" has no option --raw; see "rbee ps --help"' ps --raw
     assert_usage_error '"rbee model" needs one of: add, ls, show, rm' model
     assert_usage_error '"rbee wait" needs NAME; see "rbee wait --help"' wait
-    assert_usage_error '--host must be unix:PATH, not "http://localhost:1"' --host http://localhost:1 ps
+    assert_usage_error '--host must be unix:PATH or http://HOST:PORT, not "localhost:1"' --host localhost:1 ps
 }
 
 @test "options that contradict each other are refused" {

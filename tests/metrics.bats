@@ -58,6 +58,7 @@ rbee_hive_workers gauge
 rbee_hive_workers_restart_count untyped
 rbee_hive_worker_restarts_total counter
 rbee_hive_worker_restart_failures_total counter
+rbee_hive_auth_failures_total counter
 rbee_hive_circuit_breaker_activations_total counter
 rbee_hive_circuit_breaker_state gauge
 rbee_hive_shutdown_duration_seconds gauge

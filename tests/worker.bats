@@ -304,6 +304,19 @@ OPTIONS
     assert_output --partial '200 {"phase":"ready"'
 }
 
+@test "the same for every route and method there is, however the token is shown" {
+    start_worker "$T/tiny.gguf"
+    run -0 "$TESTS_DIR/auth_client.py" table "$TREE_DIR/hip/routes.def" "unix:$T/w.sock" "$TOKEN"
+    assert_line --regexp '^no token: [0-9]+ x 401$'
+    assert_line --regexp '^wrong token: [0-9]+ x 401$'
+    assert_line --regexp '^two headers: [0-9]+ x 400$'
+    assert_line --regexp '^8 KiB and 1: [0-9]+ x 431$'
+    assert_line --regexp '^right token, None: [0-9]+ x 404, [0-9]+ x 405$'
+    run "$TESTS_DIR/auth_client.py" crowd "unix:$T/w.sock" "$TOKEN" /ready
+    assert_output "50 x 200
+50 x 401"
+}
+
 @test "the token is in no log, and nobody finds it in the process" {
     start_worker "$T/tiny.gguf"
     run ! grep -q "$TOKEN" "$T/worker.out" "$T/worker.err"

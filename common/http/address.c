@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -62,7 +63,7 @@ static int address_parse_port(const char *text, uint16_t *out, struct err *err)
 static bool address_resolve(const char *host, uint16_t port, struct address_socket *name)
 {
     *name = (struct address_socket){.len = 0};
-    if (strcmp(host, "localhost") == 0)
+    if (strcasecmp(host, "localhost") == 0)
         host = "127.0.0.1";
     if (inet_pton(AF_INET, host, &name->name.in.sin_addr) == 1) {
         name->name.in.sin_family = AF_INET;

@@ -44,13 +44,16 @@ static void write_token(const char *name, const char *token)
     AUTO_FREE char *path = temp_folder_write(folder, name, token, 0600);
 }
 
-/* Which role TOKEN has, -1 for none. */
+/* The highest role that TOKEN has, -1 for none. */
 static int role_of(const struct tokens *tokens, const char *token)
 {
     char fingerprint[TOKEN_FINGERPRINT_BYTES];
-    enum token_role role = TOKEN_ROLE_COUNT;
+    unsigned roles = tokens_match(tokens, token, fingerprint);
+    int highest = -1;
 
-    return tokens_find(tokens, token, &role, fingerprint) ? (int)role : -1;
+    for (int role = 0; role < TOKEN_ROLE_COUNT; role++)
+        highest = (roles & 1u << role) != 0 ? role : highest;
+    return highest;
 }
 
 static void without_a_file_nobody_has_a_role(void **state)
