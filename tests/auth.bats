@@ -82,6 +82,14 @@ refusals() { # REASON
     assert_line --regexp '^admin: [0-9]+ x 200'
 }
 
+@test "a connection outlives a wrong token, but not a head that can be read in two ways" {
+    start_with_tokens
+    run -0 curl -sSi "http://$ADDRESS/v1/models" -H "Authorization: Bearer wrong"
+    refute_line --partial 'Connection: close'
+    run -0 curl -sSi "http://$ADDRESS/v1/models" -H "Authorization: Bearer $INFER" -H "Authorization: Bearer $INFER"
+    assert_line --partial 'Connection: close'
+}
+
 @test "50 good and 50 wrong tokens at once: each gets its own answer" {
     start_with_tokens
     run "$TESTS_DIR/auth_client.py" crowd "$ADDRESS" "$INFER" /v1/models

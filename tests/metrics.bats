@@ -69,6 +69,8 @@ PROMISED
     start_rbeed
     model a <<<'reply one'
     ask a
+    # The client has its answer before the worker has ended the request.
+    wait_until metric_is 1 rbee_hive_requests_total outcome=completed
     rbee metrics >"$T/printed"
     run "$TESTS_DIR/metrics_check.py" rbee_hive_requests_total outcome=completed <"$T/printed"
     assert_output 1

@@ -166,10 +166,10 @@ static int link_check_body_size(const struct link *link, size_t more_bytes, stru
 }
 
 /* The service says no: its error is the reply. The connection goes on when nothing of the request
- * is left to be read. */
+ * is left to be read; but not after a head with two readings, as all that the door calls 400. */
 static void link_refuse_politely(struct link *link, const struct err *error)
 {
-    if (link_has_body(link)) {
+    if (link_has_body(link) || error->kind == ERR_INVALID) {
         link_refuse(link, error);
         return;
     }
