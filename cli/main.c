@@ -83,6 +83,8 @@ static int tell_failure(struct cli *cli, const struct err *failure)
     if (cli->interrupt.signal != 0)
         return err_exit_code(failure->kind);
     message_error(cli, failure);
+    if (failure->kind == ERR_MISSING_API_KEY)
+        message_note(cli, "--token-file FILE shows one; \"rbee token new\" there makes one");
     if (cli->wants_json) {
         envelope = cli->failure != NULL ? json_incref(cli->failure)
                                         : json_error_envelope(failure, NULL, NULL);

@@ -404,8 +404,7 @@ static int read_token(const struct cli *cli, char **out, struct err *err)
     if (path != NULL) {
         *out = token_file_read(path, TOKEN_FILE_OURS, err);
         if (*out == NULL)
-            err->kind =
-                ERR_MISSING_API_KEY; /* whatever is wrong with the file: there is no token */
+            err->kind = ERR_INVALID_API_KEY; /* whatever is wrong with the file */
         return *out != NULL ? 0 : err_wrap(err, "--token-file");
     }
     /* The last role may the most. */
