@@ -134,7 +134,11 @@ static bool auth_is_own_host(const struct auth *auth, const char *name, size_t l
     if (len == 0 || len >= sizeof(address.host))
         return false;
     memcpy(address.host, name, len);
-    return http_address_is_loopback(&address) || strcasecmp(address.host, auth->address->host) == 0;
+    if (http_address_is_loopback(&address))
+        return true;
+    /* "All addresses" is none, but some browsers take it for this machine. */
+    return strcasecmp(address.host, auth->address->host) == 0 &&
+           strcmp(address.host, "0.0.0.0") != 0 && strcmp(address.host, "::") != 0;
 }
 
 /* A page of a stranger's can give its own name our address, and its visitors' browsers then take us
