@@ -1,5 +1,5 @@
-/* Owns secrets: their making, comparing and wiping. The only user of libsodium here; must
- * not know who may do what with a token. */
+/* Owns secrets: their making, comparing and wiping. With keyed_hash.c the only user of libsodium
+ * here; must not know who may do what with a token. */
 #include "common/token.h"
 
 #include <assert.h>

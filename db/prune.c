@@ -49,7 +49,7 @@ int store_prune_step(sqlite3 *db, const struct store_retention *retention, int64
     for (size_t i = 0; i < STORE_TABLE_COUNT && count == 0; i++) {
         const struct store_table *table = STORE_TABLES[i];
 
-        if (table->time == NULL)
+        if (table->may_go == NULL)
             continue;
         if (retention->keep_ms > 0)
             count = prune_by_age(db, table, now_ms - retention->keep_ms, err);

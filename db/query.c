@@ -4,7 +4,7 @@
 #include "common/mem.h"
 
 /* Parameters of the statement. */
-enum { QUERY_LIMIT = 1, QUERY_AFTER_SEQ, QUERY_SINCE_MS, QUERY_WORKER };
+enum { QUERY_LIMIT = 1, QUERY_AFTER_SEQ, QUERY_SINCE_MS, QUERY_WORKER, QUERY_ACTOR };
 
 struct store_query *store_query_new(const struct store_table *table,
                                     const struct store_filter *filter)
@@ -15,6 +15,8 @@ struct store_query *store_query_new(const struct store_table *table,
     query->filter = *filter;
     if (filter->worker != NULL)
         query->filter.worker = query->worker = xstrdup(filter->worker);
+    if (filter->actor != NULL)
+        query->filter.actor = query->actor = xstrdup(filter->actor);
     if (filter->limit == 0 || filter->limit > STORE_QUERY_MAX_ROWS)
         query->filter.limit = STORE_QUERY_MAX_ROWS;
     return query;
@@ -25,6 +27,7 @@ void store_query_free(struct store_query *query)
     if (query == NULL)
         return;
     free(query->worker);
+    free(query->actor);
     store_rows_release(&query->rows);
     free(query);
 }
@@ -34,14 +37,18 @@ static char *query_where(const struct store_query *query)
 {
     const struct store_filter *filter = &query->filter;
     AUTO_FREE char *worker = NULL;
+    AUTO_FREE char *actor = NULL;
     AUTO_FREE char *since = NULL;
 
     if (filter->worker != NULL)
         worker = xasprintf(" AND worker = ?%d", QUERY_WORKER);
+    if (filter->actor != NULL)
+        actor = xasprintf(" AND actor = ?%d", QUERY_ACTOR);
     if (filter->since_ms > 0)
         since = xasprintf(" AND %s >= ?%d", query->table->time, QUERY_SINCE_MS);
-    return xasprintf(" WHERE %s > ?%d%s%s", query->table->columns[0].name, QUERY_AFTER_SEQ,
-                     worker != NULL ? worker : "", since != NULL ? since : "");
+    return xasprintf(" WHERE %s > ?%d%s%s%s", query->table->columns[0].name, QUERY_AFTER_SEQ,
+                     worker != NULL ? worker : "", actor != NULL ? actor : "",
+                     since != NULL ? since : "");
 }
 
 static int query_bind(const struct store_query *query, sqlite3_stmt *stmt)
@@ -56,6 +63,8 @@ static int query_bind(const struct store_query *query, sqlite3_stmt *stmt)
         rc = sqlite3_bind_int64(stmt, QUERY_SINCE_MS, filter->since_ms);
     if (rc == SQLITE_OK && filter->worker != NULL)
         rc = sqlite3_bind_text(stmt, QUERY_WORKER, filter->worker, -1, SQLITE_STATIC);
+    if (rc == SQLITE_OK && filter->actor != NULL)
+        rc = sqlite3_bind_text(stmt, QUERY_ACTOR, filter->actor, -1, SQLITE_STATIC);
     return rc;
 }
 

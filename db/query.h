@@ -11,6 +11,7 @@ struct store_query {
     const struct store_table *table;
     struct store_filter filter;
     char *worker;      /* the filter's */
+    char *actor;       /* likewise */
     uint64_t row_mark; /* how many rows had been posted before it */
     bool is_cancelled; /* under the queue's lock */
     /* Calls on_rows, whose type only the table's file knows, with rows of the right type. */

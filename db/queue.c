@@ -22,6 +22,8 @@ void store_queue_init(struct store_queue *queue, int event_fd)
     queue->last_notice = &queue->notices;
     queue->last_query_next = &queue->first_query;
     queue->last_answer_next = &queue->answers;
+    TAILQ_INIT(&queue->jobs);
+    TAILQ_INIT(&queue->ended_jobs);
     /* None of these fails with these arguments on Linux. */
     (void)pthread_mutex_init(&queue->lock, NULL);
     (void)pthread_condattr_init(&attributes);
@@ -32,7 +34,8 @@ void store_queue_init(struct store_queue *queue, int event_fd)
 
 void store_queue_release(struct store_queue *queue)
 {
-    assert(queue->first == NULL && queue->notices == NULL && queue->query_count == 0);
+    assert(queue->first == NULL && queue->notices == NULL && queue->query_count == 0 &&
+           queue->job_count == 0);
     (void)pthread_cond_destroy(&queue->wake); /* nobody waits any more */
     (void)pthread_mutex_destroy(&queue->lock);
 }

@@ -4,6 +4,8 @@
 #ifndef RBEE_DB_QUEUE_H
 #define RBEE_DB_QUEUE_H
 
+#include "db/audit_chain.h"
+#include "db/job.h"
 #include "db/query.h"
 
 #include <pthread.h>
@@ -29,7 +31,10 @@ struct store_queue {
     uint64_t first_posted_us;       /* when the list began: a group lingers from here */
     struct store_query *first_query;
     struct store_query **last_query_next;
-    size_t query_count; /* these, those the writer holds, and the answers */
+    size_t query_count;           /* these, those the writer holds, and the answers */
+    struct store_jobs jobs;       /* the first may be worked at */
+    size_t job_count;             /* these and those that have ended */
+    struct audit_head audit_head; /* as of the last commit */
     bool is_closing;
     struct store_retention retention;
     bool is_retention_new; /* the writer has not looked at it yet */
@@ -38,6 +43,7 @@ struct store_queue {
     struct store_notice **last_notice;
     struct store_query *answers;
     struct store_query **last_answer_next;
+    struct store_jobs ended_jobs;
     struct err health; /* why the disk takes nothing; ERR_NONE when it does */
     bool is_health_new;
     int event_fd; /* written when there is something to tell */

@@ -34,6 +34,18 @@ struct request_rows {
 int requests_load_last(struct store *store, size_t limit, struct request_rows *out,
                        struct err *err);
 void request_rows_release(struct request_rows *rows);
+/* A request that a supervisor left open when it died, as it is now that it has ended. -1 with err
+ * ends the whole. */
+struct request_teller {
+    int (*on_request)(void *owner, const struct request_row *row, struct err *err);
+    void *owner;
+};
+
+/* Ends those requests, with the outcome "interrupted", and tells of each, in one transaction, in
+ * which audit_append_now() may be called. After audit_open, if that is called at all, and before
+ * store_start. TELLER.on_request may be NULL. */
+int requests_end_interrupted(struct store *store, struct request_teller teller, int64_t *out_count,
+                             struct err *err);
 /* Inserts or replaces the row of this id; ROW is copied. ERR_BUSY when the queue is full. */
 int requests_put(struct store *store, const struct request_row *row, struct store_done done,
                  struct err *err);

@@ -4,7 +4,8 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
-#include "db/table.h"
+#include "common/token.h"
+#include "db/audit_private.h"
 #include "db/writer.h"
 
 #include <assert.h>
@@ -12,7 +13,8 @@
 #include <sys/eventfd.h>
 
 struct store {
-    sqlite3 *db; /* the writer's while is_started */
+    sqlite3 *db;              /* the writer's while is_started */
+    struct audit_chain chain; /* the writer's as well */
     struct store_queue queue;
     struct store_writer writer;
     struct store_listener listener;
@@ -20,7 +22,7 @@ struct store {
     int64_t next_seqs[STORE_TABLE_COUNT]; /* of the logs among them */
 };
 
-static int store_prepare_rows(struct store *store, struct store_report *report, struct err *err)
+static int store_number_rows(struct store *store, struct err *err)
 {
     for (size_t i = 0; i < STORE_TABLE_COUNT; i++) {
         int64_t last_seq = 0;
@@ -31,7 +33,7 @@ static int store_prepare_rows(struct store *store, struct store_report *report, 
             return -1;
         store->next_seqs[i] = last_seq + 1;
     }
-    return requests_end_interrupted(store->db, clock_wall_ms(), &report->interrupted_count, err);
+    return 0;
 }
 
 struct store *store_open(const char *path, struct store_report *out_report, struct err *err)
@@ -46,7 +48,7 @@ struct store *store_open(const char *path, struct store_report *out_report, stru
     if (rc == 0 && (store->db = store_file_open(path, out_report, err)) == NULL)
         rc = -1;
     if (rc == 0)
-        rc = store_prepare_rows(store, out_report, err);
+        rc = store_number_rows(store, err);
     if (rc < 0) {
         store_close(store);
         return NULL;
@@ -60,6 +62,8 @@ int store_start(struct store *store, const struct store_listener *listener, stru
     store->listener = *listener;
     store->writer.db = store->db;
     store->writer.queue = &store->queue;
+    store->writer.chain = &store->chain;
+    store->queue.audit_head = store->chain.stored;
     if (store_writer_start(&store->writer, err) < 0)
         return -1;
     store->is_started = true;
@@ -70,6 +74,12 @@ sqlite3 *store_db(struct store *store)
 {
     assert(!store->is_started);
     return store->db;
+}
+
+struct audit_chain *store_chain(struct store *store)
+{
+    assert(!store->is_started);
+    return &store->chain;
 }
 
 int64_t *store_next_seq(struct store *store, enum store_table_id table)
@@ -168,6 +178,41 @@ void store_query_cancel(struct store *store, struct store_query *query)
     store_queue_unlock(&store->queue);
 }
 
+struct store_job *store_job_post(struct store *store, struct store_job *job, struct err *err)
+{
+    struct store_queue *queue = &store->queue;
+    bool is_full = false;
+
+    assert(store->is_started);
+    store_queue_lock(queue);
+    is_full = queue->is_closing || queue->job_count >= STORE_JOB_MAX_COUNT;
+    if (!is_full) {
+        job->chain = &store->chain;
+        queue->job_count++;
+        TAILQ_INSERT_TAIL(&queue->jobs, job, link);
+        (void)pthread_cond_signal(&queue->wake); /* cannot fail */
+    }
+    store_queue_unlock(queue);
+    if (!is_full)
+        return job;
+    job->free(job);
+    return err_set_null(err, ERR_BUSY, "the database has other work to do, or is closed");
+}
+
+void store_job_cancel(struct store *store, struct store_job *job)
+{
+    store_queue_lock(&store->queue);
+    job->is_cancelled = true;
+    store_queue_unlock(&store->queue);
+}
+
+void audit_stored_head(struct store *store, struct audit_head *out)
+{
+    store_queue_lock(&store->queue);
+    *out = store->queue.audit_head;
+    store_queue_unlock(&store->queue);
+}
+
 static void store_tell_notice(struct store *store, const struct store_notice *notice)
 {
     if (notice->done.on_done != NULL)
@@ -192,6 +237,30 @@ static void store_tell_answers(struct store *store, struct store_query *answers)
             query->tell(query);
         store_query_free(query);
     }
+}
+
+/* Whoever is told may cancel another. */
+static void store_tell_jobs(struct store *store)
+{
+    struct store_queue *queue = &store->queue;
+    struct store_job *job = NULL;
+
+    do {
+        bool is_cancelled = false;
+
+        store_queue_lock(queue);
+        job = TAILQ_FIRST(&queue->ended_jobs);
+        if (job != NULL) {
+            TAILQ_REMOVE(&queue->ended_jobs, job, link);
+            queue->job_count--;
+            is_cancelled = job->is_cancelled;
+        }
+        store_queue_unlock(queue);
+        if (job != NULL && !is_cancelled)
+            job->tell(job);
+        if (job != NULL)
+            job->free(job);
+    } while (job != NULL);
 }
 
 void store_dispatch(struct store *store)
@@ -222,6 +291,7 @@ void store_dispatch(struct store *store)
         store_tell_notice(store, notice);
     }
     store_tell_answers(store, answers);
+    store_tell_jobs(store);
 }
 
 size_t store_queued_count(struct store *store)
@@ -272,6 +342,7 @@ void store_close(struct store *store)
     }
     (void)sqlite3_close(store->db); /* every statement is finalized: nothing is left to refuse it */
     store_queue_release(queue);
+    token_wipe(&store->chain, sizeof(store->chain));
     attr_close(&queue->event_fd);
     free(store);
 }

@@ -36,6 +36,7 @@ enum {
     STORE_QUERY_MAX_ROWS = 1000,
     STORE_QUERY_MAX_BYTES = 1024 * 1024, /* the row that passes it is still in */
     STORE_QUERY_MAX_COUNT = 64,
+    STORE_JOB_MAX_COUNT = 4,       /* that wait, run, or were not told yet */
     STORE_PRUNE_AFTER_ROWS = 1024, /* so many new ones, or an hour, and old ones are looked for */
 };
 
@@ -48,7 +49,6 @@ struct store_report {
     struct err corrupt_cause;
     uint32_t migrated_from; /* schema versions; equal when nothing was migrated */
     uint32_t migrated_to;
-    int64_t interrupted_count; /* requests that had no end and got the outcome "interrupted" */
 };
 
 /* How long events, failures and requests that have ended are kept; 0: without that limit. A wall
@@ -106,6 +106,7 @@ void store_close(struct store *store);
 /* Which rows of a log; the first LIMIT of them in the order asked for. */
 struct store_filter {
     const char *worker; /* NULL: whatever their worker */
+    const char *actor;  /* the same for a log of deeds */
     int64_t after_seq;  /* numbers above this one */
     int64_t since_ms;   /* wall time; 0: whatever their time */
     size_t limit;       /* 0, or more than STORE_QUERY_MAX_ROWS: that many */
@@ -122,6 +123,15 @@ struct store_query;
 
 /* Before the reader was called: it never is. */
 void store_query_cancel(struct store *store, struct store_query *query);
+
+/* ---- work that takes longer (audit.h) ----
+ *
+ * A job is done by the writer, a piece at a time, between two groups of rows. */
+
+struct store_job;
+
+/* Before its owner was told: it never is. What has been done by then stays done. */
+void store_job_cancel(struct store *store, struct store_job *job);
 
 /* Texts of loaded rows, freed with them. */
 struct store_texts {

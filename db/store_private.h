@@ -7,6 +7,7 @@
 
 #include <sqlite3.h>
 
+struct audit_chain; /* db/audit_chain.h */
 struct store_table; /* db/table.h */
 
 static inline void store_finalize(sqlite3_stmt **stmt)
@@ -75,9 +76,7 @@ sqlite3 *store_db(struct store *store);
 /* The number that the next row of a log gets; the loop's thread counts it. */
 int64_t *store_next_seq(struct store *store, enum store_table_id table);
 
-/* ---- at open, by the tables ---- */
-
-/* Ends the requests that a supervisor left open when it died. */
-int requests_end_interrupted(sqlite3 *db, int64_t now_ms, int64_t *out_count, struct err *err);
+/* The audit trail's; the loop's until store_start, then the writer's. */
+struct audit_chain *store_chain(struct store *store);
 
 #endif

@@ -177,7 +177,7 @@ int store_table_read_last_seq(sqlite3 *db, const struct store_table *table, int6
 
 /* ---- writing ---- */
 
-static struct store_write *row_write(const struct store_table *table, const void *row)
+struct store_write *store_table_write(const struct store_table *table, const void *row)
 {
     struct store_write *write = store_write_new(table, STORE_PUT, table->column_count);
 
@@ -199,10 +199,40 @@ static struct store_write *row_write(const struct store_table *table, const void
     return write;
 }
 
+int store_write_run(const struct store_write *write, sqlite3_stmt *stmt)
+{
+    int rc = SQLITE_OK;
+
+    for (size_t i = 0; i < write->value_count && rc == SQLITE_OK; i++) {
+        const struct store_value *value = &write->values[i];
+        int index = (int)i + 1;
+
+        if (value->text != NULL)
+            rc = sqlite3_bind_text(stmt, index, value->text, -1, SQLITE_STATIC);
+        else
+            rc = sqlite3_bind_int64(stmt, index, value->integer);
+    }
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    (void)sqlite3_reset(stmt); /* says the same again */
+    return rc;
+}
+
+int store_write_now(const struct store_write *write, sqlite3 *db, struct err *err)
+{
+    AUTO_FREE char *sql = store_table_sql(write->table, write->operation);
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+
+    if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK ||
+        store_write_run(write, stmt) != SQLITE_DONE)
+        return store_file_fail(db, err, write->table->name);
+    return 0;
+}
+
 int store_table_put(struct store *store, const struct store_table *table, const void *row,
                     struct store_done done, struct err *err)
 {
-    return store_post(store, row_write(table, row), done, err);
+    return store_post(store, store_table_write(table, row), done, err);
 }
 
 int store_table_append(struct store *store, const struct store_table *table, void *row,
@@ -213,7 +243,7 @@ int store_table_append(struct store *store, const struct store_table *table, voi
 
     assert(table->is_numbered && table->columns[0].type == STORE_INTEGER);
     *(int64_t *)(void *)((char *)row + table->columns[0].offset) = seq;
-    if (store_post(store, row_write(table, row), done, err) < 0)
+    if (store_post(store, store_table_write(table, row), done, err) < 0)
         return -1;
     (*next_seq)++;
     if (out_seq != NULL)

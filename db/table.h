@@ -32,12 +32,11 @@ struct store_table {
     size_t column_count;
     size_t row_bytes;
     const char *order[STORE_ORDER_MAX_COUNT]; /* columns that rows are read by */
-    /* Of a table whose rows are kept for a while: the column of their wall time, and which rows may
-     * go at all. NULL: each stays until it is removed. */
-    const char *time;
-    const char *may_go;
+    const char *time;   /* the column of their wall time; NULL: there is none */
+    const char *may_go; /* which rows may go when they are old. NULL: each stays until removed */
     enum store_table_id id;
     bool is_numbered; /* a log: the key is a number that the store gives, rows are never replaced */
+    bool is_chained; /* and the number, and a hash in the last column, are given as it is written */
 };
 #define TABLE(name) extern const struct store_table TABLE_##name;
 #include "db/tables.def"
@@ -71,6 +70,13 @@ int store_table_append(struct store *store, const struct store_table *table, voi
                        struct store_done done, int64_t *out_seq, struct err *err);
 int store_table_remove(struct store *store, const struct store_table *table, const char *key,
                        struct store_done done, struct err *err);
+/* ROW on its way; the caller frees it, or posts it. */
+struct store_write *store_table_write(const struct store_table *table, const void *row);
+/* Binds WRITE to STMT and steps it. SQLite's code, SQLITE_DONE when it is done. */
+int store_write_run(const struct store_write *write, sqlite3_stmt *stmt);
+/* The same with a statement of its own: on the thread that has the connection, within its
+ * transaction. */
+int store_write_now(const struct store_write *write, sqlite3 *db, struct err *err);
 /* The highest number a row of a log has; 0 when there is none. */
 int store_table_read_last_seq(sqlite3 *db, const struct store_table *table, int64_t *out_seq,
                               struct err *err);

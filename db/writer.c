@@ -4,8 +4,8 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "db/audit_private.h"
 #include "db/prune.h"
-#include "db/table.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -30,6 +30,7 @@ enum {
 struct writer {
     sqlite3 *db;
     struct store_queue *queue;
+    struct audit_chain *chain;
     struct store_write *group; /* rows taken and not yet written, in order */
     size_t group_count;
     int wal_frames; /* in the log when the last commit was, 0 after a checkpoint */
@@ -91,6 +92,36 @@ static void writer_answer(struct writer *writer, bool is_refused)
         writer_answer_first(writer);
 }
 
+/* ---- jobs ---- */
+
+/* Under the lock: JOB has ended. */
+static void writer_end_job(struct writer *writer, struct store_job *job)
+{
+    struct store_queue *queue = writer->queue;
+
+    TAILQ_REMOVE(&queue->jobs, job, link);
+    TAILQ_INSERT_TAIL(&queue->ended_jobs, job, link);
+    queue->audit_head = writer->chain->stored;
+    store_queue_wake_loop(queue);
+}
+
+/* Under the lock, which is let go meanwhile: one piece of the first job. */
+static void writer_work(struct writer *writer)
+{
+    struct store_job *job = TAILQ_FIRST(&writer->queue->jobs);
+    bool is_over = true;
+
+    if (job == NULL)
+        return;
+    if (!job->is_cancelled) {
+        store_queue_unlock(writer->queue);
+        is_over = !job->step(job, writer->db);
+        store_queue_lock(writer->queue);
+    }
+    if (is_over)
+        writer_end_job(writer, job);
+}
+
 /* ---- waiting for a group ---- */
 
 /* Under the lock: takes up to a group's worth of rows off the queue. */
@@ -150,6 +181,7 @@ static void writer_look_round(struct writer *writer)
 {
     store_queue_lock(writer->queue);
     writer_answer(writer, false);
+    writer_work(writer);
     if (writer_has_retention(writer) && writer->rows_since_prune >= WRITER_PRUNE_FORCED_ROWS)
         writer_prune(writer);
     store_queue_unlock(writer->queue);
@@ -168,6 +200,8 @@ static bool writer_use_lull(struct writer *writer)
 {
     if (writer->queue->first_query != NULL)
         writer_answer(writer, false);
+    else if (!TAILQ_EMPTY(&writer->queue->jobs))
+        writer_work(writer);
     else if (writer->wal_frames >= WRITER_CHECKPOINT_FRAMES)
         writer_checkpoint_unlocked(writer);
     else if (writer_prune_is_due(writer))
@@ -233,26 +267,15 @@ static void writer_finalize_statements(struct writer *writer)
 }
 
 /* Returns SQLite's code, SQLITE_DONE when the row is in. */
-static int writer_write_row(struct writer *writer, const struct store_write *write)
+static int writer_write_row(struct writer *writer, struct store_write *write)
 {
     sqlite3_stmt *stmt = writer_statement(writer, write->table, write->operation);
-    int rc = SQLITE_OK;
 
     if (stmt == NULL)
         return sqlite3_errcode(writer->db);
-    for (size_t i = 0; i < write->value_count && rc == SQLITE_OK; i++) {
-        const struct store_value *value = &write->values[i];
-        int index = (int)i + 1;
-
-        if (value->text != NULL)
-            rc = sqlite3_bind_text(stmt, index, value->text, -1, SQLITE_STATIC);
-        else
-            rc = sqlite3_bind_int64(stmt, index, value->integer);
-    }
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(stmt);
-    (void)sqlite3_reset(stmt); /* says the same again */
-    return rc;
+    if (write->table->is_chained)
+        audit_link(writer->chain, write);
+    return store_write_run(write, stmt);
 }
 
 /* Whether CODE is the row's own fault: it would fail on any disk, at any time. */
@@ -276,6 +299,7 @@ static bool writer_is_row_fault(int code)
 static int writer_try_group(struct writer *writer, struct store_write **out_bad, struct err *err)
 {
     *out_bad = NULL;
+    writer->chain->now = writer->chain->stored;
     if (sqlite3_exec(writer->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
         return store_file_fail(writer->db, err, "begin");
     for (struct store_write *write = writer->group; write != NULL; write = write->next) {
@@ -287,8 +311,12 @@ static int writer_try_group(struct writer *writer, struct store_write **out_bad,
         *out_bad = writer_is_row_fault(code) ? write : NULL;
         break;
     }
-    if (!err_is_set(err) && sqlite3_exec(writer->db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
+    if (!err_is_set(err) && audit_has_moved(writer->chain))
+        (void)audit_write_head(writer->chain, writer->db, err);
+    if (!err_is_set(err) && sqlite3_exec(writer->db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK) {
+        writer->chain->stored = writer->chain->now;
         return 0;
+    }
     if (!err_is_set(err))
         (void)store_file_fail(writer->db, err, "commit");
     if (sqlite3_get_autocommit(writer->db) == 0)
@@ -334,6 +362,7 @@ static void writer_finish_group(struct writer *writer, bool is_lost, const struc
         writer_finish_row(writer, write, is_lost, result);
     }
     writer->group_count = 0;
+    writer->queue->audit_head = writer->chain->stored;
     if (!is_lost)
         writer_set_health(writer, result);
     store_queue_wake_loop(writer->queue);
@@ -393,9 +422,11 @@ static bool writer_pause(struct writer *writer)
     bool is_closing = false;
 
     store_queue_lock(queue);
-    do
+    do {
         writer_answer(writer, true);
-    while (!queue->is_closing && store_queue_wait_until(queue, until_us));
+        while (!TAILQ_EMPTY(&queue->jobs) && !queue->is_closing)
+            writer_work(writer);
+    } while (!queue->is_closing && store_queue_wait_until(queue, until_us));
     is_closing = queue->is_closing;
     store_queue_unlock(queue);
     return is_closing;
@@ -435,15 +466,21 @@ static int writer_on_commit(void *owner, sqlite3 *db, const char *schema, int fr
 /* Those that the end found waiting: closing does not wait for readers. */
 static void writer_end_queries(struct writer *writer)
 {
+    struct store_job *job = NULL;
+
     store_queue_lock(writer->queue);
     writer_answer(writer, true);
+    while ((job = TAILQ_FIRST(&writer->queue->jobs)) != NULL) {
+        err_fill(&job->err, ERR_BUSY, "the database is closing");
+        writer_end_job(writer, job);
+    }
     store_queue_unlock(writer->queue);
 }
 
 static void *writer_main(void *owner)
 {
     const struct store_writer *handle = owner;
-    struct writer writer = {.db = handle->db, .queue = handle->queue};
+    struct writer writer = {.db = handle->db, .queue = handle->queue, .chain = handle->chain};
 
     (void)sqlite3_wal_hook(writer.db, writer_on_commit, &writer); /* returns the owner before */
     while (writer_next_group(&writer)) {

@@ -9,6 +9,7 @@
 struct store_writer {
     sqlite3 *db;
     struct store_queue *queue;
+    struct audit_chain *chain;
     pthread_t thread;
 };
 

@@ -8,6 +8,7 @@
 #include "common/mem.h"
 #include "common/paths.h"
 #include "common/records.h"
+#include "db/requests.h"
 #include "supervisor/doors.h"
 #include "supervisor/journal.h"
 #include "supervisor/reload.h"
@@ -230,9 +231,18 @@ static int supervisor_open_store(struct supervisor *supervisor, struct err *err)
         log_event(LOG_ERROR, "store_corrupt", "set_aside=%s error=%s", report.corrupt_path,
                   report.corrupt_cause.message);
     }
-    if (report.interrupted_count > 0)
-        log_event(LOG_WARN, "requests_interrupted", "count=%lld",
-                  (long long)report.interrupted_count);
+    return 0;
+}
+
+static int supervisor_end_interrupted(struct supervisor *supervisor, struct err *err)
+{
+    const struct request_teller teller = {NULL, NULL};
+    int64_t count = 0;
+
+    if (requests_end_interrupted(supervisor->store, teller, &count, err) != 0)
+        return -1;
+    if (count > 0)
+        log_event(LOG_WARN, "requests_interrupted", "count=%lld", (long long)count);
     return 0;
 }
 
@@ -283,7 +293,8 @@ static int supervisor_begin(struct supervisor *supervisor, struct err *err)
         lock_acquire(&supervisor->lock, supervisor->state_dir, supervisor->listener.path, err) != 0)
         return -1;
     supervisor_open_log(supervisor);
-    if (supervisor_open_store(supervisor, err) != 0 || models_load(supervisor, err) != 0 ||
+    if (supervisor_open_store(supervisor, err) != 0 ||
+        supervisor_end_interrupted(supervisor, err) != 0 || models_load(supervisor, err) != 0 ||
         worker_load_all(supervisor, err) != 0 || stored_load(supervisor, err) != 0 ||
         supervisor_start_store(supervisor, err) != 0)
         return -1;
