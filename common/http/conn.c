@@ -240,6 +240,17 @@ size_t conn_unsent_bytes(const struct conn *conn)
     return conn->out.len - conn->out_sent_bytes;
 }
 
+void conn_hold(struct conn *conn)
+{
+    conn->is_held = true;
+}
+
+void conn_let_go(struct conn *conn)
+{
+    conn->is_held = false;
+    conn_flush_later(conn, false);
+}
+
 static void conn_drop_out(struct conn *conn)
 {
     if (conn->out.capacity > CONN_KEPT_BYTES)
@@ -282,7 +293,7 @@ static void conn_flush(struct conn *conn)
     ssize_t sent = 0;
 
     conn->wants_flush = false;
-    if (conn->fd < 0 || conn->is_connecting || conn->is_write_broken)
+    if (conn->fd < 0 || conn->is_connecting || conn->is_write_broken || conn->is_held)
         return;
     if (conn_unsent_bytes(conn) > 0) {
         do {

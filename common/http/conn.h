@@ -59,6 +59,7 @@ struct conn {
     bool is_write_broken; /* what is still to be read may explain why */
     bool is_write_blocked;
     bool has_hung_up;
+    bool is_held;    /* nothing is sent for now */
     bool holds_sent; /* keeps what was sent, so that it can be sent again */
     bool wants_flush;
     bool wants_input;
@@ -86,6 +87,9 @@ void conn_write(struct conn *conn, const void *data, size_t len);
  * failed. */
 void conn_flush_later(struct conn *conn, bool has_failed);
 size_t conn_unsent_bytes(const struct conn *conn);
+/* What is written waits for conn_let_go(). */
+void conn_hold(struct conn *conn);
+void conn_let_go(struct conn *conn);
 /* With holds_sent: everything counts as unsent again. */
 void conn_rewind(struct conn *conn);
 /* Ends holds_sent and drops what was kept. */

@@ -383,7 +383,7 @@ int door_split_target(char *target, const char **out_path, const char **out_quer
     if (door_decode(target, err) < 0)
         return -1;
     if (door_has_dot_segment(target))
-        return err_set(err, ERR_INVALID, "a dot segment in the path");
+        return err_set(err, ERR_TRAVERSAL, "a dot segment in the path");
     if (!utf8_is_valid(target, strlen(target)))
         return err_set(err, ERR_INVALID, "the path is not UTF-8");
     *out_path = target;

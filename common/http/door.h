@@ -2,7 +2,8 @@
  * lines and heads; the parser asks them before anybody else sees a byte. They are stricter than the
  * grammar on purpose: two programs that read the same bytes differently are how requests are
  * smuggled, so whatever has two readings is refused. Each refusal is an err whose kind says the
- * status (400 where nothing else fits); the parser makes ERR_PROTOCOL of it for replies. */
+ * status (400 where nothing else fits; ERR_TRAVERSAL for a path that leads elsewhere); the parser
+ * makes ERR_PROTOCOL of it for replies. */
 #ifndef RBEE_COMMON_HTTP_DOOR_H
 #define RBEE_COMMON_HTTP_DOOR_H
 

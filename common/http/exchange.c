@@ -190,6 +190,7 @@ static void exchange_begin(struct http_exchange *x, int status, const char *cont
 
     assert(!x->has_begun);
     x->has_begun = true;
+    x->reply_at = out->len;
     if (status == 400) /* its sender and we may not agree on where the next request begins */
         x->closes = true;
     failed |= buf_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, exchange_reason(status),
@@ -259,6 +260,37 @@ void http_reply_error(struct http_exchange *x, const struct err *error, const js
     if (status == 401 && !exchange_has_reply_header(x, "WWW-Authenticate:"))
         http_reply_header(x, "WWW-Authenticate", "Bearer");
     http_reply_json(x, status, envelope);
+}
+
+/* ---- replies that wait ---- */
+
+void http_exchange_hold(struct http_exchange *x, void (*on_gone)(void *owner), void *owner)
+{
+    assert(!x->has_begun && x->on_gone == NULL);
+    x->on_gone = on_gone;
+    x->gone_owner = owner;
+    conn_hold(x->conn);
+}
+
+void http_exchange_withdraw(struct http_exchange *x)
+{
+    struct buf *out = &x->conn->out;
+
+    assert(x->on_gone != NULL);
+    if (!x->has_begun)
+        return;
+    out->len = x->reply_at;
+    buf_clear(&x->reply_headers);
+    x->has_begun = false;
+    x->is_chunked = false;
+    x->has_ended = false;
+}
+
+void http_exchange_let_go(struct http_exchange *x)
+{
+    assert(x->on_gone != NULL);
+    x->on_gone = NULL;
+    conn_let_go(x->conn);
 }
 
 /* ---- streams ---- */

@@ -115,6 +115,9 @@ struct http_service {
     /* The head is there. 0: read the body and go on to on_request. -1 with err: that error is the
      * reply (err's status and envelope), the body is not read, on_closed is not called. */
     int (*on_head)(struct http_exchange *x, void *owner, struct err *err);
+    /* What came was no request, or one that the door does not let in: ERR is about to be the reply.
+     * May be NULL. */
+    void (*on_refused)(struct http_exchange *x, void *owner, const struct err *err);
     /* The body is there. The reply may be made now or at any later time. */
     void (*on_request)(struct http_exchange *x, void *owner);
     /* COMPLETED: the reply's last byte has been handed to the kernel. Otherwise the client left, or
@@ -151,6 +154,13 @@ void *http_exchange_user(const struct http_exchange *x);
 /* The caller's X-Request-Id when it is 1-64 of [A-Za-z0-9._-], else one made here. Also sent back
  * as a header with every reply, and in every error envelope. */
 const char *http_exchange_request_id(const struct http_exchange *x);
+
+/* Nothing of the reply leaves before http_exchange_let_go(), also when it is complete; before it is
+ * begun. In on_head and on_refused, too. ON_GONE, on the loop: the client has left before that. */
+void http_exchange_hold(struct http_exchange *x, void (*on_gone)(void *owner), void *owner);
+/* Of one that is held: takes a reply that was begun back, so that another can be made. */
+void http_exchange_withdraw(struct http_exchange *x);
+void http_exchange_let_go(struct http_exchange *x);
 
 /* Adds a header to the reply; before the reply is begun. A value with a line end is a bug, and ends
  * the process: text of strangers belongs into bodies. */

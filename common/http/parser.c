@@ -224,7 +224,13 @@ static int parser_fill_message(struct parser *parser, struct err *err)
         return 0;
     if (parser->grammar.method == HTTP_CONNECT)
         return err_set(err, ERR_INVALID, "CONNECT is not served here");
-    return door_split_target(parser_text(parser, &parser->target), &head->path, &head->query, err);
+    head->path = parser_text(parser, &parser->target);
+    if (door_split_target(parser_text(parser, &parser->target), &head->path, &head->query, err) ==
+        0)
+        return 0;
+    if (err->kind != ERR_TRAVERSAL)
+        head->path = ""; /* what it is not even is told to nobody */
+    return -1;
 }
 
 static int parser_ask_door(struct parser *parser, struct err *err)

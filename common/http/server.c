@@ -77,8 +77,18 @@ static void link_end_exchange(struct link *link, bool completed)
     buf_clear(&link->exchange.body);
 }
 
+/* A reply is held for somebody who is not there any more. */
+static void link_end_hold(struct link *link)
+{
+    void (*on_gone)(void *owner) = take_ptr(link->exchange.on_gone);
+
+    if (on_gone != NULL)
+        on_gone(link->exchange.gone_owner);
+}
+
 static void link_close(struct link *link)
 {
+    link_end_hold(link);
     link_end_exchange(link, false);
     conn_close(&link->conn);
 }
@@ -144,6 +154,19 @@ static void link_refuse(struct link *link, const struct err *error)
     x->closes = true;
     http_reply_error(x, error, NULL);
     conn_set_deadline(&link->conn, server_in_ms(x->server->limits.idle_time_ms));
+}
+
+/* What came is not even a request. */
+static void link_refuse_bytes(struct link *link, const struct err *error)
+{
+    struct http_exchange *x = &link->exchange;
+    const struct http_service *service = x->server->service;
+
+    if (service->on_refused != NULL && !x->is_open) {
+        exchange_name(x, NULL);
+        service->on_refused(x, x->server->owner, error);
+    }
+    link_refuse(link, error);
 }
 
 /* ---- requests ---- */
@@ -271,7 +294,7 @@ static size_t link_read_request(struct link *link, const char *data, size_t len)
             link_on_request(link);
             break;
         case PARSER_FAILED:
-            link_refuse(link, &err);
+            link_refuse_bytes(link, &err);
             break;
         }
     }

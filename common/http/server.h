@@ -33,9 +33,12 @@ struct http_exchange {
     uint64_t arrived_us;
     char request_id[HTTP_REQUEST_ID_MAX_LEN + 1];
     struct buf body;
-    json_t *error_details;    /* of http_reply_details; NULL: none */
-    struct buf reply_headers; /* "Name: value\r\n" of http_reply_header */
-    bool is_open;             /* on_head has returned 0: on_closed is owed */
+    json_t *error_details;        /* of http_reply_details; NULL: none */
+    struct buf reply_headers;     /* "Name: value\r\n" of http_reply_header */
+    size_t reply_at;              /* where in conn->out the reply begins, while it is held */
+    void (*on_gone)(void *owner); /* who holds it; NULL: nobody does */
+    void *gone_owner;
+    bool is_open; /* on_head has returned 0: on_closed is owed */
     bool is_head_request;
     bool is_version_1_0;
     bool has_begun;

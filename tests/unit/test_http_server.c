@@ -87,6 +87,8 @@ struct world {
     struct http_address address;
     char folder[64];
     struct http_exchange *held; /* GET /hold */
+    struct http_exchange *kept; /* GET /kept: refused, and the refusal waits */
+    unsigned gone_count;        /* clients that left before that */
     unsigned head_count;        /* let in */
     unsigned closed_count;
     unsigned completed_count;
@@ -103,6 +105,14 @@ struct world {
     unsigned wanted_count; /* calls still to be made, one behind the other */
 };
 
+static void service_on_gone(void *owner)
+{
+    struct world *world = owner;
+
+    world->gone_count++;
+    world->kept = NULL;
+}
+
 static int service_on_head(struct http_exchange *x, void *owner, struct err *err)
 {
     struct world *world = owner;
@@ -112,6 +122,11 @@ static int service_on_head(struct http_exchange *x, void *owner, struct err *err
         err_fill(err, ERR_BUSY, "not now");
         err->retry_after_ms = world->retry_after_ms;
         return -1;
+    }
+    if (strcmp(http_exchange_head(x)->path, "/kept") == 0) {
+        http_exchange_hold(x, service_on_gone, world);
+        world->kept = x;
+        return err_set(err, ERR_FORBIDDEN, "not you");
     }
     http_exchange_set_user(x, world);
     world->head_count++;
@@ -354,6 +369,50 @@ static void a_refusal_is_an_envelope(void **state)
     assert_int_equal(world->closed_count, 0);
 }
 
+/* Complete, but none of it leaves before it is let go; meanwhile it can become another one. */
+static void a_reply_that_is_held_waits(void **state)
+{
+    struct world *world = *state;
+    struct err err = ERR_INIT;
+
+    for (int is_withdrawn = 0; is_withdrawn < 2; is_withdrawn++) {
+        unsigned ended_count = world->ended_count;
+
+        world_send(world, HTTP_GET, "/kept");
+        world_settle(world);
+        assert_non_null(world->kept);
+        assert_true(http_exchange_has_begun(world->kept));
+        assert_int_equal(world->ended_count, ended_count);
+        if (is_withdrawn) {
+            err_fill(&err, ERR_BUSY, "nobody");
+            http_exchange_withdraw(world->kept);
+            http_reply_error(world->kept, &err, NULL);
+        }
+        http_exchange_let_go(world->kept);
+        world_settle(world);
+        assert_int_equal(world->ended_count, ended_count + 1);
+        assert_int_equal(world->status, is_withdrawn ? 503 : 403);
+        assert_non_null(strstr(world->body.data, is_withdrawn ? "nobody" : "not you"));
+        assert_null(strstr(world->body.data, is_withdrawn ? "not you" : "nobody"));
+    }
+    assert_int_equal(world->gone_count, 0);
+    assert_int_equal(world->failed_count, 0);
+}
+
+static void who_holds_a_reply_hears_that_the_client_left(void **state)
+{
+    struct world *world = *state;
+    const struct http_request request = {.method = HTTP_GET, .target = "/kept"};
+    struct http_call *call = http_client_send(world->client, &request, &CALL_EVENTS, world);
+
+    world_settle(world);
+    assert_non_null(world->kept);
+    http_call_cancel(call);
+    world_settle(world);
+    assert_null(world->kept);
+    assert_int_equal(world->gone_count, 1);
+}
+
 /* A header of whole seconds, never too early; the envelope has the milliseconds. */
 static void a_refusal_says_when_to_come_back(void **state)
 {
@@ -535,6 +594,8 @@ static void keep_alive_allocates_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        IN_A_WORLD(a_reply_that_is_held_waits),
+        IN_A_WORLD(who_holds_a_reply_hears_that_the_client_left),
         IN_A_WORLD(a_request_is_answered),
         IN_A_WORLD(one_turn_is_one_system_call),
         IN_A_WORLD(a_paused_client_stops_the_source),
