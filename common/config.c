@@ -160,6 +160,20 @@ static int config_check_address(const char *text, struct err *err)
     return address.is_unix ? err_set(err, ERR_USAGE, "a Unix socket is set with socket") : 0;
 }
 
+static int config_check_choice(const char *choices, const char *text, struct err *err)
+{
+    size_t len = strlen(text);
+
+    for (const char *at = choices; len > 0 && *at != '\0'; at += strspn(at, "|")) {
+        size_t word_len = strcspn(at, "|");
+
+        if (word_len == len && memcmp(at, text, len) == 0)
+            return 0;
+        at += word_len;
+    }
+    return err_set(err, ERR_USAGE, "\"%.40s\" is none of %s", text, choices);
+}
+
 /* Puts what is a number into *OUT, and leaves it alone for text. */
 static int config_check(const struct config_key_info *info, const char *text, int64_t *out,
                         struct err *err)
@@ -199,6 +213,8 @@ static int config_check(const struct config_key_info *info, const char *text, in
         return config_check_text(text, err) < 0 ? -1 : host_list_check_hosts(text, err);
     case CONFIG_ORIGINS:
         return config_check_text(text, err) < 0 ? -1 : host_list_check_origins(text, err);
+    case CONFIG_CHOICE:
+        return config_check_choice(info->default_text, text, err);
     }
     return 0;
 }
@@ -220,7 +236,14 @@ int config_value_set(struct config_value *value, const struct config_key_info *i
 static void config_value_default(struct config_value *value, const struct config_key_info *info)
 {
     struct err err = ERR_INIT;
-    int rc = config_value_set(value, info, info->default_text, CONFIG_FROM_DEFAULT, &err);
+    size_t len = strlen(info->default_text);
+    AUTO_FREE char *text = NULL;
+    int rc = 0;
+
+    if (info->type == CONFIG_CHOICE)
+        len = strcspn(info->default_text, "|");
+    text = xstrndup(info->default_text, len);
+    rc = config_value_set(value, info, text, CONFIG_FROM_DEFAULT, &err);
 
     assert(rc == 0); /* a default of config_keys.def breaks its own rule */
 }

@@ -32,7 +32,7 @@ enum config_worker_key {
  * in. A MODEL is a name, an absolute path, or empty; a COMMAND is one that command_line_parse()
  * takes, or empty; a TARGET goes into a request line; a DEVICE is one of device_name.h; an ADDRESS
  * is "off" or one of TCP that http_address_parse() takes; HOSTS and ORIGINS are lists of
- * host_list.h. */
+ * host_list.h; a CHOICE is one of the words of its default, "off|local", which is the first. */
 enum config_type {
     CONFIG_TEXT,
     CONFIG_PATH,
@@ -43,6 +43,7 @@ enum config_type {
     CONFIG_ADDRESS,
     CONFIG_HOSTS,
     CONFIG_ORIGINS,
+    CONFIG_CHOICE,
     CONFIG_INTEGER,
     CONFIG_BOOL,
     CONFIG_DURATION,

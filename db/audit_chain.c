@@ -197,6 +197,11 @@ static bool walk_check_link(struct audit_walk *walk, const struct audit_field *f
     return true;
 }
 
+bool audit_walk_wants(const struct audit_walk *walk, const char *hash)
+{
+    return strncmp(walk->wanted_hash, hash, strlen(walk->wanted_hash)) == 0;
+}
+
 bool audit_walk_row(struct audit_walk *walk, const struct audit_field *fields, size_t count,
                     const char *hash)
 {
@@ -210,7 +215,7 @@ bool audit_walk_row(struct audit_walk *walk, const struct audit_field *fields, s
         return walk_fail(walk, AUDIT_MISSING, walk->accepted_seq);
     if (!walk_is_accepted(walk, seq) && !walk_check_link(walk, fields, count, hash))
         return false;
-    if (walk->wanted_seq == seq && strcmp(walk->wanted_hash, hash) != 0)
+    if (walk->wanted_seq == seq && !audit_walk_wants(walk, hash))
         return walk_fail(walk, AUDIT_CHANGED, seq);
     if (walk_is_accepted(walk, seq))
         chain_digest(walk, fields, count, hash);

@@ -26,6 +26,9 @@ struct audit_field {
     int64_t integer;
 };
 
+/* So many digits of a hash stand for it where a head was kept. */
+enum { AUDIT_HASH_PREFIX_MIN_BYTES = 12 };
+
 enum audit_fault {
     AUDIT_GOOD,
     AUDIT_CHANGED, /* a row is not what was written there */
@@ -77,7 +80,7 @@ struct audit_walk {
     int64_t row_count;
     enum audit_fault fault;
     int64_t bad_seq;
-    /* A head that somebody kept elsewhere; 0: none. */
+    /* A head that somebody kept elsewhere, the beginning of its hash at least; 0: none. */
     int64_t wanted_seq;
     char wanted_hash[KEYED_HASH_TEXT_BYTES];
 };
@@ -92,6 +95,8 @@ void audit_walk_begin_after(struct audit_walk *walk, const struct audit_chain *c
 /* FIELDS as for audit_row_hash(); the first is the number. Returns whether all is well so far. */
 bool audit_walk_row(struct audit_walk *walk, const struct audit_field *fields, size_t count,
                     const char *hash);
+/* Whether HASH is the wanted one. */
+bool audit_walk_wants(const struct audit_walk *walk, const char *hash);
 /* After the last row. The fault is final. */
 void audit_walk_end(struct audit_walk *walk);
 

@@ -129,7 +129,7 @@ static int verify_check_wanted(struct audit_job *job, const struct audit_head *h
         return err_set(&job->job.err, ERR_NOT_FOUND,
                        "row %lld is archived; the oldest that can be compared is %lld",
                        (long long)job->wanted_seq, (long long)head->first_seq - 1);
-    if (strcmp(job->wanted_hash, head->first_hash) != 0) {
+    if (!audit_walk_wants(&job->walk, head->first_hash)) {
         job->walk.fault = AUDIT_CHANGED;
         job->walk.bad_seq = job->wanted_seq;
     }

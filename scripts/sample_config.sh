@@ -17,6 +17,7 @@ sed -nE 's/^KEY\( *([a-z_]+), *([a-z_]+), *([A-Z]+), *"([^"]*)",.*, *"(.*)"\)$/\
     common/config_keys.def | awk -F'\t' '
     $1 != section { if (section != "") print "# }"; section = $1; print "\n# " section " {" }
     {
+        if ($3 == "CHOICE") { $5 = $5 " (" $4 ")"; sub(/\|.*/, "", $4) }
         value = $3 ~ /^(TEXT|PATH|MODEL|COMMAND|TARGET|DEVICE|ADDRESS|HOSTS|ORIGINS)$/ ? "\"" $4 "\"" : $4
         printf "#     # %s\n#     %s = %s\n", $5, $2, value
     }

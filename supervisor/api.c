@@ -12,6 +12,7 @@
 #include "supervisor/timer.h"
 
 #include <event2/event.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -30,6 +31,8 @@ enum api_action {
     API_ACTION_WORKER_DRILL,
     API_ACTION_BREAKER_RESET,
     API_ACTION_BREAKER_OPEN,
+    API_ACTION_AUDIT_ACCEPT,
+    API_ACTION_AUDIT_ARCHIVE,
     API_ACTION_MODEL_ADD,
     API_ACTION_MODEL_REMOVE,
 };
@@ -155,8 +158,11 @@ static int api_on_head(struct http_exchange *exchange, void *owner, struct err *
     struct auth_caller caller;
     struct api_call *call = NULL;
 
-    if (auth_check(&supervisor->auth, exchange, who, &caller, err) != 0)
+    if (auth_check(&supervisor->auth, exchange, who, &caller, err) != 0) {
+        if (supervisor->audit.is_on)
+            audit_refused(supervisor, exchange, caller.actor, AUDIT_AUTH_FAILURE, err);
         return -1;
+    }
     if (index < 0)
         return http_route_refuse(PATHS, ARRAY_COUNT(PATHS), exchange, err);
     if (api_read_deadline(supervisor, exchange, &deadline, err) != 0 ||
@@ -183,17 +189,70 @@ static void api_log_action(const struct api_call *call, const struct err *failur
               failure == NULL ? "OK" : err_wire_code(failure->kind));
 }
 
-static void api_on_request(struct http_exchange *exchange, void *owner)
+/* What comes in is no request at all; of what it could be, one is worth a row. */
+static void api_on_refused(struct http_exchange *exchange, void *owner, const struct err *refusal)
 {
-    struct api_call *call = http_exchange_user(exchange);
+    struct supervisor *supervisor = owner;
+    const struct http_peer *peer = http_exchange_peer(exchange);
+    struct err err = *refusal;
+    char actor[AUTH_ACTOR_BYTES] = "";
+
+    if (!supervisor->audit.is_on || refusal->kind != ERR_TRAVERSAL)
+        return;
+    if (peer->is_unix)
+        (void)snprintf(actor, sizeof(actor), "uid:%u", (unsigned)peer->uid);
+    audit_refused(supervisor, exchange, actor, AUDIT_PATH_TRAVERSAL, &err);
+}
+
+/* What CALL needs of the audit trail. */
+static enum audit_need api_need(const struct api_call *call)
+{
+    enum http_method method = http_exchange_head(call->exchange)->method;
+
+    if (call->route->who == AUTH_OPEN || call->route->who == AUTH_METRICS)
+        return AUDIT_NEEDS_NOTHING;
+    switch (call->route->action) {
+    case API_ACTION_SHUTDOWN:
+    case API_ACTION_CANCEL:
+    case API_ACTION_WORKER_STOP:
+    case API_ACTION_WORKER_HOLD:
+        return AUDIT_NEVER_WAITS;
+    default:
+        return method == HTTP_GET || method == HTTP_HEAD ? AUDIT_NEEDS_ROOM : AUDIT_NEEDS_DISK;
+    }
+}
+
+static int api_run(struct api_call *call, struct err *err)
+{
+    struct audit *audit = &call->supervisor->audit;
+    int rc = 0;
+
+    audit->call = call;
+    audit->call_never_waits = api_need(call) == AUDIT_NEVER_WAITS;
+    rc = call->route->handler(call, err);
+    audit->call = NULL;
+    return rc;
+}
+
+void api_serve(struct api_call *call)
+{
+    struct http_exchange *exchange = call->exchange;
     struct err err = ERR_INIT;
 
-    if (call->route->handler(call, &err) == 0) {
+    if (api_run(call, &err) == 0) {
         api_log_action(call, NULL);
         return;
     }
     api_log_action(call, &err);
     http_reply_error(exchange, &err, NULL);
+}
+
+static void api_on_request(struct http_exchange *exchange, void *owner)
+{
+    struct api_call *call = http_exchange_user(exchange);
+
+    if (!call->supervisor->audit.is_on || audit_admit(call, api_need(call)))
+        api_serve(call);
 }
 
 static void api_on_closed(struct http_exchange *exchange, void *owner, bool completed)
@@ -217,6 +276,7 @@ static void api_on_drained(struct http_exchange *exchange, void *owner)
 
 const struct http_service SUPERVISOR_API = {
     .on_head = api_on_head,
+    .on_refused = api_on_refused,
     .on_request = api_on_request,
     .on_closed = api_on_closed,
     .on_drained = api_on_drained,

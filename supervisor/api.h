@@ -50,6 +50,8 @@ typedef int api_handler(struct api_call *call, struct err *err);
 
 extern const struct http_service SUPERVISOR_API;
 
+/* Runs the handler of CALL, whose body is there. */
+void api_serve(struct api_call *call);
 /* The exchange is answered later by whoever HELD is embedded in, or at call->deadline. */
 void api_hold(struct api_call *call, struct api_held *held);
 /* When the head of the call was read, and is read now. */

@@ -110,6 +110,22 @@ static void model_add_on_stored(void *owner, const struct err *result)
     model_add_finish(owner, err_is_set(result) ? result : NULL);
 }
 
+/* Told in the name of who asked; one that has left is not known any more. */
+static void model_add_tell(const struct model_add *add, const struct err *failure)
+{
+    static const struct audit_who NOBODY;
+    struct audit_who who = NOBODY;
+
+    if (!add->supervisor->audit.is_on)
+        return;
+    if (add->exchange != NULL)
+        who = audit_who_of_call(http_exchange_user(add->exchange));
+    if (failure == NULL)
+        audit_model(add->supervisor, &who, AUDIT_MODEL_ADDED, add->name);
+    else
+        audit_model_refused(add->supervisor, &who, add->exchange, add->path, failure);
+}
+
 static void model_add_on_described(void *owner, const json_t *record, const struct err *failure)
 {
     struct model_add *add = owner;
@@ -123,6 +139,7 @@ static void model_add_on_described(void *owner, const json_t *record, const stru
                             &err) == NULL
                       ? &err
                       : NULL;
+    model_add_tell(add, failure);
     if (failure != NULL)
         model_add_finish(add, failure);
 }
@@ -209,6 +226,11 @@ int api_model_remove(struct api_call *call, struct err *err)
     }
     if (model_remove(call->supervisor, model, STORE_NOBODY, err) != 0)
         return -1;
+    if (call->supervisor->audit.is_on) {
+        const struct audit_who who = audit_who_of_call(call);
+
+        audit_model(call->supervisor, &who, AUDIT_MODEL_REMOVED, call->parameter);
+    }
     http_reply(call->exchange, 204, NULL, NULL, 0);
     return 0;
 }

@@ -6,11 +6,11 @@
 
 #include <string.h>
 
-json_t *event_details(const struct event_row *row)
+json_t *event_details(const char *text)
 {
     struct err ignored =
         ERR_INIT; /* somebody else wrote into the file: the rest is worth showing */
-    json_t *details = json_parse(row->details, strlen(row->details), STORE_ROW_MAX_BYTES, &ignored);
+    json_t *details = json_parse(text, strlen(text), STORE_ROW_MAX_BYTES, &ignored);
 
     if (json_is_object(details))
         return details;
@@ -31,7 +31,7 @@ json_t *event_to_json(const struct event_row *row)
     return json_pack("{s:s, s:I, s:s, s:o, s:o, s:o, s:o}", "type", "event", "seq",
                      (json_int_t)row->seq, "at", at, "kind", event_text(row->kind), "worker",
                      event_text(row->worker), "request", event_text(row->request), "details",
-                     event_details(row));
+                     event_details(row->details));
 }
 
 json_t *event_gap_to_json(int64_t after_seq, int64_t next_seq)

@@ -5,7 +5,6 @@
 #include "common/http/sse.h"
 #include "common/json.h"
 #include "common/mem.h"
-#include "db/events.h"
 #include "supervisor/event_json.h"
 #include "supervisor/supervisor.h"
 
@@ -29,6 +28,8 @@ struct feed {
     struct http_exchange *exchange;
     struct feed_wish wish;
     char *worker; /* the wish's */
+    char *actor;  /* likewise */
+    struct feed_reader reader;
     enum feed_phase phase;
     struct store_query *query; /* on its way; NULL: none */
     int64_t cursor_seq;        /* what has been shown, or is not to be */
@@ -52,6 +53,7 @@ static void feed_on_closed(struct api_held *held)
         store_query_cancel(feed->supervisor->store, feed->query);
     TAILQ_REMOVE(&feed->supervisor->feeds, feed, link);
     free(feed->worker);
+    free(feed->actor);
     free(feed);
 }
 
@@ -87,9 +89,15 @@ static void feed_fail(struct feed *feed, const struct err *why)
     feed_end(feed);
 }
 
-static void feed_send_row(struct feed *feed, const struct event_row *row)
+static void feed_send_row(struct feed *feed, const struct feed_page *page, size_t index)
 {
-    feed_send(feed, row->seq, event_to_json(row));
+    feed_send(feed, feed_page_seq(page, index), feed_page_json(page, index));
+}
+
+/* The number of the first row; 0: there is none. */
+static int64_t feed_first_seq(const struct feed_page *page)
+{
+    return page->count > 0 ? feed_page_seq(page, 0) : 0;
 }
 
 /* ---- what the store tells ---- */
@@ -97,10 +105,10 @@ static void feed_send_row(struct feed *feed, const struct event_row *row)
 /* Whether what the client has seen last is still followed by the next one. The row itself is asked
  * for as well, because the newest row is never deleted: when neither is there, the client's number
  * is of another database, which was set aside since, and all of this one is new to it. */
-static void feed_resume(struct feed *feed, const struct event_rows *rows)
+static void feed_resume(struct feed *feed, const struct feed_page *page)
 {
     int64_t after_seq = feed->wish.after_seq;
-    int64_t first_seq = rows->count > 0 ? rows->rows[0].seq : 0;
+    int64_t first_seq = feed_first_seq(page);
 
     feed->cursor_seq = after_seq;
     if (after_seq > 0 && (first_seq == 0 || first_seq > after_seq + 1)) {
@@ -110,14 +118,14 @@ static void feed_resume(struct feed *feed, const struct event_rows *rows)
     feed->phase = FEED_LIVE;
 }
 
-static void feed_on_place(struct feed *feed, const struct event_rows *rows)
+static void feed_on_place(struct feed *feed, const struct feed_page *page)
 {
     feed->has_news = true;
     if (feed->wish.is_resumed) {
-        feed_resume(feed, rows);
+        feed_resume(feed, page);
         return;
     }
-    feed->present_seq = rows->count > 0 ? rows->rows[0].seq : 0;
+    feed->present_seq = feed_first_seq(page);
     feed->phase = feed->wish.limit == 0 ? FEED_LIVE : FEED_HISTORY;
     if (feed->phase == FEED_LIVE)
         feed->cursor_seq = feed->present_seq;
@@ -125,17 +133,17 @@ static void feed_on_place(struct feed *feed, const struct event_rows *rows)
 
 /* Rows that have come since the place was found are left to the live phase, whatever a clock that
  * was set back makes of their time. */
-static void feed_on_history(struct feed *feed, const struct event_rows *rows, bool has_more)
+static void feed_on_history(struct feed *feed, const struct feed_page *page, bool has_more)
 {
     bool is_newest_first = feed->wish.limit >= 0;
     bool is_over = is_newest_first || !has_more;
 
-    for (size_t i = 0; i < rows->count; i++) {
-        const struct event_row *row = &rows->rows[is_newest_first ? rows->count - 1 - i : i];
+    for (size_t i = 0; i < page->count; i++) {
+        size_t index = is_newest_first ? page->count - 1 - i : i;
 
-        feed->cursor_seq = row->seq;
-        if (row->seq <= feed->present_seq)
-            feed_send_row(feed, row);
+        feed->cursor_seq = feed_page_seq(page, index);
+        if (feed->cursor_seq <= feed->present_seq)
+            feed_send_row(feed, page, index);
         else
             is_over = true;
     }
@@ -145,17 +153,17 @@ static void feed_on_history(struct feed *feed, const struct event_rows *rows, bo
     feed->phase = FEED_LIVE;
 }
 
-static void feed_on_live(struct feed *feed, const struct event_rows *rows, bool has_more)
+static void feed_on_live(struct feed *feed, const struct feed_page *page, bool has_more)
 {
-    for (size_t i = 0; i < rows->count; i++)
-        feed_send_row(feed, &rows->rows[i]);
-    if (rows->count > 0)
-        feed->cursor_seq = rows->rows[rows->count - 1].seq;
+    for (size_t i = 0; i < page->count; i++)
+        feed_send_row(feed, page, i);
+    if (page->count > 0)
+        feed->cursor_seq = feed_page_seq(page, page->count - 1);
     feed->has_news = feed->has_news || has_more;
 }
 
 /* While the disk refuses, rows are missing in the answer; feed_wake() comes when it takes them. */
-static void feed_on_rows(void *owner, const struct event_rows *rows,
+static void feed_on_rows(void *owner, const struct feed_page *page,
                          const struct store_answer *answer)
 {
     struct feed *feed = owner;
@@ -167,13 +175,13 @@ static void feed_on_rows(void *owner, const struct event_rows *rows,
     }
     switch (feed->phase) {
     case FEED_PLACE:
-        feed_on_place(feed, rows);
+        feed_on_place(feed, page);
         break;
     case FEED_HISTORY:
-        feed_on_history(feed, rows, answer->has_more);
+        feed_on_history(feed, page, answer->has_more);
         break;
     case FEED_LIVE:
-        feed_on_live(feed, rows, answer->has_more);
+        feed_on_live(feed, page, answer->has_more);
         break;
     case FEED_ENDED:
         return;
@@ -192,10 +200,13 @@ static struct store_filter feed_filter(const struct feed *feed)
     if (feed->phase == FEED_PLACE)
         return (struct store_filter){.limit = 1, .newest_first = true};
     if (feed->phase == FEED_LIVE)
-        return (struct store_filter){
-            .worker = feed->worker, .after_seq = feed->cursor_seq, .limit = FEED_PAGE_ROWS};
+        return (struct store_filter){.worker = feed->worker,
+                                     .actor = feed->actor,
+                                     .after_seq = feed->cursor_seq,
+                                     .limit = FEED_PAGE_ROWS};
     return (struct store_filter){
         .worker = feed->worker,
+        .actor = feed->actor,
         .since_ms = wish->since_ms,
         .after_seq = feed->cursor_seq,
         .limit = wish->limit >= 0 ? (size_t)wish->limit : FEED_PAGE_ROWS,
@@ -218,8 +229,8 @@ static void feed_advance(struct feed *feed)
             feed_end(feed);
         return;
     }
-    feed->query = events_query(feed->supervisor->store, &filter,
-                               (struct event_reader){feed_on_rows, feed}, &ignored);
+    feed->query =
+        feed_log_query(feed->supervisor->store, feed->wish.log, &filter, &feed->reader, &ignored);
     if (feed->query != NULL && feed->phase == FEED_LIVE)
         feed->has_news = false;
 }
@@ -250,8 +261,11 @@ int feed_begin(struct api_call *call, const struct feed_wish *wish, struct err *
     feed->supervisor = call->supervisor;
     feed->exchange = call->exchange;
     feed->wish = *wish;
+    feed->reader = (struct feed_reader){feed_on_rows, feed};
     if (wish->worker != NULL)
         feed->worker = xstrdup(wish->worker);
+    if (wish->actor != NULL)
+        feed->actor = xstrdup(wish->actor);
     feed->is_ending = call->supervisor->farewell_ends_ms != 0;
     TAILQ_INSERT_TAIL(&call->supervisor->feeds, feed, link);
     api_hold(call, &feed->held);
@@ -260,12 +274,14 @@ int feed_begin(struct api_call *call, const struct feed_wish *wish, struct err *
     return 0;
 }
 
-void feed_wake(struct supervisor *supervisor)
+void feed_wake(struct supervisor *supervisor, enum feed_log log)
 {
     struct feed *feed = NULL;
 
     TAILQ_FOREACH(feed, &supervisor->feeds, link)
     {
+        if (feed->wish.log != log)
+            continue;
         feed->has_news = true;
         feed_advance(feed);
     }

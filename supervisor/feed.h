@@ -1,6 +1,6 @@
-/* Events as they happen, to clients that follow them.
+/* Events and rows of the audit trail as they come, to clients that follow them.
  *
- * A feed is a place in the table of events and nothing else: news only make it ask the store for
+ * A feed is a place in one of these logs and nothing else: news only make it ask the store for
  * what comes after that place, which the store answers when all rows posted before are on disk. So
  * nothing is shown that could still be forgotten, nothing is shown twice or left out between the
  * past and the present, and a client that reads slowly costs no memory: it is asked for when it has
@@ -13,6 +13,7 @@
 #define RBEE_SUPERVISOR_FEED_H
 
 #include "common/err.h"
+#include "supervisor/feed_log.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,7 +29,9 @@ TAILQ_HEAD(feed_list, feed);
 enum { FEED_MAX_COUNT = 32 };
 
 struct feed_wish {
+    enum feed_log log;
     const char *worker; /* NULL: all */
+    const char *actor;  /* likewise */
     bool is_resumed;    /* after after_seq; the rest does not count */
     int64_t after_seq;
     int64_t since_ms; /* 0: not given */
@@ -37,8 +40,8 @@ struct feed_wish {
 
 /* Answers CALL with a stream that ends only with us or the client. WISH is copied. ERR_BUSY. */
 int feed_begin(struct api_call *call, const struct feed_wish *wish, struct err *err);
-/* There are events, or the store has taken those that waited. */
-void feed_wake(struct supervisor *supervisor);
+/* There are rows of LOG, or the store has taken those that waited. */
+void feed_wake(struct supervisor *supervisor, enum feed_log log);
 /* Now and then: a feed that found too many queries waiting asks again. */
 void feed_retry(struct supervisor *supervisor);
 /* No events will come any more: each feed ends when what there is has been sent. */

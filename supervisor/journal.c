@@ -102,6 +102,8 @@ static void journal_transition(struct supervisor *supervisor,
                             from, "to", to, "cause", cause, "trips", (json_int_t)now->trip_count,
                             "open_time_ms", (json_int_t)now->open_time_ms, "reason",
                             event->reason));
+    audit_breaker_changed(supervisor, event->worker, event->device, event->before, now,
+                          event->reason);
 }
 
 void journal_worker_breaker(const struct worker *worker, const struct breaker *before)
@@ -188,7 +190,7 @@ void journal_event(struct supervisor *supervisor, const char *kind, const char *
 
     journal_judge(supervisor, events_append(supervisor->store, &row, STORE_NOBODY, NULL, &err),
                   &err);
-    feed_wake(supervisor);
+    feed_wake(supervisor, FEED_EVENTS);
 }
 
 void journal_failure(const struct worker *worker, enum fault_class fault, int64_t load_ms,

@@ -118,14 +118,40 @@ static int main_override_socket(struct config *config, const char *path, struct 
     return config_override(config, CONFIG_supervisor_socket, absolute, err);
 }
 
+/* Where the trail is wanted can be said without a file; ours goes before the one that is not. */
+static int main_read_environment(struct config *config, struct err *err)
+{
+    static const struct {
+        const char *names[2];
+        enum config_key key;
+    } VARIABLES[] = {
+        {{"LLORCH_AUDIT_MODE", "RBEE_AUDIT_MODE"}, CONFIG_audit_mode},
+        {{"LLORCH_AUDIT_DIR", "RBEE_AUDIT_DIR"}, CONFIG_audit_dir},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(VARIABLES); i++) {
+        for (size_t j = 0; j < ARRAY_COUNT(VARIABLES[i].names); j++) {
+            const char *value = getenv(VARIABLES[i].names[j]);
+
+            if (value != NULL && value[0] != '\0' &&
+                config_override(config, VARIABLES[i].key, value, err) != 0) {
+                err->kind = ERR_CONFIG;
+                return err_wrap(err, "%s", VARIABLES[i].names[j]);
+            }
+        }
+    }
+    return 0;
+}
+
 static struct config *main_load_config(const struct main_options *options, struct err *err)
 {
     struct config *config = config_load(options->config_path, err);
 
     if (config == NULL)
         return NULL;
-    if (options->socket_path != NULL &&
-        main_override_socket(config, options->socket_path, err) != 0) {
+    if (main_read_environment(config, err) != 0 ||
+        (options->socket_path != NULL &&
+         main_override_socket(config, options->socket_path, err) != 0)) {
         config_free(config);
         return NULL;
     }

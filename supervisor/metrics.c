@@ -4,6 +4,7 @@
 
 #include "common/mem.h"
 #include "common/metrics_text.h"
+#include "supervisor/audit.h"
 #include "supervisor/auth.h"
 #include "supervisor/breaker.h"
 #include "supervisor/fault.h"
@@ -59,6 +60,11 @@ static const char *auth_member_name(unsigned member)
     return auth_failure_name((enum auth_failure)member);
 }
 
+static const char *audit_member_name(unsigned member)
+{
+    return audit_when_name((enum audit_when)member);
+}
+
 struct metric_set {
     unsigned count;
     const char *(*name)(unsigned member);
@@ -70,6 +76,7 @@ static const struct metric_set SET_OUTCOME = {REQUEST_OUTCOME_COUNT, outcome_mem
 static const struct metric_set SET_PHASE = {DEADLINE_PHASE_COUNT, phase_name};
 static const struct metric_set SET_SIGNAL = {METRIC_SIGNAL_COUNT, signal_name};
 static const struct metric_set SET_AUTH = {AUTH_FAILURE_COUNT, auth_member_name};
+static const struct metric_set SET_AUDIT = {AUDIT_WHEN_COUNT, audit_member_name};
 static const struct metric_set SET_BREAKER = {METRIC_BREAKER_COUNT, breaker_kind_name};
 
 static_assert((int)FAULT_CLASS_COUNT <= (int)METRICS_SET_MAX_COUNT, "the largest set");

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-enum { MS_PER_SECOND = 1000 };
+enum { MS_PER_SECOND = 1000, HEX_BASE = 16 };
 
 /* Both numbers stand in the help text of the gauge. */
 static_assert((int)BREAKER_CLOSED == 0 && (int)BREAKER_OPEN == 1 && (int)BREAKER_HALF_OPEN == 2 &&
@@ -228,6 +228,35 @@ static void metrics_read_STORE_QUEUED_ROWS(struct supervisor *supervisor, json_t
 static void metrics_read_STORE_UP(struct supervisor *supervisor, json_t *family)
 {
     add_alone(family, !err_is_set(&supervisor->store_health) && !supervisor->is_journal_refused);
+}
+
+static void metrics_read_AUDIT_QUEUE(struct supervisor *supervisor, json_t *family)
+{
+    add_alone(family, (int64_t)audit_queued_count(supervisor));
+}
+
+/* Without a sample where nothing is audited. */
+static void metrics_read_AUDIT_HEAD(struct supervisor *supervisor, json_t *family)
+{
+    struct audit_head head;
+
+    if (!supervisor->audit.is_on)
+        return;
+    audit_stored_head(supervisor->store, &head);
+    add_alone(family, head.seq);
+}
+
+/* A label would be a series for each hash, and a number holds 53 bits. */
+static void metrics_read_AUDIT_HEAD_HASH(struct supervisor *supervisor, json_t *family)
+{
+    struct audit_head head;
+    char digits[AUDIT_HASH_PREFIX_MIN_BYTES + 1];
+
+    if (!supervisor->audit.is_on)
+        return;
+    audit_stored_head(supervisor->store, &head);
+    (void)snprintf(digits, sizeof(digits), "%.*s", AUDIT_HASH_PREFIX_MIN_BYTES, head.hash);
+    add_alone(family, (int64_t)strtoull(digits, NULL, HEX_BASE));
 }
 
 /* Without a sample when nothing is known. */

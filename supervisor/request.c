@@ -121,6 +121,7 @@ struct request *request_new(struct api_call *call, json_t *body,
     TAILQ_INSERT_TAIL(&call->supervisor->requests, request, in_registry);
     api_hold(call, &request->held);
     journal_request(request, "");
+    audit_request_submitted(request, call, parsed);
     return request;
 }
 
@@ -433,6 +434,7 @@ void request_end(struct request *request, enum request_outcome outcome)
 
     request_log_end(request, request_outcome_name(outcome));
     journal_request(request, request_outcome_name(outcome));
+    audit_request_ended(request, outcome);
     request_count(request, outcome);
     request_leave_worker(request);
     resolve_cancel(request);
@@ -446,6 +448,7 @@ void request_end(struct request *request, enum request_outcome outcome)
     json_decref(request->warnings);
     json_decref(request->logprobs);
     free(request->options);
+    audit_origin_free(request->origin);
     free(request);
     if (worker != NULL)
         worker_requests_changed(worker);

@@ -29,6 +29,7 @@ struct http_call;
 struct event;
 struct resolve;
 struct worker_options;
+struct audit_origin;
 
 enum {
     REQUEST_LABEL_MAX_BYTES = 64, /* common/http lets no longer one in */
@@ -70,6 +71,7 @@ struct request {
     struct resolve *resolve;
     json_t *body;
     struct worker_options *options; /* what it asks of its worker */
+    struct audit_origin *origin;    /* in whose name; NULL: nothing is audited */
     bool is_stream;
     bool may_start;
     bool wants_logprobs;

@@ -222,6 +222,11 @@ static void resolve_on_described(void *owner, const json_t *record, const struct
         err = *failure;
     else
         worker = resolve_finish(resolve, record, &err);
+    if (worker == NULL && request->origin != NULL) {
+        const struct audit_who who = audit_who_of_origin(request->origin);
+
+        audit_model_refused(request->supervisor, &who, request->exchange, resolve->path, &err);
+    }
     resolve_free(resolve);
     if (worker == NULL) {
         request_fail(request, &err);

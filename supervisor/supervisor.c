@@ -140,6 +140,7 @@ static void supervisor_on_store(evutil_socket_t fd, short what, void *arg)
 
     store_dispatch(supervisor->store);
     shown_check(supervisor);
+    audit_check(supervisor);
 }
 
 static void supervisor_on_health(void *owner, const struct err *err)
@@ -152,7 +153,8 @@ static void supervisor_on_health(void *owner, const struct err *err)
     else
         log_event(LOG_WARN, "store_works_again", "queued=%zu",
                   store_queued_count(supervisor->store));
-    feed_wake(supervisor);
+    for (int log = 0; log < FEED_LOG_COUNT; log++)
+        feed_wake(supervisor, (enum feed_log)log);
 }
 
 static void supervisor_on_lost(void *owner, const struct err *err)
@@ -170,6 +172,7 @@ static void supervisor_on_upkeep(evutil_socket_t fd, short what, void *arg)
     if (supervisor->farewell_ends_ms == 0)
         doors_upkeep(supervisor);
     feed_retry(supervisor);
+    audit_upkeep(supervisor);
     if (supervisor->own_log.path != NULL)
         log_file_redirect(&supervisor->own_log, STDERR_FILENO);
 }
@@ -236,7 +239,9 @@ static int supervisor_open_store(struct supervisor *supervisor, struct err *err)
 
 static int supervisor_end_interrupted(struct supervisor *supervisor, struct err *err)
 {
-    const struct request_teller teller = {NULL, NULL};
+    const struct request_teller teller = {
+        .on_request = supervisor->audit.is_on ? audit_request_interrupted : NULL,
+        .owner = supervisor};
     int64_t count = 0;
 
     if (requests_end_interrupted(supervisor->store, teller, &count, err) != 0)
@@ -261,6 +266,7 @@ static int supervisor_start_store(struct supervisor *supervisor, struct err *err
     supervisor->store_event = event_new(supervisor->base, store_fd(supervisor->store),
                                         EV_READ | EV_PERSIST, supervisor_on_store, supervisor);
     (void)event_add(supervisor->store_event, NULL); /* fails only without memory */
+    audit_tell_opened(supervisor);
     if (supervisor->set_aside != NULL)
         journal_event(supervisor, "store_corrupt", "", "",
                       json_pack("{s:s}", "set_aside", supervisor->set_aside));
@@ -293,7 +299,7 @@ static int supervisor_begin(struct supervisor *supervisor, struct err *err)
         lock_acquire(&supervisor->lock, supervisor->state_dir, supervisor->listener.path, err) != 0)
         return -1;
     supervisor_open_log(supervisor);
-    if (supervisor_open_store(supervisor, err) != 0 ||
+    if (supervisor_open_store(supervisor, err) != 0 || audit_begin(supervisor, err) != 0 ||
         supervisor_end_interrupted(supervisor, err) != 0 || models_load(supervisor, err) != 0 ||
         worker_load_all(supervisor, err) != 0 || stored_load(supervisor, err) != 0 ||
         supervisor_start_store(supervisor, err) != 0)
@@ -351,6 +357,7 @@ static void supervisor_tell_stopped(struct supervisor *supervisor)
               (unsigned long long)(now_ms - supervisor->started_ms), (unsigned long long)took_ms);
     journal_event(supervisor, STORED_STOPPED_KIND, "", "",
                   json_pack("{s:I}", "took_ms", (json_int_t)took_ms));
+    audit_tell_closed(supervisor);
 }
 
 int supervisor_run(struct supervisor *supervisor, struct err *err)
@@ -384,6 +391,7 @@ void supervisor_free(struct supervisor *supervisor)
     models_release(supervisor);
     supervisor_free_event(supervisor->store_event);
     store_close(supervisor->store);
+    audit_release(&supervisor->audit);
     for (size_t i = 0; i < SUPERVISOR_SIGNAL_COUNT; i++)
         supervisor_free_event(supervisor->signals[i]);
     supervisor_free_event(supervisor->upkeep);
@@ -440,7 +448,7 @@ static void supervisor_add_device_reasons(const struct device *device, json_t *r
 }
 
 /* What is not well with what everybody needs. */
-static void supervisor_add_own_reasons(const struct supervisor *supervisor, json_t *reasons)
+static void supervisor_add_own_reasons(struct supervisor *supervisor, json_t *reasons)
 {
     if (err_is_set(&supervisor->store_health))
         supervisor_add_reason(reasons, supervisor->store_health.message);
@@ -451,6 +459,7 @@ static void supervisor_add_own_reasons(const struct supervisor *supervisor, json
 
         supervisor_add_reason(reasons, text);
     }
+    audit_add_reasons(supervisor, reasons);
     if (supervisor->is_journal_refused)
         supervisor_add_reason(reasons, "the database takes no more rows");
     if (err_is_set(&supervisor->watcher.failure))
@@ -460,7 +469,7 @@ static void supervisor_add_own_reasons(const struct supervisor *supervisor, json
 }
 
 /* Why not all is well, each with what helps; empty when it is. */
-static json_t *supervisor_reasons(const struct supervisor *supervisor)
+static json_t *supervisor_reasons(struct supervisor *supervisor)
 {
     json_t *reasons = json_array();
     const struct worker *worker = NULL;

@@ -14,6 +14,7 @@
 #include "common/err.h"
 #include "db/breakers.h"
 #include "db/store.h"
+#include "supervisor/audit.h"
 #include "supervisor/auth.h"
 #include "supervisor/clock_mover_hook.h"
 #include "supervisor/describe.h"
@@ -58,6 +59,7 @@ struct supervisor {
     char *set_aside;         /* name of the file that was corrupt at our start; NULL: none was */
     bool is_journal_refused; /* a row could not even be queued; said once */
 
+    struct audit audit;
     struct policy policy;
     struct metrics metrics;
     struct breaker_rows stored_breakers; /* until stored_restore() */

@@ -70,7 +70,7 @@ void why_past_add_events(struct why_past *past, const struct event_rows *rows)
 
         if (strcmp(rows->rows[i].kind, "worker_state") != 0)
             continue;
-        details = event_details(&rows->rows[i]);
+        details = event_details(rows->rows[i].details);
         if (why_is_transition(details) &&
             json_array_size(past->transitions) < WHY_TRANSITIONS_MAX_COUNT)
             why_past_add_transition(past, &rows->rows[i], details);

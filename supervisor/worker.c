@@ -176,6 +176,7 @@ static void worker_tell_spawned(const struct worker *worker)
                   json_pack("{s:i, s:s, s:I}", "pid", (int)worker->process.pid, "instance",
                             worker->process.instance, "attempt",
                             (json_int_t)worker->recovery.restart.attempt));
+    audit_worker_spawned(worker);
 }
 
 static void worker_spawn_now(struct worker *worker)
@@ -300,6 +301,8 @@ static void worker_end(struct worker *worker, int signal, const struct err *caus
     worker->process.is_killed = signal == SIGKILL;
     metrics_count(&worker->supervisor->metrics, METRIC_WORKER_SIGNALS,
                   signal == SIGKILL ? METRIC_SIGNAL_KILL : METRIC_SIGNAL_TERM);
+    if (signal == SIGKILL)
+        audit_worker_killed(worker, cause == NULL ? "" : cause->message);
     worker_signal(worker, signal);
 }
 
@@ -378,6 +381,7 @@ static void worker_tell(const struct worker *worker, enum life_state from, enum 
               life_state_name(from), life_state_name(worker->state), life_event_name(event),
               (int)worker->process.pid, why);
     journal_event(worker->supervisor, "worker_state", worker->name, "", details);
+    audit_worker_step(worker, from, cause);
 }
 
 void worker_step(struct worker *worker, enum life_event event, const struct err *cause)

@@ -238,6 +238,7 @@ static void command_lose_port(struct worker *worker)
     free(worker->last_exit);
     worker->last_exit = xasprintf("killed: another program listens at its port %u", process->port);
     metrics_count(&worker->supervisor->metrics, METRIC_WORKER_SIGNALS, METRIC_SIGNAL_KILL);
+    audit_worker_killed(worker, worker->last_exit);
     worker_signal(worker, SIGKILL);
 }
 

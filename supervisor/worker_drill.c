@@ -33,6 +33,7 @@ static void drill_tell(const struct worker *worker, enum drill_kind kind)
     journal_event(worker->supervisor, "drill", worker->name, "",
                   json_pack("{s:s, s:b, s:i, s:s}", "kind", drill_name(kind), "drill", 1, "pid",
                             (int)worker->process.pid, "instance", worker->process.instance));
+    audit_worker_people(worker, AUDIT_WORKER_DRILL, drill_name(kind));
 }
 
 static void drill_reply(struct http_exchange *exchange, struct worker *worker)

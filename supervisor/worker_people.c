@@ -32,6 +32,7 @@ void worker_hold(struct worker *worker, const char *reason)
     worker->held_ms = clock_wall_ms();
     recovery_hold(&worker->recovery);
     worker_tell_people(worker, "worker_hold", reason);
+    audit_worker_people(worker, AUDIT_WORKER_HOLD, reason);
 }
 
 void worker_hold_begin(struct worker *worker)
@@ -57,6 +58,7 @@ void worker_release(struct worker *worker)
     if (!worker->recovery.is_held)
         return;
     worker_tell_people(worker, "worker_release", worker->held_reason);
+    audit_worker_people(worker, AUDIT_WORKER_RELEASE, worker->held_reason);
     err_fill(&cause, ERR_WORKER_DOWN, "released by a person");
     worker_set_text(&worker->held_reason, "");
     worker->held_ms = 0;

@@ -145,8 +145,10 @@ static void worker_start_on(struct worker *worker, struct device *device, enum r
     worker->postponed = (struct worker_postponed){0};
     recovery_on_start(&worker->recovery, asker);
     worker->is_restart = worker->recovery.restart.total != restart_count;
-    if (worker->is_restart)
+    if (worker->is_restart) {
         metrics_count(&worker->supervisor->metrics, METRIC_WORKER_RESTARTS, worker->recovery.fault);
+        audit_worker_restart(worker);
+    }
     device_on_start(device, worker, recovery_now_ms());
     worker_breaker_told(worker, &before);
     worker_step(worker, EVENTS[asker], NULL);

@@ -63,6 +63,7 @@ static void a_file_is_read(void **state)
                                  "/* } */ limits { queue = 3 body = \"1KiB\" }\n"
                                  "life { idle_stop = off }\r\n"
                                  "limits { clients = 7 }\n"
+                                 "audit { mode = local }\n"
                                  "worker small { model = \"a \\\"b\\\" \\\\ c\" autostart = yes }\n"
                                  "worker empty {\n}\n",
                                  &err);
@@ -78,6 +79,8 @@ static void a_file_is_read(void **state)
     assert_int_equal(config_number(config, CONFIG_life_idle_stop), 0);
     assert_int_equal(config_origin(config, CONFIG_limits_queue), CONFIG_FROM_USER);
     assert_int_equal(config_origin(config, CONFIG_limits_bodies), CONFIG_FROM_DEFAULT);
+    assert_string_equal(config_text(config, CONFIG_audit_mode), "local");
+    assert_string_equal(config_text(config, CONFIG_audit_on_full), "block"); /* the first word */
     assert_int_equal(config_worker_count(config), 2);
     assert_string_equal(config_worker_name(config, 0), "small");
     assert_string_equal(config_worker_text(config, 0, CONFIG_WORKER_model), "a \"b\" \\ c");
@@ -122,6 +125,9 @@ static void a_fault_is_named_with_its_line(void **state)
         {"\nworker A { }", 2, "worker: \"A\" cannot be a name: 1 to 64 of a-z"},
         {"worker { }", 1, "missing title"},
         {"worker rbeed { }", 1, "worker: \"rbeed\" cannot be a name: the supervisor is called so"},
+        {"audit { mode = loca }", 1, "audit.mode: \"loca\" is none of off|local"},
+        {"audit { mode = off|local }", 1, "audit.mode: \"off|local\" is none of off|local"},
+        {"audit { mode = '' }", 1, "audit.mode: \"\" is none of off|local"},
         {"limits { queue = many }", 1, "limits.queue: \"many\" is not a whole number"},
         {"limits { queue = -1 }", 1, "limits.queue: -1 is not in 0 to 65536"},
         {"limits { clients = 0 }", 1, "limits.clients: 0 is not in 1 to 65536"},
