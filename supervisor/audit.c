@@ -356,7 +356,8 @@ void audit_check(struct supervisor *supervisor)
 /* ---- life ---- */
 
 /* The configured file must be there; a systemd credential goes before the key of our own, which is
- * made when there is none. */
+ * made when there is none. A credential's folder is ours alone, and its file may belong to a group
+ * of whose members that says nothing (systemd opens it to us by an ACL). */
 static int audit_read_key(struct supervisor *supervisor, struct err *err)
 {
     const char *given = config_text(supervisor->config, CONFIG_audit_key_file);
@@ -368,11 +369,11 @@ static int audit_read_key(struct supervisor *supervisor, struct err *err)
     int rc = 0;
 
     if (given[0] != '\0')
-        rc = keyed_hash_read_key(given, key, err);
+        rc = keyed_hash_read_key(given, KEYED_HASH_NOT_GROUP, key, err);
     else if (credential != NULL && access(credential, F_OK) == 0)
-        rc = keyed_hash_read_key(credential, key, err);
+        rc = keyed_hash_read_key(credential, KEYED_HASH_NOT_OTHERS, key, err);
     else if (access(own, F_OK) == 0)
-        rc = keyed_hash_read_key(own, key, err);
+        rc = keyed_hash_read_key(own, KEYED_HASH_NOT_GROUP, key, err);
     else
         return keyed_hash_make_key(own, key, err);
     if (rc != 0 && err->kind == ERR_NO_FILE)
