@@ -148,19 +148,23 @@ void audit_request_ended(const struct request *request, enum request_outcome out
     static const enum audit_kind KINDS[] = {
         [REQUEST_COMPLETED] = AUDIT_REQUEST_COMPLETED,
         [REQUEST_CANCELLED] = AUDIT_REQUEST_CANCELLED,
+        [REQUEST_DEADLINE_EXCEEDED] = AUDIT_REQUEST_LATE,
         [REQUEST_FAILED] = AUDIT_REQUEST_FAILED,
     };
-    struct audit_who who;
     const char *worker = request->worker == NULL ? "" : request->worker->name;
+    struct audit_who who;
+    json_t *details = NULL;
 
     static_assert(ARRAY_COUNT(KINDS) == REQUEST_OUTCOME_COUNT, "a kind for each outcome");
     if (request->origin == NULL)
         return;
     who = audit_who_of_origin(request->origin);
+    details = json_pack("{s:s, s:s, s:s, s:I}", "id", request->id, "worker", worker, "stop_reason",
+                        request->stop_reason, "tokens", (json_int_t)request->token_count);
+    if (request->failure != ERR_NONE)
+        (void)json_object_set_new(details, "code", json_string(err_wire_code(request->failure)));
     audit_raise_for(request->supervisor, &who, KINDS[outcome], request_outcome_name(outcome),
-                    json_pack("{s:s, s:s, s:s, s:I}", "id", request->id, "worker", worker,
-                              "stop_reason", request->stop_reason, "tokens",
-                              (json_int_t)request->token_count));
+                    details);
 }
 
 int audit_request_interrupted(void *owner, const struct request_row *row, struct err *err)

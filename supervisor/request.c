@@ -404,6 +404,7 @@ void request_fail(struct request *request, const struct err *cause)
     AUTO_JSON json_t *details =
         cause->kind == ERR_DEADLINE ? request_note_missed_deadline(request) : NULL;
 
+    request->failure = cause->kind;
     request_say_failure(request, cause, details);
     log_event(LOG_INFO, "request_failed", "id=%s code=%s message=\"%s\"", request->id,
               err_wire_code(cause->kind), cause->message);

@@ -262,7 +262,7 @@ path_traversal_attempt|PATH_TRAVERSAL|/v1/../etc"
     run -0 rbee audit verify
     assert_equal "$(count_kind audit_archived)" 1
     assert_equal "$(rbee audit export | head -1 | jq .seq)" "$(($(tail -1 "$file" | jq .seq) + 1))"
-    run -1 rbee audit archive --before 10d
+    run -1 rbee audit archive --before 240h
     assert_output --partial 'no row is that old'
     run -2 rbee audit archive
     stop_rbeed
@@ -304,7 +304,11 @@ path_traversal_attempt|PATH_TRAVERSAL|/v1/../etc"
     api POST /v1/inference -d "$(jq -n --arg m "$text" '{model: $m, prompt: "x"}')" >/dev/null
     api POST /v1/inference -d "$(python3 -c '
 import json
-print(json.dumps({"model": "\u202e" + "x" * 65536, "prompt": "x"}))')" >/dev/null
+print(json.dumps({"model": "\u202e" + "x" * 4000, "prompt": "x"}))')" >/dev/null
+    # What is longer than a field may be does not get that far; a path does.
+    assert_equal "$(head -c 65536 /dev/zero | tr '\0' x | jq -Rc '{model: ., prompt: "x"}' |
+        api_status POST /v1/inference -d @-)" 400
+    assert_equal "$(api_status GET "/$(head -c 4000 /dev/zero | tr '\0' y)/%E2%80%AE/../x" --path-as-is)" 400
     rbee audit export >"$T/rows"
     jq -e . "$T/rows" >/dev/null
     run python3 - "$T/rows" <<'END'
@@ -319,7 +323,9 @@ for line in open(sys.argv[1], encoding="utf-8"):
         assert not any(unicodedata.bidirectional(c) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI") for c in text), row
     count += row["kind"] == "request_submitted"
     if len(row["details"].get("model", "")) > 900:
-        assert "(cut, 65539 bytes)" in row["details"]["model"], row
+        assert "(cut, 4003 bytes)" in row["details"]["model"], row
+    if row["kind"] == "path_traversal_attempt":
+        assert row["path"].endswith("bytes)"), row
 assert count == 2
 END
     assert_success
@@ -389,7 +395,8 @@ END
             assert_line 503
         fi
         rm "$T"/status.*
-        kill -TERM "$(test_processes rbeed)"
+        kill -TERM "$(find /proc -mindepth 2 -maxdepth 2 -name exe -lname "$T/bin/rbeed" 2>/dev/null |
+            cut -d/ -f3)"
         wait || true
     done
 }
