@@ -37,7 +37,7 @@ APT_BUILD := gcc libc6-dev libevent-dev libjansson-dev libsodium-dev libconfuse-
              libsqlite3-dev node-llhttp
 APT_MODEL := python3 python3-pip
 APT_TEST := faketime bats bats-assert bats-support bats-file libcmocka-dev python3 curl jq \
-            procps util-linux valgrind
+            procps util-linux valgrind strace
 APT_CHECK := clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck
 # Other supervisors to compare with: installed for who names that bench, because one of them starts
 # a service of its own.

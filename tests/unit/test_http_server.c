@@ -6,13 +6,13 @@
 #include "common/http/http.h"
 #include "common/json.h"
 #include "common/token.h"
+#include "tests/allocations.h"
 
 #include <arpa/inet.h>
 #include <event2/event.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -33,7 +33,6 @@ enum {
 
 struct counts {
     unsigned long sends;
-    unsigned long allocations;
 };
 
 static struct counts *counts(void)
@@ -49,34 +48,6 @@ ssize_t send(int fd, const void *data, size_t len, int flags)
     counts()->sends++;
     return syscall(SYS_sendto, fd, data, len, flags, NULL, 0);
 }
-
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) &&                             \
-    !defined(__clang__) /* sanitizers have their own */
-#define COUNTS_ALLOCATIONS 1
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *pointer, size_t size);
-
-void *malloc(size_t size)
-{
-    counts()->allocations++;
-    return __libc_malloc(size);
-}
-
-void *calloc(size_t count, size_t size)
-{
-    counts()->allocations++;
-    return __libc_calloc(count, size);
-}
-
-void *realloc(void *pointer, size_t size)
-{
-    counts()->allocations++;
-    return __libc_realloc(pointer, size);
-}
-#else
-#define COUNTS_ALLOCATIONS 0
-#endif
 
 /* ---- a service that does as it is told ---- */
 
@@ -576,13 +547,13 @@ static void keep_alive_allocates_nothing(void **state)
     world->wanted_count = WARM_UP_COUNT;
     while (world->ended_count < WARM_UP_COUNT + CLIENT_COUNT)
         (void)event_base_dispatch(world->base); /* until some on_end */
-    before = counts()->allocations;
+    before = *allocation_count();
     world->wanted_count = KEEP_ALIVE_COUNT;
     world_send(world, HTTP_GET, "/r");
     while (world->wanted_count > 0)
         (void)event_base_dispatch(world->base); /* as above */
     if (COUNTS_ALLOCATIONS)
-        assert_int_equal(counts()->allocations, before);
+        assert_int_equal(*allocation_count(), before);
     world_settle(world);
     assert_int_equal(world->failed_count, 0);
     assert_int_equal(world->ended_count, KEEP_ALIVE_COUNT + WARM_UP_COUNT + CLIENT_COUNT + 1);
