@@ -404,7 +404,7 @@ int audit_begin(struct supervisor *supervisor, struct err *err)
         return 0;
     audit->dir = dir[0] == '\0' ? paths_join(supervisor->state_dir, "audit") : xstrdup(dir);
     audit->refuses = strcmp(config_text(config, CONFIG_audit_on_full), "refuse") == 0;
-    audit->queue_max = (uint64_t)config_number(config, CONFIG_audit_queue);
+    audit->queue_max = (uint64_t)config_number(config, CONFIG_audit_queue_rows);
     if (io_make_folders(audit->dir, AUDIT_FOLDER_MODE, err) != 0 ||
         audit_read_key(supervisor, err) != 0 ||
         audit_open(supervisor->store, audit->key, &report, err) != 0)

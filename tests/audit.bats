@@ -335,7 +335,7 @@ END
 @test "a full disk: 503 for what changes something, stops and health go on, it comes back by itself" {
     local before
     fake_config <<<'audit { mode = local
-        queue = 50 }'
+        queue_rows = 50 }'
     start_rbeed
     model ant <<<$'tokens 100000\ntoken_ms 20'
     rbee worker start ant --wait
@@ -375,7 +375,7 @@ END
     mkfifo "$T/ready"
     for mode in block refuse; do
         fake_config <<<"audit { mode = local
-            queue = 1
+            queue_rows = 1
             on_full = $mode }"
         "${slow[@]}" "$T/bin/rbeed" --ready-fd 9 9>"$T/ready" >"$T/rbeed.log" 2>&1 3>&- </dev/null &
         read -r said <"$T/ready"
