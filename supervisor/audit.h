@@ -29,9 +29,11 @@ struct audit_hold;
 struct audit_strangers;
 struct audit_waiting;
 struct breaker;
+struct config_key_info;
 struct inference_request;
 struct request_row;
 struct supervisor;
+struct tokens;
 struct worker;
 
 enum audit_kind {
@@ -172,6 +174,10 @@ void audit_breaker_changed(struct supervisor *supervisor, const char *worker, co
 void audit_request_submitted(struct request *request, const struct api_call *call,
                              const struct inference_request *parsed);
 void audit_request_ended(const struct request *request, enum request_outcome outcome);
+void audit_config_changed(struct supervisor *supervisor, const struct config_key_info *key,
+                          const char *old, const char *new);
+/* NEW is about to be in force. */
+void audit_tokens_changed(struct supervisor *supervisor, const struct tokens *new);
 /* As requests_end_interrupted() tells it; OWNER is the supervisor. */
 int audit_request_interrupted(void *owner, const struct request_row *row, struct err *err);
 void audit_model(struct supervisor *supervisor, const struct audit_who *who, enum audit_kind kind,

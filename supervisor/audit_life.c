@@ -176,6 +176,37 @@ int audit_request_interrupted(void *owner, const struct request_row *row, struct
         json_pack("{s:o, s:o}", "id", text_json(row->id), "worker", text_json(row->worker)), err);
 }
 
+/* ---- settings ---- */
+
+void audit_config_changed(struct supervisor *supervisor, const struct config_key_info *key,
+                          const char *old, const char *new)
+{
+    AUTO_FREE char *name = NULL;
+
+    if (!supervisor->audit.is_on)
+        return;
+    name = xasprintf("%s.%s", key->section, key->key);
+    audit_raise(
+        supervisor, AUDIT_CONFIG_CHANGED, NULL,
+        json_pack("{s:s, s:o, s:o}", "key", name, "old", text_json(old), "new", text_json(new)));
+}
+
+/* Tokens are their fingerprints, "" where there is none. */
+void audit_tokens_changed(struct supervisor *supervisor, const struct tokens *new)
+{
+    const struct auth *auth = &supervisor->auth;
+
+    if (!supervisor->audit.is_on)
+        return;
+    for (int role = 0; role < TOKEN_ROLE_COUNT; role++) {
+        if (auth_is_changed(auth, new, (enum token_role)role))
+            audit_raise(
+                supervisor, AUDIT_TOKEN_RELOADED, NULL,
+                json_pack("{s:s, s:s, s:s}", "role", tokens_role_name((enum token_role)role), "old",
+                          auth->tokens.of[role].fingerprint, "new", new->of[role].fingerprint));
+    }
+}
+
 /* ---- models ---- */
 
 void audit_model(struct supervisor *supervisor, const struct audit_who *who, enum audit_kind kind,

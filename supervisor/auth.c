@@ -86,7 +86,7 @@ int auth_check_bind(const struct http_address *address, const struct tokens *tok
                                           : "there is no token");
 }
 
-/* Where an audit row about changed tokens begins: OLD and NEW of a role, as fingerprints. */
+/* OLD and NEW of a role, as fingerprints. */
 static void auth_token_changed(enum token_role role, const struct token_known *old,
                                const struct token_known *new)
 {
@@ -96,13 +96,18 @@ static void auth_token_changed(enum token_role role, const struct token_known *o
               new->len > 0 ? new->source : "none");
 }
 
+bool auth_is_changed(const struct auth *auth, const struct tokens *new, enum token_role role)
+{
+    const struct token_known *old = &auth->tokens.of[role];
+
+    return old->len != new->of[role].len || !token_hash_equal(&old->hash, &new->of[role].hash);
+}
+
 void auth_set_tokens(struct auth *auth, const struct tokens *new)
 {
     for (int role = 0; role < TOKEN_ROLE_COUNT; role++) {
-        const struct token_known *old = &auth->tokens.of[role];
-
-        if (old->len != new->of[role].len || !token_hash_equal(&old->hash, &new->of[role].hash))
-            auth_token_changed((enum token_role)role, old, &new->of[role]);
+        if (auth_is_changed(auth, new, (enum token_role)role))
+            auth_token_changed((enum token_role)role, &auth->tokens.of[role], &new->of[role]);
     }
     auth->tokens = *new;
 }

@@ -65,6 +65,8 @@ int auth_init(struct auth *auth, struct err *err);
  * can reach needs tokens that cannot be guessed. */
 int auth_check_bind(const struct http_address *address, const struct tokens *tokens,
                     struct err *err);
+/* Whether NEW has another token for ROLE than the one that is in force. */
+bool auth_is_changed(const struct auth *auth, const struct tokens *new, enum token_role role);
 /* NEW is in force from now on. */
 void auth_set_tokens(struct auth *auth, const struct tokens *new);
 

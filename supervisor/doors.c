@@ -84,6 +84,7 @@ int doors_reload(struct supervisor *supervisor, const struct config *config, str
         doors_read_wish(config, &tokens, &wish, err) != 0 ||
         tcp_apply(&supervisor->tcp, &wish, err) != 0)
         return -1;
+    audit_tokens_changed(supervisor, &tokens);
     auth_set_tokens(auth, &tokens);
     return 0;
 }

@@ -40,7 +40,7 @@ static bool reload_is_at_once(enum config_key key)
     return false;
 }
 
-/* Where an audit row about a changed setting begins. No key holds a secret: tokens are in files. */
+/* No key holds a secret: tokens are in files. */
 static void reload_key(struct supervisor *supervisor, const struct config *config,
                        enum config_key key)
 {
@@ -50,6 +50,7 @@ static void reload_key(struct supervisor *supervisor, const struct config *confi
 
     log_event(LOG_INFO, "config_changed", "key=%s.%s old=%s new=%s", info->section, info->key, old,
               new);
+    audit_config_changed(supervisor, info, old, new);
     config_adopt(supervisor->config, config, key);
 }
 

@@ -48,8 +48,8 @@ tamper() { # SQL
     ask ant >/dev/null
     assert_equal "$(rbee audit export)" ''
     run -1 --separate-stderr rbee audit verify
-    # shellcheck disable=SC2154 # set by run
     assert_output ''
+    # shellcheck disable=SC2154 # set by run
     assert_regex "$stderr" 'there is no audit trail: audit \{ mode = local \}'
     stop_rbeed
     assert_equal "$(db 'SELECT (SELECT count(*) FROM audit) + (SELECT count(*) FROM audit_head)')" 0
@@ -172,6 +172,47 @@ request_completed unix POST /v1/inference"
     assert_equal "$(db "SELECT kind, json_extract(details, '\$.code'), path FROM audit
         WHERE outcome = 'refused' ORDER BY seq")" "malformed_model_rejected|INVALID_MODEL|/v1/models
 path_traversal_attempt|PATH_TRAVERSAL|/v1/../etc"
+}
+
+# A token file, and a configuration with a port that the kernel chooses.
+audit_port() { # TOKEN [QUEUE]
+    (umask 077 && echo "$1" >"$XDG_CONFIG_HOME/rbee/token")
+    fake_config <<<"supervisor { listen = \"127.0.0.1:0\" } audit { mode = local }
+        limits { queue = ${2:-64} }"
+}
+
+@test "on the port a token is its fingerprint, and a flood of wrong ones ten rows and a count" {
+    local address
+    audit_port canary-0123456789abcdef
+    start_rbeed
+    address=$(api GET /v1/status | jq -r .listen)
+    curl -sS -o /dev/null -H 'Authorization: Bearer canary-0123456789abcdef' "http://$address/v1/models"
+    assert_equal "$(rbee audit export | jq -r 'select(.peer == "127.0.0.1") | [.kind, .actor, .path] | join(" ")')" \
+        "auth_success token:$(printf canary-0123456789abcdef | sha256sum | cut -c1-6) /v1/models"
+    for _ in {1..300}; do
+        printf 'url = "http://%s/v1/models"\noutput = /dev/null\n' "$address"
+    done | curl -sS -K - -w '%{http_code}\n' -H 'Authorization: Bearer wrong-0123456789abcdef' >"$T/statuses"
+    assert_equal "$(sort "$T/statuses" | uniq -c | xargs)" '300 401'
+    stop_rbeed
+    assert_equal "$(db "SELECT count(*), actor, json_extract(details, '\$.code') FROM audit
+        WHERE kind = 'auth_failure' AND method <> ''")" \
+        "10|token:$(printf wrong-0123456789abcdef | sha256sum | cut -c1-6)|INVALID_API_KEY"
+    assert_equal "$(db "SELECT peer, json_extract(details, '\$.count') FROM audit
+        WHERE kind = 'auth_failure' AND method = ''")" '127.0.0.1|290'
+    run ! grep -qa '0123456789abcdef' "$STATE/rbee.db"
+}
+
+@test "a token and settings that HUP has changed, old and new" {
+    audit_port canary-0123456789abcdef
+    start_rbeed
+    audit_port canary-fedcba9876543210 7
+    kill -HUP "$RBEED_PID"
+    wait_until has_kind token_reloaded
+    assert_equal "$(details config_changed)" '{"key":"limits.queue","old":"64","new":"7"}'
+    assert_equal "$(details token_reloaded | jq -c '[.role, .old, .new]')" \
+        "[\"admin\",\"$(printf canary-0123456789abcdef | sha256sum | cut -c1-6)\",\"$(
+            printf canary-fedcba9876543210 | sha256sum | cut -c1-6)\"]"
+    rbee audit verify
 }
 
 @test "the chain goes on over 20 restarts and kills, and requests that were cut are told once" {
@@ -370,6 +411,7 @@ END
 
 @test "rows that come faster than the disk takes them: requests wait, or are refused" {
     local slow
+    # shellcheck disable=SC2054 # the commas are strace's
     slow=(strace -f -qq -o /dev/null -e trace=fdatasync,fsync -e inject=fdatasync,fsync:delay_enter=300ms)
     "${slow[@]}" true 2>/dev/null || skip "strace cannot trace here"
     mkfifo "$T/ready"
