@@ -360,10 +360,10 @@ listens_on() { # ADDRESS
     run ! grep -qa 'LLORCH_API_TOKEN=env' "/proc/$RBEED_PID/environ"
 }
 
-@test "the token is in no log, database or process" {
+@test "the token is in no log, event, audit row, database or process" {
     port_config
     write_token infer-token "$INFER"
-    RBEE_API_TOKEN=$ADMIN LLORCH_API_TOKEN=$INFER start_rbeed
+    RBEE_AUDIT_MODE=local RBEE_API_TOKEN=$ADMIN LLORCH_API_TOKEN=$INFER start_rbeed
     find_port
     model quick
     assert_tcp 200 POST /v1/inference "$ADMIN" --json '{"model":"quick","prompt":"hi"}'
@@ -381,6 +381,9 @@ listens_on() { # ADDRESS
     # Neither may its core have it, so there is none.
     assert_equal "$(sed -nE 's/^Max core file size +//p' "/proc/$RBEED_PID/limits" | tr -s ' ')" '0 0 bytes '
     run api GET /v1/events
+    refute_output --partial CANARY
+    run -0 rbee audit export
+    assert_output --partial '"kind":"auth_failure"'
     refute_output --partial CANARY
     stop_rbeed
     run ! grep -rqa CANARY "$STATE" "$T/rbeed.log" "$T/m"
