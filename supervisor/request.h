@@ -91,7 +91,7 @@ struct request {
     int64_t submitted_ms; /* wall time, for the store */
     int64_t started_ms;
     char stop_reason[REQUEST_STOP_REASON_MAX_BYTES + 1];
-    enum err_kind failure; /* what it failed of; ERR_NONE: of nothing yet */
+    enum err_kind failure;    /* what it failed of; ERR_NONE: of nothing yet */
     struct deadline deadline; /* not set: none */
     uint64_t arrived_us;
     uint64_t dispatched_us;
