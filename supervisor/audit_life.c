@@ -228,7 +228,7 @@ void audit_model_refused(struct supervisor *supervisor, const struct audit_who *
                          struct http_exchange *exchange, const char *path,
                          const struct err *refusal)
 {
-    struct store_done done = STORE_NOBODY;
+    struct store_done done;
     struct err full = ERR_INIT;
 
     if (refusal->kind != ERR_INVALID_MODEL)

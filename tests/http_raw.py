@@ -784,7 +784,7 @@ def door(transport):
         (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "INVALID_REQUEST", "CONNECT"),
         (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 400, "INVALID_REQUEST", "*"),
         (b"GET http://a/hello HTTP/1.1\r\nHost: a\r\n\r\n", 400, "INVALID_REQUEST", "absolute form"),
-        (b"GET /a/%2e%2e/b HTTP/1.1\r\nHost: a\r\n\r\n", 400, "INVALID_REQUEST", "dot segment"),
+        (b"GET /a/%2e%2e/b HTTP/1.1\r\nHost: a\r\n\r\n", 400, "PATH_TRAVERSAL", "dot segment"),
         (b"GET /a%00 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "INVALID_REQUEST", "%00"),
         (b"GET /" + b"a" * 8192 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414, "TARGET_TOO_LONG", "long target"),
         (get + host + b"A: " + b"a" * 16384 + b"\r\n\r\n", 431, "HEAD_TOO_LARGE", "long head"),
