@@ -104,7 +104,7 @@ static void api_tell_deadline(struct http_exchange *exchange)
         return;
     }
     err_fill(&err, ERR_DEADLINE, "the deadline passed while the answer was waited for");
-    http_reply_error(exchange, &err, NULL);
+    api_reply_error(exchange, &err, NULL);
 }
 
 static void api_on_deadline(evutil_socket_t fd, short what, void *arg)
@@ -244,7 +244,7 @@ void api_serve(struct api_call *call)
         return;
     }
     api_log_action(call, &err);
-    http_reply_error(exchange, &err, NULL);
+    api_reply_error(exchange, &err, NULL);
 }
 
 static void api_on_request(struct http_exchange *exchange, void *owner)

@@ -7,6 +7,7 @@
 #include "common/err.h"
 #include "common/http/http.h"
 #include "common/http/route.h"
+#include "supervisor/api_error.h"
 #include "supervisor/auth.h"
 
 #include <jansson.h>

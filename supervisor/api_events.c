@@ -43,7 +43,7 @@ static void events_reply_on_page(void *owner, const struct feed_page *page,
     (void)json_object_set_new(body, feed_log_list_name(page->log), list);
     (void)json_object_set_new(body, "has_more", json_boolean(answer->has_more));
     if (err_is_set(&answer->err))
-        http_reply_error(reply->exchange, &answer->err, NULL);
+        api_reply_error(reply->exchange, &answer->err, NULL);
     else
         http_reply_json(reply->exchange, 200, body);
 }

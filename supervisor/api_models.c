@@ -91,7 +91,7 @@ static void model_add_reply(struct model_add *add, const struct err *failure)
         failure = &removed;
     }
     if (failure != NULL) {
-        http_reply_error(add->exchange, failure, NULL);
+        api_reply_error(add->exchange, failure, NULL);
         return;
     }
     body = api_model_object(model);

@@ -54,7 +54,7 @@ static void why_reply_send(struct why_reply *reply)
     api_release(reply->exchange);
     worker = resolve_known_worker(reply->supervisor, reply->name, &err);
     if (worker == NULL) {
-        http_reply_error(reply->exchange, &err, NULL);
+        api_reply_error(reply->exchange, &err, NULL);
     } else {
         record = why_record(worker, &reply->past);
         http_reply_json(reply->exchange, 200, record);

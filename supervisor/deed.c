@@ -48,7 +48,7 @@ static void deed_reply(const struct deed *deed, const struct err *refusal)
     else if (record == NULL)
         err_fill(&err, ERR_NOT_FOUND, "%s is gone", deed->name);
     if (err_is_set(&err))
-        http_reply_error(deed->exchange, &err, NULL);
+        api_reply_error(deed->exchange, &err, NULL);
     else
         http_reply_json(deed->exchange, 200, record);
 }

@@ -85,7 +85,7 @@ static void feed_end(struct feed *feed)
 
 static void feed_fail(struct feed *feed, const struct err *why)
 {
-    feed_send(feed, 0, json_error_event(why, http_exchange_request_id(feed->exchange), NULL));
+    feed_send(feed, 0, api_error_event(feed->exchange, why, NULL));
     feed_end(feed);
 }
 

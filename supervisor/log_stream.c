@@ -173,8 +173,7 @@ static void log_stream_send(void *owner, json_t *line)
 static void log_stream_end(struct log_stream *stream, const struct err *why)
 {
     if (err_is_set(why))
-        log_stream_send(stream,
-                        json_error_event(why, http_exchange_request_id(stream->exchange), NULL));
+        log_stream_send(stream, api_error_event(stream->exchange, why, NULL));
     stream->has_ended = true;
     http_stream_end(stream->exchange);
 }

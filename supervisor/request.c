@@ -234,11 +234,11 @@ static void request_say_failure(struct request *request, const struct err *cause
         return;
     if (!http_exchange_has_begun(exchange)) {
         api_release(exchange);
-        http_reply_error(exchange, cause, details);
+        api_reply_error(exchange, cause, details);
         request->exchange = NULL;
         return;
     }
-    event = json_error_event(cause, request->label, details);
+    event = api_error_event(exchange, cause, details);
     request_send_event(request, event);
     request_send_done(request);
 }
@@ -406,8 +406,8 @@ void request_fail(struct request *request, const struct err *cause)
 
     request->failure = cause->kind;
     request_say_failure(request, cause, details);
-    log_event(LOG_INFO, "request_failed", "id=%s code=%s message=\"%s\"", request->id,
-              err_wire_code(cause->kind), cause->message);
+    log_event(LOG_INFO, "request_failed", "id=%s request_id=%s code=%s message=%s", request->id,
+              request->label, err_wire_code(cause->kind), cause->message);
     request_end(request, request_failure_outcome(request, cause->kind));
 }
 

@@ -93,7 +93,7 @@ static void waiter_reply(struct http_exchange *exchange, struct worker *worker,
     AUTO_JSON json_t *record = NULL;
 
     if (verdict < 0) {
-        http_reply_error(exchange, cause, NULL);
+        api_reply_error(exchange, cause, NULL);
         return;
     }
     record = worker_record(worker);

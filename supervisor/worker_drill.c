@@ -94,7 +94,7 @@ static void drill_refuse(const struct drill *drill, const struct worker_probe_an
     else
         err_fill(&err, ERR_PROTOCOL, "worker %s answered %d to a drill", drill->worker->name,
                  answer->status);
-    http_reply_error(drill->exchange, &err, NULL);
+    api_reply_error(drill->exchange, &err, NULL);
 }
 
 static void drill_on_answer(struct worker *worker, const struct worker_probe_answer *answer)

@@ -335,14 +335,15 @@ END
     chmod +x "$T/odd"
     start_rbeed
     run -78 rbee infer -m none hi
-    assert_output --partial "the program of worker none, no-such-program, is not in the PATH: $PATH"
+    assert_output --partial "the program of worker none, no-such-program, is not in the PATH: ..."
+    wait_for_line "$T/rbeed.log" "worker none, no-such-program, is not in the PATH: $PATH"
     assert_equal "$(worker_field none state)" failed
     run ask gone
-    assert_output --partial "the program of worker gone, $T/gone, is not there"
+    assert_output --partial "the program of worker gone, gone, is not there"
     run ask flat
-    assert_output --partial "the program of worker flat, $T/flat, is not executable"
+    assert_output --partial "the program of worker flat, flat, is not executable"
     run ask odd
-    assert_output --partial "run $T/odd: Exec format error"
+    assert_output --partial "run odd: Exec format error"
     assert_equal "$(worker_field odd state)" failed
     run ask odd # never retried
     assert_output --partial '"code":"WORKER_CONFIG"'
