@@ -117,7 +117,7 @@ struct clock_mover *clock_mover_new(struct event_base *base)
     int answer_fd = command_fd < 0 ? -1 : clock_mover_read_fd("RBEE_TEST_CLOCK_REPLY_FD", &err);
 
     if (answer_fd < 0) {
-        log_event(LOG_INFO, "test_clock_stays", "reason=\"%s\"", err.message);
+        log_event(LOG_INFO, "test_clock_stays", "reason=%s", err.message);
         return NULL;
     }
     mover = xcalloc(1, sizeof(*mover));

@@ -95,7 +95,7 @@ static void journal_transition(struct supervisor *supervisor,
     if (now->state == event->before->state)
         return;
     log_event(now->state == BREAKER_CLOSED ? LOG_INFO : LOG_WARN, "breaker",
-              "worker=%s device=%s from=%s to=%s cause=%s trips=%lld reason=\"%s\"", event->worker,
+              "worker=%s device=%s from=%s to=%s cause=%s trips=%lld reason=%s", event->worker,
               event->device, from, to, cause, (long long)now->trip_count, event->reason);
     journal_event(supervisor, "breaker", event->worker, "",
                   json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "device", event->device, "from",

@@ -131,7 +131,7 @@ static void watcher_retry_later(struct watcher *watcher)
                             .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
 
     watcher->delay_ms = ms;
-    log_event(LOG_WARN, "watcher_gone", "error=\"%s\" again_ms=%llu", watcher->failure.message,
+    log_event(LOG_WARN, "watcher_gone", "error=%s again_ms=%llu", watcher->failure.message,
               (unsigned long long)ms);
     (void)evtimer_add(watcher->retry, &after); /* fails only without memory */
 }

@@ -377,9 +377,9 @@ static void worker_tell(const struct worker *worker, enum life_state from, enum 
         (void)json_object_set_new(details, "stderr", worker_output_lines(&worker->output));
     }
     log_event(worker->has_failed ? LOG_WARN : LOG_INFO, "worker",
-              "name=%s from=%s to=%s event=%s pid=%d cause=\"%s\"", worker->name,
-              life_state_name(from), life_state_name(worker->state), life_event_name(event),
-              (int)worker->process.pid, why);
+              "name=%s from=%s to=%s event=%s pid=%d cause=%s", worker->name, life_state_name(from),
+              life_state_name(worker->state), life_event_name(event), (int)worker->process.pid,
+              why);
     journal_event(worker->supervisor, "worker_state", worker->name, "", details);
     audit_worker_step(worker, from, cause);
 }

@@ -268,6 +268,31 @@ void thing(void)
     assert_finding auto common/thing.c:4
 }
 
+@test "rule log: what a reader of the log could not take apart" {
+    local call
+    for call in 'LOG_INFO, "x", "name=\"%s\"", a' 'LOG_INFO, "x", "name=%s more", a' \
+        'LOG_INFO, "x", "part=%.2f", a'; do
+        put common/thing.c <<END
+/* A thing. */
+void thing(void)
+{
+    log_event($call);
+}
+END
+        assert_finding log common/thing.c:4
+    done
+    put common/thing.c <<'END'
+/* A thing. */
+void thing(void)
+{
+    log_event(is_bad ? LOG_WARN : LOG_INFO, "x",
+              "name=%s bytes=%" PRIu64 " pid=%d error=%m at=%s:%d used=cpu count=%" PRId64,
+              a, b, c, d, e, f);
+}
+END
+    assert_clean
+}
+
 @test "rule global: a variable at file scope" {
     put common/thing.c <<<'/* A thing. */
 static int thing_count = 0;'

@@ -30,6 +30,7 @@ RULES=(
     "corpus        every fuzz target has a corpus"
     "script        scripts are executable and say what they are for"
     "auto          what is released by itself is initialised where it is declared"
+    "log           what log_event() is given is key=value, of the conversions it knows"
     "global        no variable at file scope but the log level"
 )
 
@@ -304,6 +305,35 @@ rule_script() {
 # A return before a later x_init would release what lay on the stack.
 rule_auto() {
     grep_code '\bAUTO_[A-Z_]+ [^=;(]*;' | sed 's/$/ (give it an initialiser)/'
+}
+
+# The texts of each call behind its event's name, put together as the compiler would.
+rule_log() {
+    local file
+    for file in $(files '*.c'); do
+        [[ $file != tests/* ]] || continue
+        awk -v file="$file" '
+            function check(call, format, field, count, fields, i) {
+                gsub(/" *PRI[ud]64 *"/, "ld", call)
+                gsub(/" *PRI[ud]64/, "ld\"", call)
+                if (call ~ /\\"/) { print file ":" from ": quotes of its own"; return }
+                while (match(call, /"[^"]*"/)) {
+                    format = format substr(call, RSTART + 1, RLENGTH - 2)
+                    call = substr(call, RSTART + RLENGTH)
+                }
+                count = split(format, fields, " ")
+                for (i = 1; i <= count; i++) {
+                    field = fields[i]
+                    if (field !~ /^[a-z_0-9]+=/) print file ":" from ": no key=value: " field
+                    gsub(/%(s|m|d|u|ld|lu|zu|lld|llu)/, "", field)
+                    if (field ~ /%/) print file ":" from ": an unknown conversion: " fields[i]
+                }
+            }
+            /log_event\(.*LOG_/ { call = ""; from = FNR }
+            from { call = call $0 }
+            from && /;/ { sub(/^[^"]*"[^"]*"/, "", call); check(call, ""); from = 0 }
+            ' "$stripped/directives/$file"
+    done
 }
 
 rule_global() {

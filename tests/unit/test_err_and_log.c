@@ -99,8 +99,27 @@ static void a_line_is_time_level_event_and_fields(void **state)
     assert_int_equal(out.data[10], 'T');
     assert_int_equal(out.data[23], 'Z');
     assert_string_equal(out.data + 24,
-                        " warn thing_happened name=a\\x0ab\\x1b\\xff\\xc2\\x9b\xc3\xa9 "
-                        "why=Operation not permitted\n");
+                        " warn thing_happened name=\"a\\x0ab\\x1b\\xff\\xc2\\x9b\xc3\xa9\" "
+                        "why=\"Operation not permitted\"\n");
+}
+
+static void log_values(void)
+{
+    log_event(LOG_INFO, "values", "a=%s b=%s c=%s d=%d:%s e=%s f=x g=%s", "", "two words",
+              "say \"x=1\" z=2", -1, "b", "c:\\d", "k=v");
+    log_event(LOG_INFO, "numbers", "u=%u l=%ld ul=%lu z=%zu ll=%lld ull=%llu", 1u, -2L, 3ul,
+              (size_t)4, -5LL, 6ull);
+}
+
+/* Whoever writes a value, the line has the fields of its format and no others. */
+static void a_value_is_quoted_where_it_would_not_be_one(void **state)
+{
+    AUTO_BUF struct buf out = BUF_INIT(1 << 16);
+
+    capture(log_values, &out);
+    assert_non_null(strstr(out.data, " values a= b=\"two words\" c=\"say \\\"x=1\\\" z=2\" d=-1:b "
+                                     "e=\"c:\\\\d\" f=x g=k=v\n"));
+    assert_non_null(strstr(out.data, " numbers u=1 l=-2 ul=3 z=4 ll=-5 ull=6\n"));
 }
 
 static void log_long(void)
@@ -123,7 +142,7 @@ static void a_long_line_is_cut_and_still_ends(void **state)
     line_end = strchr(out.data, '\n');
     assert_non_null(line_end);
     assert_true(line_end - out.data < 4096);
-    assert_string_equal(line_end - 4, strstr(line_end - 4, "\\x01\n"));
+    assert_memory_equal(line_end - 5, "\\x01\"\n", 6);
     assert_non_null(strstr(line_end, "long_two"));
     assert_true(strlen(line_end + 1) <= 4096);
     assert_int_equal(out.data[out.len - 1], '\n');
@@ -173,6 +192,7 @@ int main(void)
         cmocka_unit_test(a_message_is_one_printable_line),
         cmocka_unit_test(a_long_message_ends_in_dots_and_whole_characters),
         cmocka_unit_test(a_line_is_time_level_event_and_fields),
+        cmocka_unit_test(a_value_is_quoted_where_it_would_not_be_one),
         cmocka_unit_test(a_long_line_is_cut_and_still_ends),
         cmocka_unit_test(lines_of_several_threads_do_not_mix),
     };
