@@ -75,21 +75,27 @@ int buf_add_byte(struct buf *buf, char byte)
     return buf_add(buf, &byte, 1);
 }
 
+/* Into what room there is; only what is longer is printed a second time. */
 int buf_printf(struct buf *buf, const char *format, ...)
 {
+    size_t room = buf->capacity - buf->len; /* with the NUL's place, where there is any */
     va_list args;
     int len = 0;
 
     va_start(args, format);
-    len = vsnprintf(NULL, 0, format, args);
+    len = vsnprintf(room > 0 ? buf->data + buf->len : NULL, room, format, args);
     va_end(args);
+    if (len > 0 && (size_t)len >= room) {
+        if (room > 0)
+            buf->data[buf->len] = '\0';
+        if (buf_reserve(buf, (size_t)len) < 0)
+            return -1;
+        va_start(args, format);
+        len = vsnprintf(buf->data + buf->len, (size_t)len + 1, format, args);
+        va_end(args);
+    }
     if (len <= 0)
         return len;
-    if (buf_reserve(buf, (size_t)len) < 0)
-        return -1;
-    va_start(args, format);
-    len = vsnprintf(buf->data + buf->len, (size_t)len + 1, format, args);
-    va_end(args);
     buf->len += (size_t)len;
     return 0;
 }

@@ -303,6 +303,22 @@ void http_stream_begin(struct http_exchange *x, int status, const char *content_
     exchange_begin(x, status, content_type, EXCHANGE_NO_LENGTH);
 }
 
+/* The size of a chunk, as each event of a stream has one: printf would be most of what it costs. */
+static int exchange_add_chunk_size(struct buf *out, size_t len)
+{
+    static const char HEX[] = "0123456789abcdef";
+    char text[2 * sizeof(len) + 2];
+    size_t at = sizeof(text);
+
+    text[--at] = '\n';
+    text[--at] = '\r';
+    do {
+        text[--at] = HEX[len & 0xf];
+        len >>= 4;
+    } while (len > 0);
+    return buf_add(out, text + at, sizeof(text) - at);
+}
+
 void http_stream_write(struct http_exchange *x, const void *data, size_t len)
 {
     struct buf *out = &x->conn->out;
@@ -312,7 +328,7 @@ void http_stream_write(struct http_exchange *x, const void *data, size_t len)
     if (x->is_head_request || len == 0) /* an empty chunk would be the last one */
         return;
     if (x->is_chunked)
-        failed |= buf_printf(out, "%zx\r\n", len);
+        failed |= exchange_add_chunk_size(out, len);
     failed |= buf_add(out, data, len);
     if (x->is_chunked)
         failed |= buf_add_string(out, "\r\n");
