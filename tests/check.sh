@@ -13,6 +13,7 @@ STEPS=(
     "analyzer     gcc -fanalyzer"
     "lint         clang-tidy (.clang-tidy)"
     "clang        everything compiles with clang, too"
+    "promtool     promtool has nothing to say of the metrics"
     "test         make test"
 )
 
@@ -62,6 +63,12 @@ step_lint() {
 
 step_clang() {
     make --no-print-directory -s CC=clang -j"$(nproc)" test-programs
+}
+
+step_promtool() {
+    local tool
+    tool=$(scripts/promtool.sh) && make --no-print-directory -s -j"$(nproc)" all &&
+        tests/promtool.sh "$tool" build/plain/bin
 }
 
 step_test() {

@@ -9,6 +9,7 @@ teardown() { rbee_teardown; }
 
 leavers() { # COUNT LONG MODEL [DONE-FILE]
     run --separate-stderr python3 "$TESTS_DIR/leavers.py" "$SOCKET" "$1" "${SEED:-1}" "${@:2}"
+    # shellcheck disable=SC2154 # run sets it
     [ "$status" -eq 0 ] || fail "$stderr"
 }
 

@@ -183,6 +183,39 @@ END
     assert_metric 3 rbee_hive_workers_restart_count
 }
 
+@test "through a storm no counter falls, and after it everything is as the other listings say" {
+    # Back-off and storm guard would make most of it a wait.
+    write_config <<'END'
+life {
+    idle_stop = 300ms
+    drain = 300ms
+    term_grace = 200ms
+}
+restart {
+    base = 0
+    storm_starts = off
+}
+limits { queue = 3 }
+END
+    start_rbeed
+    "$TESTS_DIR/metrics_truth.py" watch "$SOCKET" >"$T/scrapes" 2>"$T/watch.err" 3>&- &
+    local watch=$!
+    run "$TESTS_DIR/storm.py" "$SOCKET" "$T/m" "${RBEE_STORM_SECONDS:-10}" "${RBEE_STORM_SEED:-2}"
+    assert_success
+    kill "$watch"
+    wait "$watch" || fail "$(cat "$T/watch.err")"
+    assert [ "$(cat "$T/scrapes")" -gt 3 ]
+    run "$TESTS_DIR/metrics_truth.py" now "$SOCKET"
+    assert_success
+    assert [ "$(metric rbee_hive_worker_spawns_total)" -gt 0 ]
+    assert [ "$(metric --sum rbee_hive_worker_failures_total)" -gt 0 ]
+    wait_until metric_is 0 --sum rbee_hive_requests
+    local ended
+    ended=$(metric --sum rbee_hive_requests_total)
+    stop_rbeed
+    assert_equal "$(db "SELECT count(*) FROM requests WHERE outcome <> ''")" "$ended"
+}
+
 # ---- requests ----
 
 @test "tokens and their times: one first token for each answer, and steps between the others" {

@@ -117,4 +117,5 @@ def main(args):
     print(f"{sum(values):g}")
 
 
-main(sys.argv[1:])
+if __name__ == "__main__":
+    main(sys.argv[1:])
