@@ -22,7 +22,7 @@
 #include <sys/socket.h>
 
 enum {
-    CLIENT_IDLE_MAX_COUNT = 16,
+    CLIENT_IDLE_MAX_COUNT = 64,
     /* Less than the time servers let a connection rest, so that the two do not race. */
     CLIENT_IDLE_MAX_MS = 20000,
     CLIENT_HEAD_MAX_BYTES = 64 * 1024, /* of a request: ours, so this is only a bound */
