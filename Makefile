@@ -42,6 +42,8 @@ APT_CHECK := clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellchec
 # Other supervisors to compare with: installed for who names that bench, because one of them starts
 # a service of its own.
 APT_RESPAWN := s6 supervisor
+# Other proxies to compare with; likewise.
+APT_PROXY := nginx-light haproxy curl procps util-linux python3
 
 # llhttp: Debian's node-llhttp ships the C sources; newer systems have it as a library.
 LLHTTP_SOURCE_DIR ?= /usr/share/llhttp
@@ -196,10 +198,16 @@ check: ## Everything a change must pass: format, house rules, analyzers, tests
 	@CHECK_FLAGS='$(CPPFLAGS) -DRBEE_TEST_HOOKS' tests/check.sh $(T)
 
 .PHONY: bench
-bench: ## Measure: start, chain, HTTP, engine, respawn, each beside its yardstick (T=NAME: one)
-	@scripts/packages.sh $(APT_BUILD) $(if $(filter respawn,$(T)),$(APT_RESPAWN))
-	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(BENCHES) $(BUILD)/tests/nothing $(BUILD)/tests/newborn
+bench: ## Measure: start, chain, HTTP, engine, respawn, proxy, each beside its yardstick (T=NAME: one)
+	@scripts/packages.sh $(APT_BUILD) $(if $(filter respawn,$(T)),$(APT_RESPAWN)) \
+		$(if $(filter proxy,$(T)),$(APT_PROXY))
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(BENCHES) \
+		$(addprefix $(BUILD)/tests/,nothing newborn fast_worker http_load)
 	@tests/bench/run.sh $(BUILD) $(T)
+
+.PHONY: bench-proxy
+bench-proxy: ## Measure what a request costs on its way through rbeed, beside nginx and haproxy
+	@$(MAKE) --no-print-directory bench T=proxy
 
 RBEE_HISTORIES ?= 1000000
 .PHONY: histories
