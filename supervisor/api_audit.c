@@ -51,7 +51,7 @@ static void audit_reply_on_verdict(void *owner, const struct audit_verdict *verd
                                   json_integer((json_int_t)verdict->file_row_count));
     }
     if (err_is_set(err))
-        http_reply_error(reply->exchange, err, NULL);
+        api_reply_error(reply->exchange, err, NULL);
     else
         http_reply_json(reply->exchange, 200, body);
     feed_wake(reply->supervisor, FEED_AUDIT); /* it may have written a row */

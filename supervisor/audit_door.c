@@ -44,7 +44,7 @@ static void hold_end(struct audit_hold *hold)
         http_exchange_has_begun(exchange)) {
         fill_unavailable(&err, hold->failure.message);
         http_exchange_withdraw(exchange);
-        http_reply_error(exchange, &err, NULL);
+        api_reply_error(exchange, &err, NULL);
     }
     if (exchange != NULL)
         http_exchange_let_go(exchange);
@@ -135,7 +135,7 @@ static bool door_refuse(struct api_call *call, const char *why)
     struct err err = ERR_INIT;
 
     fill_unavailable(&err, why);
-    http_reply_error(call->exchange, &err, NULL);
+    api_reply_error(call->exchange, &err, NULL);
     return false;
 }
 
