@@ -399,7 +399,7 @@ END
     assert_equal "$(api GET /v1/status | jq -r .error.code)" AUDIT_UNAVAILABLE
     assert_equal "$(api_status GET /health)" 200
     assert_equal "$(api_status POST /v1/workers/ant/stop -d '{"force":true}')" 202
-    wait_until grep -qs '"what": "end"\|TERM' "$T/m/ant.log" || true
+    wait_for_line "$T/rbeed.log" 'name=ant from=stopping to=down'
     disk_limit unlimited
     wait_for_line "$T/rbeed.log" store_works_again
     wait_until rbee worker start ant
