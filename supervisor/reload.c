@@ -40,13 +40,24 @@ static bool reload_is_at_once(enum config_key key)
     return false;
 }
 
+/* A value as it is, without the quotes that a text has in the file: the log has its own. */
+static char *reload_value(const struct config *config, enum config_key key)
+{
+    AUTO_FREE char *text = config_value_text(config, key);
+    size_t len = strlen(text);
+
+    if (text[0] == '"')
+        return xstrndup(text + 1, len - 2);
+    return take_ptr(text);
+}
+
 /* No key holds a secret: tokens are in files. */
 static void reload_key(struct supervisor *supervisor, const struct config *config,
                        enum config_key key)
 {
     const struct config_key_info *info = config_key_info(key);
-    AUTO_FREE char *old = config_value_text(supervisor->config, key);
-    AUTO_FREE char *new = config_value_text(config, key);
+    AUTO_FREE char *old = reload_value(supervisor->config, key);
+    AUTO_FREE char *new = reload_value(config, key);
 
     log_event(LOG_INFO, "config_changed", "key=%s.%s old=%s new=%s", info->section, info->key, old,
               new);

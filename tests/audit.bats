@@ -414,6 +414,7 @@ END
     # shellcheck disable=SC2054 # the commas are strace's
     slow=(strace -f -qq -o /dev/null -e trace=fdatasync,fsync -e inject=fdatasync,fsync:delay_enter=300ms)
     "${slow[@]}" true 2>/dev/null || skip "strace cannot trace here"
+    export ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 # which excludes strace
     mkfifo "$T/ready"
     for mode in block refuse; do
         fake_config <<<"audit { mode = local

@@ -34,6 +34,10 @@ LOAD_S = 3.0
 OPENERS = 2
 
 
+# LeakSanitizer and strace exclude each other.
+os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+
+
 class Broken(Exception):
     """A promise was not kept."""
 

@@ -308,7 +308,7 @@ listens_on() { # ADDRESS
     fake_config <<<'supervisor { listen = "127.0.0.1:7833" }'
     hup
     assert_tcp 200 GET /v1/status "$ADMIN"
-    wait_for_line "$T/rbeed.log" ' reload_refused error=listen on 127.0.0.1 port 7833'
+    wait_for_line "$T/rbeed.log" ' reload_refused error="listen on 127.0.0.1 port 7833'
     kill "$HOLDER"
 }
 
@@ -402,7 +402,7 @@ listens_on() { # ADDRESS
     wait_for_line "$T/rbeed.log" ' token_reloaded role=admin old=token:[0-9a-f]{6} new=token:[0-9a-f]{6} source=default_file$'
     write_token token "newer-$ADMIN" 644
     hup
-    wait_for_line "$T/rbeed.log" ' reload_refused error=the admin token: .*0644'
+    wait_for_line "$T/rbeed.log" ' reload_refused error="the admin token: .*0644'
     assert_tcp 200 GET /v1/status "new-$ADMIN"
     assert_tcp 401 GET /v1/status "newer-$ADMIN"
     chmod 600 "$TOKENS/token"
@@ -445,7 +445,7 @@ END
     port_config 'allowed_hosts = gpu.lan' 'default_model = quick' '} limits { clients = 7 queue = 1 } worker w { model = x '
     hup
     assert_tcp 200 GET /health - -H 'Host: gpu.lan'
-    wait_for_line "$T/rbeed.log" ' config_changed key=supervisor.allowed_hosts old="" new="gpu.lan"'
+    wait_for_line "$T/rbeed.log" ' config_changed key=supervisor.allowed_hosts old= new=gpu.lan'
     wait_for_line "$T/rbeed.log" ' config_changed key=limits.queue old=64 new=1'
     wait_for_line "$T/rbeed.log" ' config_needs_restart keys=limits.clients,worker.w$'
     assert_equal "$(grep -c ' config_changed ' "$T/rbeed.log")" 3

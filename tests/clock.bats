@@ -85,7 +85,7 @@ start_worker() { # NAME
 }
 
 @test "a drain ends when it was to end, however often the stop is asked for" {
-    printf 'life { drain = 10m\n progress_timeout = 24h }\n' | write_config
+    printf 'life { drain = 10m\n progress_timeout = 24h }\ndeadline { default = off }\n' | write_config
     use_test_hooks
     start_rbeed
     model a <<<"hang_after 1"
@@ -103,7 +103,7 @@ start_worker() { # NAME
 }
 
 @test "a drain is not prolonged by a request that ends in it" {
-    printf 'life { drain = 10m\n progress_timeout = 24h }\n' | write_config
+    printf 'life { drain = 10m\n progress_timeout = 24h }\ndeadline { default = off }\n' | write_config
     use_test_hooks
     start_rbeed
     model a <<<$'slots 2\n%1 gate_after 1 go\n%2 hang_after 1'
@@ -126,7 +126,7 @@ start_worker() { # NAME
 }
 
 @test "a second stop shortens a drain, counted from when it came" {
-    printf 'life { drain = 1h\n progress_timeout = 24h }\n' | write_config
+    printf 'life { drain = 1h\n progress_timeout = 24h }\ndeadline { default = off }\n' | write_config
     use_test_hooks
     start_rbeed
     model a <<<"hang_after 1"
