@@ -115,6 +115,13 @@ assert_no_file() {
 
 # ---- waiting for events ----
 
+# Waits for the end of a child. (`run wait` asks in a subshell, whose child it is not.)
+assert_ends() { # PID STATUS
+    local status=0
+    wait "$1" || status=$?
+    assert_equal "$status" "$2"
+}
+
 # Tries COMMAND until it succeeds; fails after WAIT_LIMIT_S. Looks 50 times a second.
 wait_until() {
     local end=$((SECONDS + WAIT_LIMIT_S))

@@ -392,7 +392,7 @@ END
     wait_for_deed ext gate
     kill -INT "$pid"
     wait_for_deed ext gone
-    run wait "$pid"
+    assert_ends "$pid" 130
     wait_until worker_has ext in_flight 0
     assert_equal "$(worker_field ext state)" ready
 }

@@ -287,7 +287,7 @@ END
     start_and_await b ready
     wait_for_line "$T/seen" '"worker":"b".*"to":"ready"'
     kill -TERM "$pid"
-    run -143 wait "$pid"
+    assert_ends "$pid" 143
     stop_rbeed
     db "SELECT seq FROM events ORDER BY seq" >"$T/stored"
     jq .seq "$T/seen" >"$T/shown"
@@ -386,7 +386,7 @@ resident_kb() {
     local pid=$!
     wait_for_line "$T/seen" '"to":"ready"'
     stop_rbeed
-    run -0 wait "$pid"
+    assert_ends "$pid" 0
     run tail -n 2 "$T/seen"
     assert_output --partial '"to":"down"'
 }
@@ -449,7 +449,7 @@ false'
     wait_until test "$(grep -c started "$T/seen")" -ge 1
     wait_until has_started_twice
     kill -TERM "$pid"
-    run -143 wait "$pid"
+    assert_ends "$pid" 143
     assert_equal "$(grep -c started "$T/seen")" 2
 }
 
