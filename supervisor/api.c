@@ -234,12 +234,27 @@ static int api_run(struct api_call *call, struct err *err)
     return rc;
 }
 
+/* A body may take longer than its sender has. What only reads may still try, and a model's request
+ * looks itself (request.c); nothing is changed for somebody who was told that it was too late. */
+static int api_check_late(struct api_call *call, struct err *err)
+{
+    uint64_t now_us = clock_monotonic_us();
+    struct deadline_spent spent = {.phase = DEADLINE_QUEUE};
+
+    if (call->route->action == API_ACTION_NONE || !deadline_is_over(&call->deadline, now_us))
+        return 0;
+    spent.us[DEADLINE_QUEUE] = now_us - http_exchange_arrived_us(call->exchange);
+    http_reply_details(call->exchange, deadline_details(&spent));
+    metrics_count(&call->supervisor->metrics, METRIC_DEADLINE_MISSES, DEADLINE_QUEUE);
+    return deadline_fail(&spent, err);
+}
+
 void api_serve(struct api_call *call)
 {
     struct http_exchange *exchange = call->exchange;
     struct err err = ERR_INIT;
 
-    if (api_run(call, &err) == 0) {
+    if (api_check_late(call, &err) == 0 && api_run(call, &err) == 0) {
         api_log_action(call, NULL);
         return;
     }

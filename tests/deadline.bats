@@ -131,6 +131,33 @@ END
     assert_equal "$(api GET /metrics | grep -c 'requests_total.* [1-9]')" 0
 }
 
+# Sends BODY to PATH 300 ms later than its head, which gives it 100 ms; prints the reply's status.
+late_body() { # PATH BODY
+    python3 - "$SOCKET" "$1" "$2" <<'END'
+import select, socket, sys
+path, target, body = sys.argv[1:]
+client = socket.socket(socket.AF_UNIX)
+client.connect(path)
+client.sendall(f"POST {target} HTTP/1.1\r\nHost: x\r\nX-Timeout-Ms: 100\r\n"
+               f"Content-Length: {len(body)}\r\n\r\n".encode())
+select.select([], [], [], 0.3)
+client.sendall(body.encode())
+print(client.recv(65536).split(b" ")[1].decode())
+END
+}
+
+@test "one that passes while the body comes: 504, and nothing was changed" {
+    start_rbeed
+    model a <<<"reply one"
+    rbee worker start a --wait
+    assert_equal "$(late_body /v1/breakers/a/open '{"reason":"late"}')" 504
+    assert_equal "$(late_body /v1/workers/a/hold '{"reason":"late"}')" 504
+    assert_equal "$(late_body /v1/workers/a/stop '{"force":true}')" 504
+    assert_equal "$(api GET /v1/breakers/a | jq -r .state)" closed
+    assert_equal "$(worker_field a state)" ready
+    assert_equal "$(misses queue)" 3
+}
+
 # ---- in each phase ----
 
 @test "decode: a stream gets one error event and its end, and the slot is free" {
