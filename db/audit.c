@@ -141,27 +141,30 @@ const char *audit_read_fields(sqlite3_stmt *stmt, struct audit_field out[AUDIT_F
         out[i].len = (size_t)sqlite3_column_bytes(stmt, i); /* NULs and what is behind them, too */
     }
     hash = (const char *)sqlite3_column_text(stmt, AUDIT_FIELD_COUNT);
-    return hash != NULL ? hash : "";
+    /* What stands behind a NUL is no part of ours. */
+    return hash != NULL && strlen(hash) == (size_t)sqlite3_column_bytes(stmt, AUDIT_FIELD_COUNT)
+               ? hash
+               : "";
 }
 
-int audit_scan(sqlite3 *db, int64_t *cursor_seq, size_t limit,
+int audit_scan(sqlite3 *db, int64_t *from_seq, size_t limit,
                bool (*each)(void *owner, sqlite3_stmt *stmt), void *owner, struct err *err)
 {
-    AUTO_FREE char *sql = store_table_select_sql(&TABLE_audit, " WHERE seq > ?2", false);
+    AUTO_FREE char *sql = store_table_select_sql(&TABLE_audit, " WHERE seq >= ?2", false);
     AUTO_STMT sqlite3_stmt *stmt = NULL;
     size_t count = 0;
     int rc = 0;
 
     if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK ||
         sqlite3_bind_int64(stmt, 1, (int64_t)limit) != SQLITE_OK ||
-        sqlite3_bind_int64(stmt, 2, *cursor_seq) != SQLITE_OK)
+        sqlite3_bind_int64(stmt, 2, *from_seq) != SQLITE_OK)
         return store_file_fail(db, err, "read the audit trail");
     while ((rc = store_next_row(stmt, err)) > 0) {
         int64_t seq = sqlite3_column_int64(stmt, 0);
 
-        if (!each(owner, stmt))
+        if (!each(owner, stmt) || seq == INT64_MAX)
             return 0;
-        *cursor_seq = seq;
+        *from_seq = seq + 1;
         count++;
     }
     return rc < 0 ? -1 : count == limit;
@@ -173,6 +176,19 @@ static void head_copy_hash(char out[KEYED_HASH_TEXT_BYTES], const char *text)
 {
     if (keyed_hash_is_text(text))
         memcpy(out, text, KEYED_HASH_TEXT_BYTES);
+}
+
+static int64_t head_number(int64_t stored, int64_t min)
+{
+    return stored < min || stored >= AUDIT_SEQ_END ? min : stored;
+}
+
+/* Numbers that were not written by us, with which nothing can be counted. */
+static void head_confine(struct audit_head *head)
+{
+    head->seq = head_number(head->seq, 0);
+    head->first_seq = head_number(head->first_seq, 1);
+    head->accepted_seq = head_number(head->accepted_seq, 0);
 }
 
 /* Whether ROW is a head as it was written. What it says is taken over in any case: there is nothing
@@ -190,18 +206,36 @@ static bool head_take(struct audit_chain *chain, const struct audit_head_row *ro
     head_copy_hash(head->hash, row->hash);
     head_copy_hash(head->first_hash, row->first_hash);
     audit_head_mac(chain, head, mac);
+    head_confine(head);
     return strcmp(row->name, HEAD_NAME) == 0 && strcmp(mac, row->mac) == 0;
+}
+
+/* The one with our name, or what there is: more than one were not written by us. */
+static bool head_take_one(struct audit_chain *chain, const struct audit_head_row *rows,
+                          size_t count)
+{
+    size_t ours = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(rows[i].name, HEAD_NAME) == 0)
+            ours = i;
+    }
+    return count > 0 && head_take(chain, &rows[ours]) && count == 1;
 }
 
 /* Rows without a head, or behind it: the next one must have a number that is free. */
 static int head_pass_last_row(struct audit_chain *chain, sqlite3 *db, struct err *err)
 {
-    int64_t last_seq = 0;
+    static const char FIND[] = "SELECT max(seq) FROM audit WHERE seq < ?1";
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
 
-    if (store_table_read_last_seq(db, &TABLE_audit, &last_seq, err) < 0)
+    if (sqlite3_prepare_v2(db, FIND, -1, &stmt, NULL) != SQLITE_OK ||
+        sqlite3_bind_int64(stmt, 1, AUDIT_SEQ_END) != SQLITE_OK)
+        return store_file_fail(db, err, "read the audit trail");
+    if (store_next_row(stmt, err) < 0)
         return -1;
-    if (last_seq > chain->stored.seq)
-        chain->stored.seq = last_seq;
+    if (sqlite3_column_int64(stmt, 0) > chain->stored.seq)
+        chain->stored.seq = sqlite3_column_int64(stmt, 0);
     return 0;
 }
 
@@ -231,19 +265,19 @@ static int open_check(const struct audit_chain *chain, sqlite3 *db, struct audit
 {
     const struct audit_head *head = &chain->stored;
     int64_t anchor_seq = head->seq - AUDIT_OPEN_CHECK_ROWS;
-    int64_t cursor_seq = INT64_MIN;
+    int64_t from_seq = INT64_MIN;
 
     audit_walk_begin(walk, chain);
     if (anchor_seq < head->accepted_seq)
         anchor_seq = head->accepted_seq;
     if (head->seq - head->first_seq >= AUDIT_OPEN_CHECK_ROWS && anchor_seq >= head->first_seq) {
         audit_walk_begin_after(walk, chain, anchor_seq, "");
-        cursor_seq = anchor_seq - 1;
-        if (audit_scan(db, &cursor_seq, 1, open_on_anchor, walk, err) < 0)
+        from_seq = anchor_seq;
+        if (audit_scan(db, &from_seq, 1, open_on_anchor, walk, err) < 0)
             return -1;
-        cursor_seq = anchor_seq;
+        from_seq = anchor_seq + 1;
     }
-    if (audit_scan(db, &cursor_seq, SIZE_MAX >> 1, open_on_row, walk, err) < 0)
+    if (audit_scan(db, &from_seq, SIZE_MAX >> 1, open_on_row, walk, err) < 0)
         return -1;
     audit_walk_end(walk);
     return 0;
@@ -261,7 +295,7 @@ static int open_without_head(struct audit_chain *chain, struct store *store, boo
     *out_is_new = rows.count == 0;
     last = rows.rows;
     if (last != NULL) {
-        chain->stored.seq = last->seq;
+        chain->stored.seq = head_number(last->seq, 0);
         head_copy_hash(chain->stored.hash, last->hash);
     }
     store_rows_release(&rows);
@@ -279,7 +313,7 @@ static int open_read_head(struct audit_chain *chain, struct store *store, bool *
     audit_head_init(&chain->stored);
     if (store_table_load(store, &TABLE_audit_head, STORE_ALL_ROWS, &rows, err) < 0)
         return -1;
-    *out_is_good = rows.count == 1 && head_take(chain, rows.rows);
+    *out_is_good = head_take_one(chain, rows.rows, rows.count);
     if (rows.count == 0) {
         rc = open_without_head(chain, store, out_is_new, err);
         *out_is_good = *out_is_new;
@@ -308,7 +342,7 @@ static void open_judge(struct audit_chain *chain, const struct audit_walk *walk,
 }
 
 int audit_open(struct store *store, const unsigned char key[KEYED_HASH_KEY_BYTES],
-               struct audit_report *out, struct err *err)
+               bool must_be_there, struct audit_report *out, struct err *err)
 {
     struct audit_chain *chain = store_chain(store);
     struct audit_report report = {.fault = AUDIT_GOOD};
@@ -320,6 +354,8 @@ int audit_open(struct store *store, const unsigned char key[KEYED_HASH_KEY_BYTES
         open_check(chain, store_db(store), &walk, err) < 0 ||
         head_pass_last_row(chain, store_db(store), err) < 0)
         return -1;
+    if (report.is_new && must_be_there)
+        is_head_good = false;
     open_judge(chain, &walk, is_head_good, &report);
     chain->now = chain->stored;
     chain->is_on = true;

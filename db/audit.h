@@ -40,10 +40,10 @@ struct audit_report {
     int64_t bad_seq;
 };
 
-/* KEY is copied. What is wrong with the chain is no failure: the chain goes on, and audit_verify
- * says so until somebody accepts it. */
+/* KEY is copied. MUST_BE_THERE: a trail without a row has lost them. What is wrong with the chain
+ * is no failure: the chain goes on, and audit_verify says so until somebody accepts it. */
 int audit_open(struct store *store, const unsigned char key[KEYED_HASH_KEY_BYTES],
-               struct audit_report *out, struct err *err);
+               bool must_be_there, struct audit_report *out, struct err *err);
 /* ROW is copied; number and hash are not looked at. ERR_BUSY when the queue is full. */
 int audit_append(struct store *store, const struct audit_row *row, struct store_done done,
                  struct err *err);

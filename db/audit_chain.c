@@ -8,8 +8,9 @@
 #include <string.h>
 
 enum {
-    /* A row of the largest size that the store takes, and its lengths. */
-    CHAIN_ENCODING_MAX_BYTES = 512 * 1024,
+    /* The largest row that can be read (db/file.c), and its lengths. One that a stranger's hand
+     * put into the file may be larger than any of ours. */
+    CHAIN_ENCODING_MAX_BYTES = 2 * 1024 * 1024,
     CHAIN_NUMBER_BYTES = 8,
     CHAIN_BITS_OF_BYTE = 8,
 };
@@ -50,7 +51,7 @@ static void chain_add(struct buf *out, const void *data, size_t len)
 {
     int rc = buf_add(out, data, len);
 
-    assert(rc == 0); /* rows are smaller: store.h */
+    assert(rc == 0); /* no row is that large */
 }
 
 static void chain_add_number(struct buf *out, uint64_t number)
@@ -188,6 +189,8 @@ static bool walk_check_link(struct audit_walk *walk, const struct audit_field *f
     char wanted[KEYED_HASH_TEXT_BYTES];
 
     if (seq < walk->next_seq)
+        return walk_fail(walk, AUDIT_STRANGE, seq);
+    if (seq >= AUDIT_SEQ_END && walk->next_seq > walk->chain->stored.seq)
         return walk_fail(walk, AUDIT_STRANGE, seq);
     if (seq > walk->next_seq)
         return walk_fail(walk, AUDIT_MISSING, walk->next_seq);

@@ -29,6 +29,10 @@ struct audit_field {
 /* So many digits of a hash stand for it where a head was kept. */
 enum { AUDIT_HASH_PREFIX_MIN_BYTES = 12 };
 
+/* No number of ours gets that far: what is there is a stranger's, and nothing is counted on from
+ * it, or there would be no number after it. */
+static const int64_t AUDIT_SEQ_END = INT64_MAX / 2;
+
 enum audit_fault {
     AUDIT_GOOD,
     AUDIT_CHANGED, /* a row is not what was written there */

@@ -24,7 +24,7 @@ struct audit_job {
     struct audit_verdict verdict;
     enum audit_job_phase phase;
     struct audit_walk walk;
-    int64_t cursor_seq;
+    int64_t from_seq;
     /* To verify. */
     int64_t wanted_seq;
     char wanted_hash[KEYED_HASH_TEXT_BYTES];
@@ -38,7 +38,7 @@ struct audit_job {
     char *(*to_line)(const struct audit_row *row);
     struct io_atomic file;
     struct buf lines;
-    int64_t last_seq; /* the last row that is in the file */
+    int64_t last_seq; /* the last row that is in the file; to accept: that was looked at */
 };
 
 static struct audit_job *job_of(struct store_job *base)
@@ -96,7 +96,7 @@ static void job_begin(struct audit_job *job)
     audit_walk_begin_sum(&job->sum, job->job.chain);
     job->walk.wanted_seq = job->wanted_seq;
     memcpy(job->walk.wanted_hash, job->wanted_hash, sizeof(job->wanted_hash));
-    job->cursor_seq = INT64_MIN;
+    job->from_seq = INT64_MIN;
     job->phase = JOB_WALKS;
 }
 
@@ -106,7 +106,7 @@ static int job_walk(struct audit_job *job, sqlite3 *db,
 {
     if (job->phase == JOB_BEGINS)
         job_begin(job);
-    return audit_scan(db, &job->cursor_seq, JOB_PIECE_ROWS, each, job, &job->job.err);
+    return audit_scan(db, &job->from_seq, JOB_PIECE_ROWS, each, job, &job->job.err);
 }
 
 /* ---- verify ---- */
@@ -171,7 +171,32 @@ static bool accept_on_row(void *owner, sqlite3_stmt *stmt)
 
     if (job->walk.fault == AUDIT_GOOD)
         (void)audit_walk_row(&job->walk, fields, AUDIT_FIELD_COUNT, hash); /* the fault says it */
+    job->last_seq = fields[0].integer;
     return audit_walk_row(&job->sum, fields, AUDIT_FIELD_COUNT, hash);
+}
+
+static int accept_check(struct audit_job *job)
+{
+    struct err *err = &job->job.err;
+
+    if (job->walk.fault == AUDIT_GOOD)
+        return err_set(err, ERR_CONFLICT, "the audit trail holds: there is nothing to accept");
+    if (job->last_seq > job->job.chain->stored.seq)
+        return err_set(
+            err, ERR_CONFLICT,
+            "row %lld cannot be accepted, because no number comes after it: it has to be "
+            "taken out of the database by hand",
+            (long long)job->last_seq);
+    return 0;
+}
+
+/* Heads of other names were never written by us. */
+static int accept_delete_heads(sqlite3 *db, struct err *err)
+{
+    if (sqlite3_exec(db, "DELETE FROM audit_head WHERE name <> 'audit'", NULL, NULL, NULL) !=
+        SQLITE_OK)
+        return store_file_fail(db, err, "accept");
+    return 0;
 }
 
 static int accept_write(struct audit_job *job, sqlite3 *db)
@@ -187,6 +212,8 @@ static int accept_write(struct audit_job *job, sqlite3 *db)
         chain->now.broken_seq = 0;
         rc = store_write_now(job->row, db, err);
     }
+    if (rc == 0)
+        rc = accept_delete_heads(db, err);
     return audit_transaction_end(chain, db, rc, err);
 }
 
@@ -199,8 +226,8 @@ static bool accept_step(struct store_job *base, sqlite3 *db)
         return true;
     if (rc == 0)
         audit_walk_end(&job->walk);
-    if (rc == 0 && job->walk.fault == AUDIT_GOOD)
-        rc = err_set(&base->err, ERR_CONFLICT, "the audit trail holds: there is nothing to accept");
+    if (rc == 0)
+        rc = accept_check(job);
     if (rc == 0)
         (void)accept_write(job, db); /* the job's err says it */
     return job_end(job);

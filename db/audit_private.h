@@ -26,9 +26,9 @@ enum { AUDIT_FIELD_COUNT = 11 }; /* the columns but the hash */
 
 /* The row that STMT is at, as it stands in the file; borrowed from it. Returns its hash. */
 const char *audit_read_fields(sqlite3_stmt *stmt, struct audit_field out[AUDIT_FIELD_COUNT]);
-/* Reads up to LIMIT rows behind *CURSOR_SEQ, which follows, until EACH says no. 1: there may be
+/* Reads up to LIMIT rows from *FROM_SEQ on, which follows, until EACH says no. 1: there may be
  * more; 0: that was the last, or EACH said no; -1. */
-int audit_scan(sqlite3 *db, int64_t *cursor_seq, size_t limit,
+int audit_scan(sqlite3 *db, int64_t *from_seq, size_t limit,
                bool (*each)(void *owner, sqlite3_stmt *stmt), void *owner, struct err *err);
 
 #endif

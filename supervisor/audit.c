@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -312,10 +313,24 @@ uint64_t audit_queued_count(const struct supervisor *supervisor)
 
 /* ---- the head ---- */
 
+static char *head_path(const struct audit *audit)
+{
+    return paths_join(audit->dir, "heads");
+}
+
+/* There have been rows. After a database that was set aside nobody expects them. */
+static bool head_was_kept(const struct supervisor *supervisor)
+{
+    AUTO_FREE char *path = head_path(&supervisor->audit);
+    struct stat info;
+
+    return supervisor->set_aside == NULL && stat(path, &info) == 0 && info.st_size > 0;
+}
+
 /* Kept where an older copy of the database does not take it along. */
 static void head_keep(const struct audit *audit, const struct audit_head *head)
 {
-    AUTO_FREE char *path = paths_join(audit->dir, "heads");
+    AUTO_FREE char *path = head_path(audit);
     char at[CLOCK_RFC3339_BYTES];
     AUTO_FREE char *line = NULL;
     struct err err = ERR_INIT;
@@ -407,7 +422,7 @@ int audit_begin(struct supervisor *supervisor, struct err *err)
     audit->queue_max = (uint64_t)config_number(config, CONFIG_audit_queue_rows);
     if (io_make_folders(audit->dir, AUDIT_FOLDER_MODE, err) != 0 ||
         audit_read_key(supervisor, err) != 0 ||
-        audit_open(supervisor->store, audit->key, &report, err) != 0)
+        audit_open(supervisor->store, audit->key, head_was_kept(supervisor), &report, err) != 0)
         return err_wrap(err, "audit");
     audit->strangers = xcalloc(1, sizeof(*audit->strangers));
     audit->is_on = true;
@@ -415,8 +430,16 @@ int audit_begin(struct supervisor *supervisor, struct err *err)
     return 0;
 }
 
+static void audit_on_head(void *owner, const struct err *err)
+{
+    if (!err_is_set(err)) /* else the store says what it could not write */
+        head_log(owner);
+}
+
+/* The head of a new trail is kept at once: from then on it can be told from one that is gone. */
 void audit_tell_opened(struct supervisor *supervisor)
 {
+    static const struct audit_who NOBODY;
     const struct audit_report *report = &supervisor->audit.opened;
     struct audit_head head;
     json_t *details = NULL;
@@ -432,13 +455,9 @@ void audit_tell_opened(struct supervisor *supervisor)
         (void)json_object_set_new(details, "chain", json_string(audit_fault_name(report->fault)));
         (void)json_object_set_new(details, "row", json_integer((json_int_t)report->bad_seq));
     }
-    audit_raise(supervisor, AUDIT_OPENED, report->fault == AUDIT_GOOD ? "ok" : "broken", details);
-}
-
-static void audit_on_closed(void *owner, const struct err *err)
-{
-    if (!err_is_set(err)) /* else the store says what it could not write */
-        head_log(owner);
+    (void)audit_post(
+        supervisor, &NOBODY, AUDIT_OPENED, report->fault == AUDIT_GOOD ? "ok" : "broken", details,
+        (struct store_done){report->is_new ? audit_on_head : audit_on_written, supervisor});
 }
 
 void audit_tell_closed(struct supervisor *supervisor)
@@ -449,7 +468,7 @@ void audit_tell_closed(struct supervisor *supervisor)
         return;
     audit_sum_up_strangers(supervisor, true);
     (void)audit_post(supervisor, &NOBODY, AUDIT_CLOSED, NULL, NULL,
-                     (struct store_done){audit_on_closed, supervisor});
+                     (struct store_done){audit_on_head, supervisor});
 }
 
 void audit_release(struct audit *audit)

@@ -279,6 +279,31 @@ audit_port() { # TOKEN [QUEUE]
     assert_line "row $((last - 1)) is missing"
 }
 
+@test "a trail that is gone is found, and does not begin anew in silence" {
+    start_rbeed
+    stop_rbeed
+    tamper 'DELETE FROM audit'
+    db 'DELETE FROM audit_head'
+    start_rbeed
+    wait_for_line "$T/rbeed.log" 'error audit_broken row=1 fault=head'
+    run -1 rbee audit verify
+    run -0 rbee audit accept --reason 'begun anew'
+    run -0 rbee audit verify
+}
+
+@test "a row larger than any of ours is named, and ends nothing" {
+    start_rbeed
+    stop_rbeed
+    tamper 'UPDATE audit SET details = hex(zeroblob(500000)) WHERE seq = 1'
+    start_rbeed
+    run -1 rbee audit verify
+    assert_line 'row 1 is not what was written there'
+    rbee audit ls >/dev/null
+    rbee audit export >/dev/null
+    run -0 rbee audit accept
+    run -0 rbee audit verify
+}
+
 @test "a corrupt database begins a trail that says so" {
     start_rbeed
     stop_rbeed

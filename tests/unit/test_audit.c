@@ -33,7 +33,7 @@ static struct audit_report open_trail(struct fixture *fixture)
     struct err err = ERR_INIT;
 
     open_store(fixture);
-    assert_int_equal(audit_open(fixture->store, KEY, &report, &err), 0);
+    assert_int_equal(audit_open(fixture->store, KEY, false, &report, &err), 0);
     start_store(fixture);
     return report;
 }
@@ -219,7 +219,7 @@ static void interrupted_requests_get_their_rows_with_their_end(void **state)
     assert_int_equal(requests_put(fixture->store, &open_request, STORE_NOBODY, &err), 0);
     close_store(fixture);
     open_store(fixture);
-    assert_int_equal(audit_open(fixture->store, KEY, &report, &err), 0);
+    assert_int_equal(audit_open(fixture->store, KEY, false, &report, &err), 0);
     assert_int_equal(requests_end_interrupted(fixture->store,
                                               (struct request_teller){tell_interrupted, fixture},
                                               &count, &err),
@@ -253,6 +253,9 @@ static const struct change {
     {"UPDATE audit SET details = '{}' WHERE seq = 50", AUDIT_CHANGED, 50},
     {"UPDATE audit SET details = details || char(0) || 'x' WHERE seq = 50", AUDIT_CHANGED, 50},
     {"UPDATE audit SET hash = replace(hash, 'a', 'b') WHERE seq = 50", AUDIT_CHANGED, 50},
+    {"UPDATE audit SET hash = hash || char(0) || 'x' WHERE seq = 50", AUDIT_CHANGED, 50},
+    /* Larger than any row of ours. */
+    {"UPDATE audit SET details = hex(zeroblob(500000)) WHERE seq = 50", AUDIT_CHANGED, 50},
     {"UPDATE audit SET seq = 1000 WHERE seq = 50", AUDIT_MISSING, 50},
     {"UPDATE audit SET seq = -5 WHERE seq = 50", AUDIT_STRANGE, -5},
     {"UPDATE audit SET kind = 'x' WHERE seq = 1", AUDIT_CHANGED, 1},
@@ -267,6 +270,13 @@ static const struct change {
     {"INSERT INTO audit SELECT 0, at_ms, kind, service, actor, peer, method, path, "
      "request_id, outcome, details, hash FROM audit WHERE seq = 1",
      AUDIT_STRANGE, 0},
+    /* The first and the last number that there are. */
+    {"INSERT INTO audit SELECT -9223372036854775808, at_ms, kind, service, actor, peer, method, "
+     "path, request_id, outcome, details, hash FROM audit WHERE seq = 1",
+     AUDIT_STRANGE, INT64_MIN},
+    {"INSERT INTO audit SELECT 9223372036854775807, at_ms, kind, service, actor, peer, method, "
+     "path, request_id, outcome, details, hash FROM audit WHERE seq = 1",
+     AUDIT_STRANGE, INT64_MAX},
     /* Inserted in the middle, those behind it moved up. */
     {"UPDATE audit SET seq = -seq WHERE seq > 50; UPDATE audit SET seq = 1 - seq WHERE seq < "
      "0; INSERT INTO audit SELECT 51, at_ms, kind, service, actor, peer, method, path, "
@@ -289,6 +299,11 @@ static const struct change {
     {"UPDATE audit_head SET accepted_seq = 60", AUDIT_CHANGED, 60},
     {"UPDATE audit_head SET broken_seq = 3", AUDIT_HEAD, 101},
     {"UPDATE audit_head SET mac = hash", AUDIT_HEAD, 101},
+    {"UPDATE audit_head SET seq = 9223372036854775807", AUDIT_STRANGE, 1},
+    {"UPDATE audit_head SET first_seq = -9223372036854775808", AUDIT_HEAD, 101},
+    {"INSERT INTO audit_head SELECT 'b', seq, hash, first_seq, first_hash, accepted_seq, "
+     "broken_seq, broken, mac FROM audit_head",
+     AUDIT_HEAD, 101},
 };
 
 static void change_is_found(const struct change *change)
@@ -333,7 +348,7 @@ static void another_key_finds_the_first_row_changed(void **state)
     fill(fixture);
     close_store(fixture);
     open_store(fixture);
-    assert_int_equal(audit_open(fixture->store, OTHER, &report, &err), 0);
+    assert_int_equal(audit_open(fixture->store, OTHER, false, &report, &err), 0);
     assert_true(report.fault == AUDIT_CHANGED && report.bad_seq == 1);
 }
 
@@ -389,6 +404,57 @@ static void what_is_broken_can_be_accepted_once(void **state)
     (void)tamper(fixture, "DELETE FROM audit WHERE seq = 20");
     found = verify(fixture);
     assert_found(&found, "changed since", AUDIT_CHANGED, 101);
+}
+
+static void what_stands_beside_the_trail_is_accepted_for_good(void **state)
+{
+    struct fixture *fixture = *state;
+    struct verdict found;
+
+    fill(fixture);
+    (void)tamper(fixture, "INSERT INTO audit_head SELECT 'b', seq, hash, first_seq, first_hash, "
+                          "accepted_seq, broken_seq, broken, mac FROM audit_head; UPDATE audit SET "
+                          "details = hex(zeroblob(500000)) WHERE seq = 50");
+    found = accept_trail(fixture);
+    assert_false(err_is_set(&found.err));
+    close_store(fixture);
+    assert_true(open_trail(fixture).fault == AUDIT_GOOD);
+    found = verify(fixture);
+    assert_found(&found, "accepted", AUDIT_GOOD, 0);
+}
+
+/* Nothing can be put behind it, and the chain does not go on from it. */
+static void a_row_at_the_end_of_all_numbers_is_not_accepted(void **state)
+{
+    struct fixture *fixture = *state;
+    struct verdict found;
+
+    fill(fixture);
+    (void)tamper(fixture, "UPDATE audit SET seq = 9223372036854775807 WHERE seq = 100");
+    append_rows(fixture, 201, 210);
+    found = accept_trail(fixture);
+    assert_int_equal(found.err.kind, ERR_CONFLICT);
+    (void)tamper(fixture, "DELETE FROM audit WHERE seq = 9223372036854775807");
+    found = accept_trail(fixture);
+    assert_false(err_is_set(&found.err));
+    found = verify(fixture);
+    assert_found(&found, "accepted", AUDIT_GOOD, 0);
+}
+
+static void a_trail_that_was_there_does_not_begin_anew(void **state)
+{
+    struct fixture *fixture = *state;
+    struct audit_report report;
+    struct verdict found;
+    struct err err = ERR_INIT;
+
+    open_store(fixture);
+    assert_int_equal(audit_open(fixture->store, KEY, true, &report, &err), 0);
+    assert_true(report.fault == AUDIT_HEAD && report.bad_seq == 1);
+    start_store(fixture);
+    append_rows(fixture, 1, 10);
+    found = verify(fixture);
+    assert_found(&found, "wiped", AUDIT_HEAD, 1);
 }
 
 static char *to_line(const struct audit_row *row)
@@ -507,6 +573,9 @@ int main(void)
         WITH_FILE(another_key_finds_the_first_row_changed),
         WITH_FILE(a_head_kept_elsewhere_finds_an_older_copy),
         WITH_FILE(what_is_broken_can_be_accepted_once),
+        WITH_FILE(what_stands_beside_the_trail_is_accepted_for_good),
+        WITH_FILE(a_row_at_the_end_of_all_numbers_is_not_accepted),
+        WITH_FILE(a_trail_that_was_there_does_not_begin_anew),
         WITH_FILE(the_chain_holds_over_an_archive),
         WITH_FILE(everything_can_be_archived),
         WITH_FILE(a_long_trail_is_verified_in_pieces),

@@ -193,7 +193,7 @@ static void every_column_comes_back(void **state)
 
     static_assert(ARRAY_COUNT(SAMPLES) == STORE_TABLE_COUNT, "a sample for each table");
     open_store(fixture);
-    assert_int_equal(audit_open(fixture->store, KEY_OF_AUDIT, &report, &err), 0);
+    assert_int_equal(audit_open(fixture->store, KEY_OF_AUDIT, false, &report, &err), 0);
     start_store(fixture);
     put_samples(fixture);
     close_store(fixture);
