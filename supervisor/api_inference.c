@@ -12,6 +12,16 @@ static struct deadline api_default_deadline(const struct api_call *call)
         &clock, (uint64_t)config_number(call->supervisor->config, CONFIG_deadline_default));
 }
 
+/* Which files are models is an admin's to say, as with POST /v1/models: rbeed can read more than
+ * who may only ask. */
+static int api_check_model(const struct api_call *call, const char *model, struct err *err)
+{
+    if (call->caller.may == AUTH_ADMIN || model == NULL || model[0] != '/')
+        return 0;
+    return err_set(err, ERR_FORBIDDEN, "%s may ask models by their names, and not by a file",
+                   call->caller.actor);
+}
+
 /* What is wrong with the request itself is answered before it becomes one; from then on it answers
  * for itself. */
 int api_inference(struct api_call *call, struct err *err)
@@ -22,7 +32,8 @@ int api_inference(struct api_call *call, struct err *err)
     struct request *request = NULL;
     struct err refusal = ERR_INIT;
 
-    if (body == NULL || inference_parse(body, &parsed, unknown, err) != 0)
+    if (body == NULL || inference_parse(body, &parsed, unknown, err) != 0 ||
+        api_check_model(call, parsed.model, err) != 0)
         return -1;
     if (call->supervisor->is_stopping)
         return err_set(err, ERR_BUSY, "the supervisor is stopping");

@@ -110,6 +110,16 @@ refusals() { # REASON
     wait_for_line "$T/rbeed.log" "action=WORKER_STOP target=quick actor=token:$(printf %s "$ADMIN" | sha256sum | cut -c1-6) "
 }
 
+@test "which files are models is not for who may only ask" {
+    start_with_tokens
+    model quick
+    assert_tcp 403 POST /v1/inference "$INFER" --json "{\"model\":\"$T/m/quick.gguf\",\"prompt\":\"hi\"}"
+    assert_tcp 403 POST /v1/inference "$INFER" --json '{"model":"/nowhere","prompt":"hi"}'
+    assert_tcp 404 POST /v1/inference "$ADMIN" --json '{"model":"/nowhere","prompt":"hi"}'
+    assert_tcp 200 POST /v1/inference "$ADMIN" \
+        --json "{\"model\":\"$T/m/quick.gguf\",\"prompt\":\"hi\",\"stream\":false}"
+}
+
 @test "the metric says why callers were refused" {
     start_with_tokens
     tcp GET /v1/models -
