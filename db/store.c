@@ -27,7 +27,8 @@ static int store_number_rows(struct store *store, struct err *err)
     for (size_t i = 0; i < STORE_TABLE_COUNT; i++) {
         int64_t last_seq = 0;
 
-        if (!STORE_TABLES[i]->is_numbered)
+        /* A row of a chain gets its number as it is written. */
+        if (!STORE_TABLES[i]->is_numbered || STORE_TABLES[i]->is_chained)
             continue;
         if (store_table_read_last_seq(store->db, STORE_TABLES[i], &last_seq, err) < 0)
             return -1;
