@@ -331,6 +331,10 @@ audit_port() { # TOKEN [QUEUE]
     run -1 rbee audit archive --before 240h
     assert_output --partial 'no row is that old'
     run -2 rbee audit archive
+    mv "$STATE/audit" "$T/audit"
+    run -73 rbee audit archive --before 0s
+    refute_output --partial "$STATE"
+    mv "$T/audit" "$STATE/audit"
     stop_rbeed
     tamper "DELETE FROM audit WHERE seq < $(($(tail -1 "$file" | jq .seq) + 2))"
     start_rbeed
