@@ -103,7 +103,9 @@ static void api_tell_deadline(struct http_exchange *exchange)
         http_stream_end(exchange);
         return;
     }
-    err_fill(&err, ERR_DEADLINE, "the deadline passed while the answer was waited for");
+    err_fill(&err, ERR_DEADLINE,
+             "the deadline passed while the answer was waited for; what was asked for may be done "
+             "all the same");
     api_reply_error(exchange, &err, NULL);
 }
 
@@ -113,6 +115,12 @@ static void api_on_deadline(evutil_socket_t fd, short what, void *arg)
     struct api_held *held = call->held;
     struct http_exchange *exchange = call->exchange;
 
+    /* An answer that waits for rows of the audit trail says that something is done: without them it
+     * must not leave, and by now nothing else has. */
+    if (audit_withdraw_reply(call->supervisor, exchange) && held == NULL) {
+        api_tell_deadline(exchange);
+        return;
+    }
     if (held == NULL) /* the answer is on its way */
         return;
     if (held->on_deadline != NULL) {
@@ -125,6 +133,14 @@ static void api_on_deadline(evutil_socket_t fd, short what, void *arg)
 }
 
 /* ---- heads ---- */
+
+bool api_may_still(struct http_exchange *exchange, struct err *err)
+{
+    const struct api_call *call = http_exchange_user(exchange);
+    struct auth_caller ignored;
+
+    return auth_check(&call->supervisor->auth, exchange, call->route->who, &ignored, err) == 0;
+}
 
 /* Only a browser cannot be told from a client of ours by who runs it, and none reaches a Unix
  * socket: a page of a stranger's may send forms, but not this type, without being asked about

@@ -55,6 +55,8 @@ extern const struct http_service SUPERVISOR_API;
 void api_serve(struct api_call *call);
 /* The exchange is answered later by whoever HELD is embedded in, or at call->deadline. */
 void api_hold(struct api_call *call, struct api_held *held);
+/* Whether its caller may still do what it does: tokens have changed. ERR says why not. */
+bool api_may_still(struct http_exchange *exchange, struct err *err);
 /* When the head of the call was read, and is read now. */
 struct deadline_clock api_clock(const struct http_exchange *exchange);
 /* Whoever held it will have nothing more to do with EXCHANGE. */

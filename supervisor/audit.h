@@ -152,6 +152,9 @@ void audit_refused(struct supervisor *supervisor, struct http_exchange *exchange
                    enum audit_kind kind, struct err *refusal);
 /* The reply of EXCHANGE waits for the row that is about to be raised. Returns who is to be told. */
 struct store_done audit_hold_reply(struct supervisor *supervisor, struct http_exchange *exchange);
+/* The reply of EXCHANGE does not wait any more, and what there is of it is taken back. Returns
+ * whether it did wait. */
+bool audit_withdraw_reply(struct supervisor *supervisor, struct http_exchange *exchange);
 void audit_check_waiting(struct supervisor *supervisor);
 /* Rows of what was only counted, for windows that are over; IS_END: for all. */
 void audit_sum_up_strangers(struct supervisor *supervisor, bool is_end);

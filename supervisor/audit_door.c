@@ -93,6 +93,19 @@ struct store_done audit_hold_reply(struct supervisor *supervisor, struct http_ex
     return (struct store_done){hold_on_row, hold};
 }
 
+bool audit_withdraw_reply(struct supervisor *supervisor, struct http_exchange *exchange)
+{
+    struct audit_hold *hold = hold_find(&supervisor->audit, exchange);
+
+    if (hold == NULL)
+        return false;
+    hold->exchange = NULL; /* its rows are waited for by nobody */
+    if (http_exchange_has_begun(exchange))
+        http_exchange_withdraw(exchange);
+    http_exchange_let_go(exchange);
+    return true;
+}
+
 /* ---- calls ---- */
 
 /* A call that waits until the disk has taken what is queued. */

@@ -160,7 +160,7 @@ static bool auth_is_host_good(const struct auth *auth, const char *host)
 }
 
 /* Ours is the page whose host is the one that the request names. */
-static bool auth_is_origin_good(const struct auth *auth, const char *origin, const char *host)
+static bool auth_is_origin_ours(const struct auth *auth, const char *origin, const char *host)
 {
     const char *authority = strstr(origin, "://");
 
@@ -170,11 +170,22 @@ static bool auth_is_origin_good(const struct auth *auth, const char *origin, con
                          strlen(origin));
 }
 
+/* A browser sends one or none; of several each must be good. */
+static bool auth_is_origin_good(const struct auth *auth, const struct http_head *head,
+                                const char *host)
+{
+    for (size_t i = 0; i < head->header_count; i++) {
+        if (strcasecmp(head->headers[i].name, "Origin") == 0 &&
+            !auth_is_origin_ours(auth, head->headers[i].value, host))
+            return false;
+    }
+    return true;
+}
+
 static int auth_check_browser(const struct auth *auth, const struct http_head *head,
                               enum auth_failure *out_failure, struct err *err)
 {
     const char *host = http_head_find(head, "Host");
-    const char *origin = http_head_find(head, "Origin");
 
     if (!auth_is_host_good(auth, host)) {
         err_fill(err, ERR_MISDIRECTED,
@@ -182,7 +193,7 @@ static int auth_check_browser(const struct auth *auth, const struct http_head *h
                  "further names");
         return auth_refuse(out_failure, AUTH_FAILED_BY_HOST);
     }
-    if (origin != NULL && !auth_is_origin_good(auth, origin, host)) {
+    if (!auth_is_origin_good(auth, head, host)) {
         err_fill(err, ERR_FORBIDDEN,
                  "web pages of other origins may not ask; supervisor.allowed_origins takes some");
         return auth_refuse(out_failure, AUTH_FAILED_BY_ORIGIN);

@@ -1,6 +1,6 @@
-/* The two ways in, a Unix socket and a port, and what opens and closes them: one service, one set of
- * tokens, and limits that count for each alone, so that a flood at the port does not lock out who
- * sits at the machine. A port is open while there is a token. */
+/* The two ways in, a Unix socket and a port, and what opens and closes them: one service, one set
+ * of tokens, and limits that count for each alone, so that a flood at the port does not lock out
+ * who sits at the machine. A port is open while there is a token. */
 #ifndef RBEE_SUPERVISOR_DOORS_H
 #define RBEE_SUPERVISOR_DOORS_H
 

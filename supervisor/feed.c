@@ -297,6 +297,19 @@ void feed_retry(struct supervisor *supervisor)
     }
 }
 
+void feed_end_revoked(struct supervisor *supervisor)
+{
+    struct feed *feed = NULL;
+
+    TAILQ_FOREACH(feed, &supervisor->feeds, link)
+    {
+        struct err err = ERR_INIT;
+
+        if (feed->phase != FEED_ENDED && !api_may_still(feed->exchange, &err))
+            feed_fail(feed, &err);
+    }
+}
+
 void feed_end_all(struct supervisor *supervisor)
 {
     struct feed *feed = NULL;

@@ -44,6 +44,8 @@ int feed_begin(struct api_call *call, const struct feed_wish *wish, struct err *
 void feed_wake(struct supervisor *supervisor, enum feed_log log);
 /* Now and then: a feed that found too many queries waiting asks again. */
 void feed_retry(struct supervisor *supervisor);
+/* Tokens have changed: who may not follow any more is told so, and that is the end. */
+void feed_end_revoked(struct supervisor *supervisor);
 /* No events will come any more: each feed ends when what there is has been sent. */
 void feed_end_all(struct supervisor *supervisor);
 

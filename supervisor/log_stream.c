@@ -279,6 +279,19 @@ int log_stream_begin(struct api_call *call, const struct log_wish *wish, struct 
     return 0;
 }
 
+void log_streams_end_revoked(struct supervisor *supervisor)
+{
+    struct log_stream *stream = NULL;
+
+    TAILQ_FOREACH(stream, &supervisor->log_streams.streams, link)
+    {
+        struct err err = ERR_INIT;
+
+        if (!stream->has_ended && !api_may_still(stream->exchange, &err))
+            log_stream_end(stream, &err);
+    }
+}
+
 void log_streams_end_all(struct supervisor *supervisor)
 {
     struct log_stream *stream = NULL;

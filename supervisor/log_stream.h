@@ -44,6 +44,8 @@ int log_reply(struct api_call *call, const struct log_wish *wish, struct err *er
 /* Answers CALL with a stream of lines; {"type":"gap"} stands where some are gone. ERR_BUSY, ERR_IO.
  */
 int log_stream_begin(struct api_call *call, const struct log_wish *wish, struct err *err);
+/* Tokens have changed: who may not follow any more is told so, and that is the end. */
+void log_streams_end_revoked(struct supervisor *supervisor);
 void log_streams_end_all(struct supervisor *supervisor);
 
 #endif

@@ -12,7 +12,10 @@ setup() {
     fake_setup
     TOKENS=$XDG_CONFIG_HOME/rbee
 }
-teardown() { rbee_teardown; }
+teardown() {
+    [ -z "${HOLDER:-}" ] || kill "$HOLDER" 2>/dev/null || true # it has been, where all went well
+    rbee_teardown
+}
 
 # A port of the kernel's choice, and more keys of the same section: never the usual port, which other
 # suites may want.
@@ -423,6 +426,27 @@ listens_on() { # ADDRESS
     port_config
     hup
     assert_tcp 200 GET /v1/status "newer-$ADMIN"
+}
+
+@test "HUP: who follows with a token that is none any more is told so, and that is the end" {
+    start_with_tokens
+    model a <<<"stderr hello"
+    api POST /v1/workers/a/start >/dev/null
+    wait_for_worker a ready
+    local route stream
+    for route in events workers/a/logs; do
+        write_token token "$ADMIN"
+        hup
+        rm -f "$T/stream"
+        curl -sSN "http://$ADDRESS/v1/$route?follow=1&limit=10" -H "Authorization: Bearer $ADMIN" \
+            >"$T/stream" 2>&1 3>&- &
+        stream=$!
+        wait_until test -s "$T/stream"
+        write_token token "other-$ADMIN"
+        hup
+        assert_ends "$stream" 0
+        assert_equal "$(grep -c '"code":"INVALID_API_KEY"' "$T/stream")" 1
+    done
 }
 
 @test "HUP: an open connection is asked again with each request" {

@@ -7,6 +7,7 @@
 load supervisor_helpers
 
 setup() {
+    # shellcheck disable=SC2034 # fake_config's
     DEADLINE_DEFAULT='' # the one that everybody has
     fake_setup
 }
