@@ -29,7 +29,7 @@ trap finish EXIT
 # A row for each: its name, and the function start_NAME, which sets pids[NAME] and sockets[NAME]. What
 # rbeed does on top is one more row, whose function gives start_rbeed the configuration for it and sets
 # headers[NAME] to the header that asks for it.
-VARIANTS=(nginx haproxy rbee rbee+deadline)
+VARIANTS=(nginx haproxy rbee rbee+deadline rbee+audit rbee+port)
 declare -A pids sockets headers
 
 # ---- what is started ----
@@ -141,6 +141,19 @@ start_rbee+deadline() {
     pids[rbee+deadline]=${pids[rbee]}
     sockets[rbee+deadline]=${sockets[rbee]}
     headers[rbee+deadline]="X-Timeout-Ms: 60000"
+}
+
+start_rbee+audit() { start_rbeed rbee+audit 'audit { mode = local }'; }
+
+# With a token on TCP, which costs more than a Unix socket by itself.
+start_rbee+port() {
+    local token=bench-0123456789abcdef
+    mkdir -p "$world/rbee+port/config/rbee"
+    (umask 077 && echo "$token" >"$world/rbee+port/config/rbee/token")
+    start_rbeed rbee+port 'supervisor { listen = "127.0.0.1:0" }'
+    headers[rbee+port]="Authorization: Bearer $token"
+    sockets[rbee+port]=$(curl -sS --unix-socket "${sockets[rbee+port]}" http://rbee/v1/status |
+        sed -n 's/.*"listen":"\([^"]*\)".*/\1/p')
 }
 
 # ---- what is asked ----

@@ -3,8 +3,8 @@
  *
  *   http_load SOCKET CONNECTIONS REQUESTS BODY-FILE PIDS [HEADER...]
  *
- * SOCKET is a Unix socket's path, BODY-FILE what is sent to POST /v1/inference, PIDS a list with
- * commas of whose processor time counts. Prints one line:
+ * SOCKET is a Unix socket's path or an IPv4 ADDRESS:PORT, BODY-FILE what is sent to POST
+ * /v1/inference, PIDS a list with commas of whose processor time counts. Prints one line:
  *
  *   REQUESTS-PER-SECOND P50-US P99-US CPU-US-PER-REQUEST MAIN-US-PER-REQUEST BYTES-OF-LAST-ANSWER
  *
@@ -15,9 +15,12 @@
 #include "common/mem.h"
 #include "hip/measure.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <dirent.h>
 #include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -209,14 +212,38 @@ static void client_on_readable(struct load *load, struct client *client)
 
 /* ---- all of them ---- */
 
-static void load_connect(struct load *load, struct client *client)
+static int connect_to_path(const char *path)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    (void)snprintf(name.sun_path, sizeof(name.sun_path), "%s", path);
+    return connect(fd, (const struct sockaddr *)&name, sizeof(name)) == 0 ? fd : -1;
+}
+
+static int connect_to_port(const char *place)
+{
+    static const int ONE = 1;
+    struct sockaddr_in name = {.sin_family = AF_INET};
+    const char *colon = strchr(place, ':');
+    AUTO_FREE char *address = colon == NULL ? NULL : xstrndup(place, (size_t)(colon - place));
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (address == NULL || inet_pton(AF_INET, address, &name.sin_addr) != 1)
+        die("no address of a port:", place);
+    name.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &ONE,
+                     sizeof(ONE)); /* it is only slower without */
+    return connect(fd, (const struct sockaddr *)&name, sizeof(name)) == 0 ? fd : -1;
+}
+
+static void load_connect(struct load *load, struct client *client)
+{
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
 
-    (void)snprintf(name.sun_path, sizeof(name.sun_path), "%s", load->socket);
-    client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connect(client->fd, (const struct sockaddr *)&name, sizeof(name)) != 0)
+    client->fd = strchr(load->socket, '/') != NULL ? connect_to_path(load->socket)
+                                                   : connect_to_port(load->socket);
+    if (client->fd < 0)
         die("cannot connect to", load->socket);
     assert(epoll_ctl(load->epoll_fd, EPOLL_CTL_ADD, client->fd, &event) == 0);
 }
