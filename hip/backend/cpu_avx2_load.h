@@ -188,9 +188,11 @@ INLINE void put_halves(const uint8_t *bytes, uint32_t stride, uint32_t parts, fl
     X(2)
     X(3)
     X(4)
-    X(5) X(6) X(7)
+    X(5)
+    X(6)
+    X(7)
 #undef X
-        _mm256_storeu_ps(out, _mm256_cvtph_ps(halves));
+    _mm256_storeu_ps(out, _mm256_cvtph_ps(halves));
 }
 
 /* Of the PARTS blocks of 32 from BLOCKS on. */

@@ -117,7 +117,7 @@ static float score_of(const struct cpu_query *query, const uint16_t *k, uint32_t
 static void attend_one(struct cpu_query *query, const uint16_t *k, const uint16_t *v,
                        uint32_t first, uint32_t end)
 {
-    float scores[BACKEND_KV_BLOCK_TOKENS];
+    float scores[BACKEND_KV_BLOCK_TOKENS]; /* from first on */
     uint32_t head_dim = query->head_dim;
     float max = query->max;
     float shrink = 0.0f;
@@ -132,6 +132,7 @@ static void attend_one(struct cpu_query *query, const uint16_t *k, const uint16_
     for (uint32_t d = 0; d < head_dim; d++)
         query->out[d] *= shrink;
     for (uint32_t i = first; i < end; i++) {
+        /* cppcheck-suppress uninitvar ; the loop above has the same bounds */
         float weight = expf(scores[i] - max);
 
         query->sum += weight;
