@@ -402,7 +402,7 @@ static int read_token(const struct cli *cli, char **out, struct err *err)
     if (cli->address.is_unix)
         return 0;
     if (path != NULL) {
-        *out = token_file_read(path, TOKEN_FILE_OURS, err);
+        *out = token_file_read(path, SECRET_FILE_OURS, err);
         if (*out == NULL)
             err->kind = ERR_INVALID_API_KEY; /* whatever is wrong with the file */
         return *out != NULL ? 0 : err_wrap(err, "--token-file");
@@ -413,7 +413,7 @@ static int read_token(const struct cli *cli, char **out, struct err *err)
         AUTO_FREE char *own_path = paths_user_token(NAMES[i]);
         struct err ignored = ERR_INIT; /* the supervisor will say that it wants one */
 
-        *out = token_file_read(own_path, TOKEN_FILE_OURS, &ignored);
+        *out = token_file_read(own_path, SECRET_FILE_OURS, &ignored);
     }
     return 0;
 }

@@ -187,3 +187,9 @@ json_t *deadline_details(const struct deadline_spent *spent)
     return json_pack("{s:s, s:o}", "phase", deadline_phase_name(spent->phase), "spent_ms",
                      spent_ms);
 }
+
+int deadline_refuse(struct http_exchange *x, const struct deadline_spent *spent, struct err *err)
+{
+    http_reply_details(x, deadline_details(spent));
+    return deadline_fail(spent, err);
+}

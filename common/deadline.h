@@ -72,6 +72,8 @@ struct deadline_spent {
 const char *deadline_phase_name(enum deadline_phase phase);
 /* ERR_DEADLINE, with the phase and the times in its message. Returns -1. */
 int deadline_fail(const struct deadline_spent *spent, struct err *err);
+/* The same, and its details go into the error reply of X, which is still to be made. */
+int deadline_refuse(struct http_exchange *x, const struct deadline_spent *spent, struct err *err);
 /* {"phase":"prefill","spent_ms":{"queue":0,"load":0,"prefill":250,"decode":0}}: the details of that
  * error. A new reference. */
 json_t *deadline_details(const struct deadline_spent *spent);

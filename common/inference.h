@@ -3,6 +3,7 @@
 #define RBEE_COMMON_INFERENCE_H
 
 #include "common/err.h"
+#include "common/json.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -15,6 +16,9 @@ enum {
     INFERENCE_BIAS_MAX_COUNT = 1024,
     INFERENCE_BIAS_MAX = 100,    /* as OpenAI's API: of either sign */
     INFERENCE_LOGPROBS_MAX = 20, /* as OpenAI's API */
+    /* Of the log-probabilities of an answer in one piece: who reads it takes JSON_VALUE_MAX_COUNT,
+     * and the rest of it has well below a hundred. */
+    INFERENCE_LOGPROB_VALUE_MAX_COUNT = JSON_VALUE_MAX_COUNT - 100,
 };
 
 /* The plain fields, as bits of inference_request.given. */

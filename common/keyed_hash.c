@@ -36,37 +36,17 @@ bool keyed_hash_is_text(const char *text)
            strspn(text, "0123456789abcdef") == KEYED_HASH_TEXT_BYTES - 1;
 }
 
-static int key_check_file(int fd, const char *path, unsigned foreign_bits, struct err *err)
+int keyed_hash_read_key(const char *path, enum secret_file_kind kind,
+                        unsigned char out[KEYED_HASH_KEY_BYTES], struct err *err)
 {
     struct stat info;
+    AUTO_CLOSE int fd = secret_file_open(path, kind, &info, err);
 
-    if (fstat(fd, &info) < 0)
-        return err_set(err, ERR_IO, "stat %s: %m", path);
-    if (!S_ISREG(info.st_mode))
-        return err_set(err, ERR_CONFIG, "%s is not a regular file", path);
-    if ((info.st_mode & foreign_bits) != 0)
-        return err_set(err, ERR_CONFIG,
-                       "%s has mode %04o: %sothers must have no access (chmod 600)", path,
-                       (unsigned)(info.st_mode & ALLPERMS),
-                       foreign_bits == KEYED_HASH_NOT_GROUP ? "group and " : "");
+    if (fd < 0)
+        return err_wrap(err, "the key");
     if (info.st_size != KEYED_HASH_KEY_BYTES)
         return err_set(err, ERR_CONFIG, "%s has %lld bytes: a key has %d", path,
                        (long long)info.st_size, KEYED_HASH_KEY_BYTES);
-    return 0;
-}
-
-int keyed_hash_read_key(const char *path, unsigned foreign_bits,
-                        unsigned char out[KEYED_HASH_KEY_BYTES], struct err *err)
-{
-    /* Opening a pipe must not wait for who writes it. */
-    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-    if (fd < 0 && errno == ENOENT)
-        return err_set(err, ERR_NO_FILE, "there is no key %s", path);
-    if (fd < 0)
-        return err_set(err, ERR_CONFIG, "open the key %s: %m", path);
-    if (key_check_file(fd, path, foreign_bits, err) < 0)
-        return -1;
     if (read(fd, out, KEYED_HASH_KEY_BYTES) != KEYED_HASH_KEY_BYTES)
         return err_set(err, ERR_CONFIG, "read the key %s: %m", path);
     return 0;

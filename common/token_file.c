@@ -17,23 +17,9 @@
 enum {
     TOKEN_FILE_MODE = 0600,
     TOKEN_FILE_FOLDER_MODE = 0700,
-    TOKEN_FILE_FOREIGN_BITS = 077,            /* what group and others may do */
-    TOKEN_FILE_CREDENTIAL_FOREIGN_BITS = 037, /* the group's read bit may be an ACL's mask */
 };
 
 /* ---- reading ---- */
-
-/* A pipe is ours alone; a file must be as well. */
-static int token_file_check_mode(const struct stat *info, mode_t foreign_bits, struct err *err)
-{
-    if (S_ISDIR(info->st_mode))
-        return err_set(err, ERR_CONFIG, "it is a folder");
-    if (S_ISREG(info->st_mode) && (info->st_mode & foreign_bits) != 0)
-        return err_set(err, ERR_CONFIG,
-                       "it has mode %04o: group and others must have no access (chmod 600)",
-                       (unsigned)(info->st_mode & ALLPERMS));
-    return 0;
-}
 
 /* Fills TEXT to the end of FD or its own; returns the length. */
 static ssize_t token_file_read_bytes(int fd, char *text, size_t size)
@@ -89,34 +75,20 @@ char *token_file_read_fd(int fd, struct err *err)
 
     if (fstat(fd, &info) < 0)
         return err_set_null(err, ERR_CONFIG, "token: %m");
-    if (token_file_check_mode(&info, TOKEN_FILE_FOREIGN_BITS, err) < 0)
+    if (secret_file_check_mode(&info, SECRET_FILE_OURS, err) < 0)
         return NULL;
     return token_file_read_text(fd, err);
 }
 
-char *token_file_read(const char *path, enum token_file_kind kind, struct err *err)
+char *token_file_read(const char *path, enum secret_file_kind kind, struct err *err)
 {
-    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    mode_t foreign_bits = kind == TOKEN_FILE_CREDENTIAL ? TOKEN_FILE_CREDENTIAL_FOREIGN_BITS
-                                                        : TOKEN_FILE_FOREIGN_BITS;
     struct stat info;
-    char *token = NULL;
+    AUTO_CLOSE int fd = secret_file_open(path, kind, &info, err);
+    char *token = fd < 0 ? NULL : token_file_read_text(fd, err);
 
-    if (fd < 0 || fstat(fd, &info) < 0)
-        return err_set_null(err, errno == ENOENT || errno == ENOTDIR ? ERR_NO_FILE : ERR_CONFIG,
-                            "open %s: %m", path);
-    if (!S_ISREG(info.st_mode))
-        err_fill(err, ERR_CONFIG, "it is no regular file");
-    else if (info.st_uid != geteuid() && info.st_uid != 0)
-        err_fill(err, ERR_CONFIG, "it belongs to uid %u, neither to us nor to root",
-                 (unsigned)info.st_uid);
-    else if (token_file_check_mode(&info, foreign_bits, err) < 0)
-        return err_wrap_null(err, "%s", path); /* it names the mode itself */
-    else
-        token = token_file_read_text(fd, err);
-    return token != NULL
-               ? token
-               : err_wrap_null(err, "%s, mode %04o", path, (unsigned)(info.st_mode & ALLPERMS));
+    if (fd >= 0 && token == NULL)
+        return err_wrap_null(err, "%s, mode %04o", path, (unsigned)(info.st_mode & ALLPERMS));
+    return token;
 }
 
 /* ---- making ---- */

@@ -4,13 +4,7 @@
 #define RBEE_COMMON_TOKEN_FILE_H
 
 #include "common/err.h"
-
-/* Who keeps others from a file. */
-enum token_file_kind {
-    TOKEN_FILE_OURS,       /* its own mode: group and others have no access */
-    TOKEN_FILE_CREDENTIAL, /* systemd's folder. Where an ACL lets our user in, the bits of the group
-                              show that ACL's mask, and are no group's */
-};
+#include "common/secret_file.h"
 
 /* Reads one token from FD to its end: one line of 16 to 4096 printable bytes without blanks. A
  * regular file that group or others can use is refused. ERR_CONFIG says which rule was broken. The
@@ -18,7 +12,7 @@ enum token_file_kind {
 char *token_file_read_fd(int fd, struct err *err);
 /* The same of the regular file PATH, which must belong to us or to root; messages name it and its
  * mode. ERR_NO_FILE: there is none. */
-char *token_file_read(const char *path, enum token_file_kind kind, struct err *err);
+char *token_file_read(const char *path, enum secret_file_kind kind, struct err *err);
 
 /* A new random token in PATH, mode 0600: on disk, whole or not at all, when this returns. The
  * folder is made where it is missing. One that is there is kept, ERR_CONFLICT, unless REPLACES. */

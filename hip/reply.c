@@ -28,9 +28,6 @@ enum {
      */
     REPLY_TEXT_MAX_BYTES = 16 << 20,
     REPLY_BODY_MAX_BYTES = 4 << 20, /* as HTTP_LIMITS_DEFAULT */
-    /* Of its log-probabilities: who reads it takes JSON_VALUE_MAX_COUNT, and the rest of an answer
-     * has well below a hundred. */
-    REPLY_LOGPROB_VALUE_MAX_COUNT = JSON_VALUE_MAX_COUNT - 100,
     REPLY_ID_MAX_LEN = 64,
     /* Unknown fields are named, but nobody can make us repeat a whole body. */
     REPLY_WARNING_MAX_COUNT = 16,
@@ -226,7 +223,7 @@ static int reply_keep_logprobs(struct reply *reply, const struct engine_event *e
         return 0;
     (void)json_array_append_new(
         reply->logprobs, logprob_json(reply->serve->engine, event, &reply->logprob_value_count));
-    return reply->logprob_value_count > REPLY_LOGPROB_VALUE_MAX_COUNT ? -1 : 0;
+    return reply->logprob_value_count > INFERENCE_LOGPROB_VALUE_MAX_COUNT ? -1 : 0;
 }
 
 static void reply_keep_text(struct reply *reply, const struct engine_event *event)
@@ -412,8 +409,7 @@ static int reply_read_deadline(struct http_exchange *x, struct deadline *out, st
         return -1;
     if (!deadline_is_over(out, clock_monotonic_us()))
         return 0;
-    http_reply_details(x, deadline_details(&NOTHING));
-    return deadline_fail(&NOTHING, err);
+    return deadline_refuse(x, &NOTHING, err);
 }
 
 static int reply_submit(struct reply *reply, struct err *err)

@@ -295,7 +295,7 @@ static int serve_by_hand(const struct worker_options *options, int *out_exit_cod
     if (http_address_parse(options->text[WORKER_OPTION_LISTEN], &address, err) < 0)
         return err_wrap(err, "--listen");
     if (token_path != NULL) {
-        token = token_file_read(token_path, TOKEN_FILE_OURS, err);
+        token = token_file_read(token_path, SECRET_FILE_OURS, err);
         if (token == NULL) {
             err->kind = ERR_CONFIG; /* one that is missing, too */
             return -1;

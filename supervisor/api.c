@@ -81,9 +81,8 @@ static int api_read_deadline(struct supervisor *supervisor, struct http_exchange
     }
     if (!deadline_is_over(out, clock.now_us))
         return 0;
-    http_reply_details(exchange, deadline_details(&NOTHING));
     metrics_count(&supervisor->metrics, METRIC_DEADLINE_MISSES, DEADLINE_ARRIVAL);
-    return deadline_fail(&NOTHING, err);
+    return deadline_refuse(exchange, &NOTHING, err);
 }
 
 /* The margin, but never more than half of what is left: who is in a hurry gets something too. */
@@ -209,14 +208,12 @@ static void api_log_action(const struct api_call *call, const struct err *failur
 static void api_on_refused(struct http_exchange *exchange, void *owner, const struct err *refusal)
 {
     struct supervisor *supervisor = owner;
-    const struct http_peer *peer = http_exchange_peer(exchange);
     struct err err = *refusal;
-    char actor[AUTH_ACTOR_BYTES] = "";
+    char actor[AUTH_ACTOR_BYTES];
 
     if (!supervisor->audit.is_on || refusal->kind != ERR_TRAVERSAL)
         return;
-    if (peer->is_unix)
-        (void)snprintf(actor, sizeof(actor), "uid:%u", (unsigned)peer->uid);
+    auth_peer_actor(http_exchange_peer(exchange), actor);
     audit_refused(supervisor, exchange, actor, AUDIT_PATH_TRAVERSAL, &err);
 }
 
@@ -260,9 +257,8 @@ static int api_check_late(struct api_call *call, struct err *err)
     if (call->route->action == API_ACTION_NONE || !deadline_is_over(&call->deadline, now_us))
         return 0;
     spent.us[DEADLINE_QUEUE] = now_us - http_exchange_arrived_us(call->exchange);
-    http_reply_details(call->exchange, deadline_details(&spent));
     metrics_count(&call->supervisor->metrics, METRIC_DEADLINE_MISSES, DEADLINE_QUEUE);
-    return deadline_fail(&spent, err);
+    return deadline_refuse(call->exchange, &spent, err);
 }
 
 void api_serve(struct api_call *call)

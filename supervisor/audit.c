@@ -68,22 +68,23 @@ struct audit_origin {
     char *request_id;
 };
 
-static const char *peer_name(const struct http_peer *peer)
+struct audit_who audit_who_of_exchange(const struct http_exchange *exchange, const char *actor)
 {
-    return peer->is_unix ? "unix" : peer->address;
+    const struct http_head *head = http_exchange_head(exchange);
+    const struct http_peer *peer = http_exchange_peer(exchange);
+
+    return (struct audit_who){
+        .actor = actor,
+        .peer = peer->is_unix ? "unix" : peer->address,
+        .method = http_method_name(head->method),
+        .path = head->path,
+        .request_id = http_exchange_request_id(exchange),
+    };
 }
 
 struct audit_who audit_who_of_call(const struct api_call *call)
 {
-    const struct http_head *head = http_exchange_head(call->exchange);
-
-    return (struct audit_who){
-        .actor = call->caller.actor,
-        .peer = peer_name(http_exchange_peer(call->exchange)),
-        .method = http_method_name(head->method),
-        .path = head->path,
-        .request_id = http_exchange_request_id(call->exchange),
-    };
+    return audit_who_of_exchange(call->exchange, call->caller.actor);
 }
 
 static char *copy_text(const char *text)
@@ -384,11 +385,11 @@ static int audit_read_key(struct supervisor *supervisor, struct err *err)
     int rc = 0;
 
     if (given[0] != '\0')
-        rc = keyed_hash_read_key(given, KEYED_HASH_NOT_GROUP, key, err);
+        rc = keyed_hash_read_key(given, SECRET_FILE_OURS, key, err);
     else if (credential != NULL && access(credential, F_OK) == 0)
-        rc = keyed_hash_read_key(credential, KEYED_HASH_NOT_OTHERS, key, err);
+        rc = keyed_hash_read_key(credential, SECRET_FILE_CREDENTIAL, key, err);
     else if (access(own, F_OK) == 0)
-        rc = keyed_hash_read_key(own, KEYED_HASH_NOT_GROUP, key, err);
+        rc = keyed_hash_read_key(own, SECRET_FILE_OURS, key, err);
     else
         return keyed_hash_make_key(own, key, err);
     if (rc != 0 && err->kind == ERR_NO_FILE)

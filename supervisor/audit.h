@@ -125,6 +125,7 @@ int audit_raise_now(struct supervisor *supervisor, const struct audit_who *who,
 void audit_fill_row(const struct audit_who *who, enum audit_kind kind, char *details,
                     struct audit_row *out);
 
+struct audit_who audit_who_of_exchange(const struct http_exchange *exchange, const char *actor);
 struct audit_who audit_who_of_call(const struct api_call *call);
 struct audit_origin *audit_origin_new(const struct audit_who *who);
 void audit_origin_free(struct audit_origin *origin);

@@ -222,20 +222,14 @@ static const char *stranger_name(const struct http_peer *peer, const char *actor
 void audit_refused(struct supervisor *supervisor, struct http_exchange *exchange, const char *actor,
                    enum audit_kind kind, struct err *refusal)
 {
-    const struct http_head *head = http_exchange_head(exchange);
-    const struct http_peer *peer = http_exchange_peer(exchange);
-    const struct audit_who who = {
-        .actor = actor[0] == '\0' ? "unknown" : actor,
-        .peer = peer->is_unix ? "unix" : peer->address,
-        .method = http_method_name(head->method),
-        .path = head->path,
-        .request_id = http_exchange_request_id(exchange),
-    };
+    const struct audit_who who =
+        audit_who_of_exchange(exchange, actor[0] == '\0' ? "unknown" : actor);
+    const char *stranger = stranger_name(http_exchange_peer(exchange), actor);
     struct store_done done;
     struct err full = ERR_INIT;
 
     audit_sum_up_strangers(supervisor, false);
-    if (!audit_strangers_admit(supervisor->audit.strangers, kind, stranger_name(peer, actor),
+    if (!audit_strangers_admit(supervisor->audit.strangers, kind, stranger,
                                (int64_t)clock_monotonic_ms()))
         return;
     done = audit_hold_reply(supervisor, exchange);

@@ -223,13 +223,19 @@ static int auth_check_token(const struct auth *auth, const struct http_head *hea
     return 0;
 }
 
+void auth_peer_actor(const struct http_peer *peer, char out[AUTH_ACTOR_BYTES])
+{
+    out[0] = '\0';
+    if (peer->is_unix)
+        (void)snprintf(out, AUTH_ACTOR_BYTES, "uid:%u", (unsigned)peer->uid); /* fits */
+}
+
 static void auth_read_unix_peer(const struct auth *auth, const struct http_exchange *exchange,
                                 struct auth_caller *out)
 {
     const struct http_peer *peer = http_exchange_peer(exchange);
 
-    (void)snprintf(out->actor, sizeof(out->actor), "uid:%u", (unsigned)peer->uid); /* both fit */
-    (void)snprintf(out->peer, sizeof(out->peer), "uid:%u", (unsigned)peer->uid);
+    auth_peer_actor(peer, out->actor);
     if (peer->uid == geteuid() || peer->uid == 0)
         out->may = AUTH_ADMIN;
     else if (auth->has_group && http_exchange_peer_has_group(exchange, auth->group))
@@ -261,7 +267,6 @@ static int auth_decide(const struct auth *auth, const struct http_exchange *exch
         auth_read_unix_peer(auth, exchange, out);
         return auth_check_role(out, who, out_failure, err);
     }
-    (void)snprintf(out->peer, sizeof(out->peer), "%s", peer->address); /* fits */
     if (auth_check_browser(auth, head, out_failure, err) != 0)
         return -1;
     if (who == AUTH_OPEN)

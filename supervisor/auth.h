@@ -33,16 +33,12 @@ enum auth_failure {
     AUTH_FAILURE_COUNT,
 };
 
-enum {
-    AUTH_ACTOR_BYTES = 24,
-    AUTH_PEER_BYTES = HTTP_PEER_ADDRESS_BYTES, /* "uid:N" is shorter */
-};
+enum { AUTH_ACTOR_BYTES = 24 };
 
 /* Who calls, as logs and records have it. */
 struct auth_caller {
     enum auth_who may;            /* the most it may do; OPEN, INFER or ADMIN */
     char actor[AUTH_ACTOR_BYTES]; /* "uid:1000", "token:9f86d0" (of a wrong one, too); "": nobody */
-    char peer[AUTH_PEER_BYTES];   /* where it calls from: "uid:1000", "127.0.0.1" */
 };
 
 struct auth {
@@ -70,6 +66,8 @@ bool auth_is_changed(const struct auth *auth, const struct tokens *new, enum tok
 /* NEW is in force from now on. */
 void auth_set_tokens(struct auth *auth, const struct tokens *new);
 
+/* What the kernel says of a peer before anything it sends is looked at: "uid:1000", or "". */
+void auth_peer_actor(const struct http_peer *peer, char out[AUTH_ACTOR_BYTES]);
 /* Decides whether the peer of EXCHANGE may do what WHO may. *OUT is filled as far as it is known,
  * also beside a failure. ERR_MISDIRECTED (421), ERR_MISSING_API_KEY and ERR_INVALID_API_KEY (401),
  * ERR_INVALID (400), ERR_HEAD_TOO_LARGE (431), ERR_FORBIDDEN (403). */

@@ -31,7 +31,6 @@ struct dialect_ask {
     enum http_method method;
     const char *target;
     char *body;               /* JSON; the one who asks frees it. NULL: none */
-    bool is_stream;           /* the answer, when it is one, is an event stream */
     const char *label;        /* the caller's of a request; NULL: none */
     struct deadline deadline; /* of an inference, for a worker that obeys it; not set: none */
     bool is_alone;            /* on a connection of its own */
@@ -69,13 +68,13 @@ struct worker_dialect {
     /* ---- inference ---- */
 
     bool tells_logprobs; /* takes and understands a request for them */
-    /* REQUEST as its worker wants it. */
+    /* REQUEST as its worker wants it: as a stream in any case, only so is it known how far it is.
+     */
     void (*ask_inference)(struct request *request, struct dialect_ask *out);
     /* One event of the reply, not yet the last one. -1: it ends the request, and err says why. */
     int (*take_event)(struct request *request, const char *text, size_t len, struct err *err);
-    /* A whole reply that is no stream, in request->reply: the answer, or the reason why there is
-     * none, which is err then. */
-    int (*take_reply)(struct request *request, struct err *err);
+    /* A reply that is no stream, in request->reply: err is why there is no answer. */
+    void (*take_refusal)(const struct request *request, struct err *err);
 
     /* ---- exit ---- */
 

@@ -122,12 +122,10 @@ static void native_ask_inference(struct request *request, struct dialect_ask *ou
     for (size_t i = 0; i < ARRAY_COUNT(OURS); i++)
         (void)json_object_del(request->body, OURS[i]); /* most are not there */
     (void)json_object_set_new(request->body, "model", json_string(request->worker->name));
-    /* Also for an answer in one piece: only so is it known how far it is. */
     (void)json_object_set_new(request->body, "stream", json_true());
     *out = (struct dialect_ask){.method = HTTP_POST,
                                 .target = "/v1/inference",
                                 .body = json_to_text(request->body),
-                                .is_stream = true,
                                 .label = request->label,
                                 .deadline = request->deadline};
     memcpy(out->id, request->id, sizeof(out->id));
@@ -152,9 +150,8 @@ static int native_keep_logprobs(struct request *request, const json_t *event, si
 
     if (logprobs == NULL)
         return 0;
-    /* What reads the answer takes no more values, and the rest of it has well below a hundred. */
     request->logprob_value_count += value_count;
-    if (request->logprob_value_count > JSON_VALUE_MAX_COUNT - 100)
+    if (request->logprob_value_count > INFERENCE_LOGPROB_VALUE_MAX_COUNT)
         return err_set(err, ERR_NO_MEMORY,
                        "the answer is larger than a reply in one piece may be; ask for a stream");
     if (request->logprobs == NULL)
@@ -264,12 +261,11 @@ static int native_take_event(struct request *request, const char *text, size_t l
                    request->worker->name);
 }
 
-/* Answers come as a stream: this is a refusal. */
-static int native_take_reply(struct request *request, struct err *err)
+static void native_take_refusal(const struct request *request, struct err *err)
 {
     AUTO_JSON json_t *reply = proxy_parse_reply(request);
 
-    return native_fail(request, json_object_get(reply, "error"), err);
+    (void)native_fail(request, json_object_get(reply, "error"), err);
 }
 
 /* ---- exit ---- */
@@ -305,7 +301,7 @@ const struct worker_dialect DIALECT_NATIVE = {
     .ask_drill = native_ask_drill,
     .ask_inference = native_ask_inference,
     .take_event = native_take_event,
-    .take_reply = native_take_reply,
+    .take_refusal = native_take_refusal,
     .exit_code = native_exit_code,
     .exit_meaning = native_exit_meaning,
 };

@@ -252,10 +252,8 @@ static void openai_ask_inference(struct request *request, struct dialect_ask *ou
         openai_body(request->body, openai_model_name(request->worker), is_chat);
 
     request->warnings = openai_warnings(request->body);
-    *out = (struct dialect_ask){.method = HTTP_POST,
-                                .target = is_chat ? CHAT : TEXT,
-                                .body = json_to_text(body),
-                                .is_stream = true};
+    *out = (struct dialect_ask){
+        .method = HTTP_POST, .target = is_chat ? CHAT : TEXT, .body = json_to_text(body)};
 }
 
 /* ---- inference: back ---- */
@@ -408,12 +406,11 @@ static int openai_take_event(struct request *request, const char *text, size_t l
     return 0;
 }
 
-/* Answers come as a stream: this is a refusal. */
-static int openai_take_reply(struct request *request, struct err *err)
+static void openai_take_refusal(const struct request *request, struct err *err)
 {
     AUTO_JSON json_t *reply = proxy_parse_reply(request);
 
-    return openai_fail(request->worker, request->reply_status, reply, err);
+    (void)openai_fail(request->worker, request->reply_status, reply, err);
 }
 
 /* ---- exit ---- */
@@ -440,7 +437,7 @@ const struct worker_dialect DIALECT_OPENAI = {
     .take_canary = openai_take_canary,
     .ask_inference = openai_ask_inference,
     .take_event = openai_take_event,
-    .take_reply = openai_take_reply,
+    .take_refusal = openai_take_refusal,
     .exit_code = openai_exit_code,
     .exit_meaning = openai_exit_meaning,
 };

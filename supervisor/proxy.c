@@ -72,12 +72,12 @@ static void proxy_measure_token(struct request *request, uint64_t now_us)
 {
     struct metrics *metrics = &request->supervisor->metrics;
 
-    if (request->first_token_us == 0)
+    if (request->first_token_us == 0) {
         request->first_token_us = now_us;
-    if (request->token_count == 0)
         metrics_observe(metrics, METRIC_FIRST_TOKEN, now_us - request->arrived_us);
-    else if (request->last_token_us != 0)
+    } else if (request->last_token_us != 0) {
         metrics_observe(metrics, METRIC_NEXT_TOKEN, now_us - request->last_token_us);
+    }
     request->last_token_us = now_us;
 }
 
@@ -201,7 +201,7 @@ static int proxy_on_head(struct http_call *call, void *owner, const struct http_
 
     request->reply_status = head->status;
     request->is_event_stream = head->status == 200 && proxy_is_event_stream(head);
-    if (head->status == 200 && request->is_event_stream != request->expects_stream)
+    if (head->status == 200 && !request->is_event_stream)
         return err_set(err, ERR_PROTOCOL, "worker %s answered in another form than asked",
                        request->worker->name);
     return 0;
@@ -261,10 +261,9 @@ static void proxy_on_end(struct http_call *call, void *owner, const struct err *
         request_fail(request, &err);
     } else if (failure != NULL || request->is_event_stream) {
         request_arm_timer(request, REQUEST_TIMER_DEATH, DEATH_NEWS_MS);
-    } else if (request->worker->dialect->take_reply(request, &err) != 0) {
-        request_fail(request, &err);
     } else {
-        request_end(request, REQUEST_COMPLETED);
+        request->worker->dialect->take_refusal(request, &err);
+        request_fail(request, &err);
     }
 }
 
@@ -280,7 +279,6 @@ void proxy_send(struct request *request)
     struct dialect_ask ask;
 
     request->worker->dialect->ask_inference(request, &ask);
-    request->expects_stream = ask.is_stream;
     buf_init(&request->reply, REPLY_MAX_BYTES);
     request->call = dialect_send(request->worker, &ask, &CALL_EVENTS, request);
     json_decref(request->body); /* a prompt may be megabytes; it is the worker's now */

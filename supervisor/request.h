@@ -80,7 +80,6 @@ struct request {
     struct sse_parser sse;
     struct buf reply; /* of a worker that answers in one piece, or with an error */
     int reply_status;
-    bool expects_stream;  /* of the worker, which is not what the client gets */
     bool is_event_stream; /* the worker's reply is one */
     bool has_started;     /* its started event has gone out */
     bool has_ended;       /* its last event has gone out; only the end of the call is missing */

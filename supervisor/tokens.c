@@ -75,7 +75,7 @@ int tokens_take_environment(struct token_known *out, struct err *err)
 
 /* ---- files ---- */
 
-static int tokens_read_file(const char *path, enum token_file_kind kind, const char *source,
+static int tokens_read_file(const char *path, enum secret_file_kind kind, const char *source,
                             struct token_known *out, struct err *err)
 {
     char *token = token_file_read(path, kind, err);
@@ -89,7 +89,7 @@ static int tokens_read_file(const char *path, enum token_file_kind kind, const c
 }
 
 /* A file that may be missing: then *OUT stays empty. */
-static int tokens_read_optional(const char *path, enum token_file_kind kind, const char *source,
+static int tokens_read_optional(const char *path, enum secret_file_kind kind, const char *source,
                                 struct token_known *out, struct err *err)
 {
     if (tokens_read_file(path, kind, source, out, err) == 0)
@@ -108,16 +108,16 @@ static int tokens_load_role(enum token_role role, const struct config *config,
     AUTO_FREE char *default_path = paths_user_token(ROLES[role].file);
 
     if (named[0] != '\0')
-        return tokens_read_file(named, TOKEN_FILE_OURS, "token_file", out, err);
+        return tokens_read_file(named, SECRET_FILE_OURS, "token_file", out, err);
     if (credentials != NULL && credentials[0] == '/') {
         AUTO_FREE char *path = paths_join(credentials, ROLES[role].credential);
 
-        if (tokens_read_optional(path, TOKEN_FILE_CREDENTIAL, "credential", out, err) != 0)
+        if (tokens_read_optional(path, SECRET_FILE_CREDENTIAL, "credential", out, err) != 0)
             return -1;
         if (out->len > 0)
             return 0;
     }
-    return tokens_read_optional(default_path, TOKEN_FILE_OURS, "default_file", out, err);
+    return tokens_read_optional(default_path, SECRET_FILE_OURS, "default_file", out, err);
 }
 
 int tokens_load(struct tokens *out, const struct config *config,

@@ -19,12 +19,13 @@ import glob
 import http.client
 import json
 import os
-import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
+
+from unix_http import UnixConnection
 
 PATIENCE_S = float(os.environ.get("WAIT_LIMIT_S", "60"))
 # What is killed in, and how the count grows from kill to kill; a count that is never reached ends
@@ -42,17 +43,6 @@ class Broken(Exception):
     """A promise was not kept."""
 
 
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("rbee", timeout=PATIENCE_S)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(PATIENCE_S)
-        self.sock.connect(self.path)
-
-
 class World:
     def __init__(self, folder):
         self.folder = folder
@@ -65,7 +55,7 @@ class World:
 
     def ask(self, method, path, body=None, label="x"):
         """The reply, or None when there was none."""
-        connection = UnixConnection(self.socket)
+        connection = UnixConnection(self.socket, PATIENCE_S)
         try:
             connection.request(method, path, body, {"X-Request-Id": label})
             reply = connection.getresponse()

@@ -22,13 +22,14 @@ import os
 import random
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+
+from unix_http import UnixConnection
 
 PATIENCE_S = float(os.environ.get("WAIT_LIMIT_S", "60"))
 LATEST_KILL_S = 2.0  # a worker's whole round, from its start to its end, is shorter
@@ -37,17 +38,6 @@ CLIENTS = 4
 
 class Broken(Exception):
     """A promise was not kept."""
-
-
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("rbee", timeout=PATIENCE_S)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(PATIENCE_S)
-        self.sock.connect(self.path)
 
 
 def wait_until(what, condition):
@@ -105,7 +95,7 @@ class Run:
 
     def ask(self, method, path, body=None):
         """The whole reply; None when the supervisor was killed meanwhile."""
-        conn = UnixConnection(self.socket)
+        conn = UnixConnection(self.socket, PATIENCE_S)
         try:
             conn.request(method, path, None if body is None else json.dumps(body))
             return conn.getresponse().read()

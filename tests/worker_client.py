@@ -7,7 +7,6 @@ Each scenario is a function below that begins with do_: it prints what a test co
 a message and status 1 when a rule is broken.
 """
 
-import http.client
 import json
 import os
 import signal
@@ -16,25 +15,16 @@ import sys
 import threading
 import time
 
+from unix_http import UnixConnection
+
 PATIENCE_S = int(os.environ.get("WAIT_LIMIT_S", "60"))  # of tests/helpers.bash
-
-
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("worker", timeout=PATIENCE_S)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
 
 
 class Stream:
     """One streamed inference: its events in order, the connection to be dropped at any time."""
 
     def __init__(self, client, body, headers=None):
-        self.connection = UnixConnection(client.path)
+        self.connection = UnixConnection(client.path, PATIENCE_S)
         self.connection.request("POST", "/v1/inference", json.dumps(body),
                                 {**client.headers, **(headers or {})})
         self.reply = None
@@ -77,7 +67,7 @@ class Client:
         self.headers = {} if token == "-" else {"Authorization": "Bearer " + token}
 
     def call(self, method, target, body=None, headers=None):
-        connection = UnixConnection(self.path)
+        connection = UnixConnection(self.path, PATIENCE_S)
         try:
             connection.request(method, target, body, {**self.headers, **(headers or {})})
             reply = connection.getresponse()
@@ -396,7 +386,7 @@ def do_term(client, pid, when):
 
 def do_term_in_body(client, pid):
     """TERM while a body is on its way: the link is closed."""
-    connection = UnixConnection(client.path)
+    connection = UnixConnection(client.path, PATIENCE_S)
     connection.connect()
     head = "".join(f"{name}: {value}\r\n" for name, value in client.headers.items())
     connection.sock.sendall((f"POST /v1/inference HTTP/1.1\r\nHost: worker\r\n{head}"

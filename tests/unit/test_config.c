@@ -3,7 +3,7 @@
 
 #include "common/config_values.h"
 #include "common/io.h"
-#include "tests/temp_folder.h"
+#include "tests/folder_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,21 +12,6 @@
 #include <sys/stat.h>
 
 #include <cmocka.h>
-
-static char *folder;
-
-static int make_folder(void **state)
-{
-    folder = temp_folder_make();
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    temp_folder_remove(folder);
-    free(take_ptr(folder));
-    return 0;
-}
 
 /* The configuration in TEXT; the caller frees it. */
 static struct config *load(const char *text, struct err *err)
@@ -517,8 +502,6 @@ static void workers_have_a_limit(void **state)
     assert_null(load(file.data, &err));
     assert_non_null(strstr(err.message, ":257: more than 256 workers"));
 }
-
-#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
 int main(void)
 {

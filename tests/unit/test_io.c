@@ -1,7 +1,7 @@
 /* Files, whole: read with a limit, written so that either the old or the new content is there. */
 #include "common/io.h"
 
-#include "tests/temp_folder.h"
+#include "tests/folder_fixture.h"
 
 #include <dirent.h>
 #include <setjmp.h>
@@ -12,21 +12,6 @@
 #include <sys/resource.h>
 
 #include <cmocka.h>
-
-static char *folder;
-
-static int make_folder(void **state)
-{
-    folder = temp_folder_make();
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    temp_folder_remove(folder);
-    free(take_ptr(folder));
-    return 0;
-}
 
 static void a_file_is_read_up_to_the_limit_and_no_further(void **state)
 {
@@ -231,8 +216,6 @@ static void a_full_disk_leaves_the_old_content(void **state)
     assert_holds(path, "old");
     assert_int_equal(count_files(), 1);
 }
-
-#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
 int main(void)
 {

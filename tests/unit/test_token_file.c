@@ -3,7 +3,7 @@
 
 #include "common/io.h"
 #include "common/token.h"
-#include "tests/temp_folder.h"
+#include "tests/folder_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,21 +12,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-static char *folder;
-
-static int make_folder(void **state)
-{
-    folder = temp_folder_make();
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    temp_folder_remove(folder);
-    free(take_ptr(folder));
-    return 0;
-}
 
 /* What token_file_read_fd makes of LEN bytes in a pipe; the caller frees it. */
 static char *read_from_pipe(const char *bytes, size_t len, struct err *err)
@@ -132,18 +117,18 @@ static void a_named_file_is_judged_by_its_mode_and_kind(void **state)
 {
     static const struct {
         unsigned mode;
-        enum token_file_kind kind;
+        enum secret_file_kind kind;
         const char *text;
         const char *reason; /* NULL: taken */
     } CASES[] = {
-        {0600, TOKEN_FILE_OURS, "0123456789abcdef\n", NULL},
-        {0400, TOKEN_FILE_OURS, "0123456789abcdef\n", NULL},
-        {0440, TOKEN_FILE_OURS, "0123456789abcdef\n", "mode 0440"},
-        {0440, TOKEN_FILE_CREDENTIAL, "0123456789abcdef\n", NULL},
-        {0444, TOKEN_FILE_CREDENTIAL, "0123456789abcdef\n", "mode 0444"},
-        {0460, TOKEN_FILE_CREDENTIAL, "0123456789abcdef\n", "mode 0460"},
-        {0600, TOKEN_FILE_OURS, "short\n", "mode 0600"},
-        {0600, TOKEN_FILE_CREDENTIAL, "two\nlines of it\n", "mode 0600"},
+        {0600, SECRET_FILE_OURS, "0123456789abcdef\n", NULL},
+        {0400, SECRET_FILE_OURS, "0123456789abcdef\n", NULL},
+        {0440, SECRET_FILE_OURS, "0123456789abcdef\n", "mode 0440"},
+        {0440, SECRET_FILE_CREDENTIAL, "0123456789abcdef\n", NULL},
+        {0444, SECRET_FILE_CREDENTIAL, "0123456789abcdef\n", "mode 0444"},
+        {0460, SECRET_FILE_CREDENTIAL, "0123456789abcdef\n", "mode 0460"},
+        {0600, SECRET_FILE_OURS, "short\n", "mode 0600"},
+        {0600, SECRET_FILE_CREDENTIAL, "two\nlines of it\n", "mode 0600"},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
@@ -167,13 +152,13 @@ static void a_missing_file_is_told_from_a_bad_one(void **state)
     AUTO_FREE char *pipe_path = paths_join(folder, "pipe");
     struct err err = ERR_INIT;
 
-    assert_null(token_file_read(missing, TOKEN_FILE_OURS, &err));
+    assert_null(token_file_read(missing, SECRET_FILE_OURS, &err));
     assert_int_equal(err.kind, ERR_NO_FILE);
-    assert_null(token_file_read(folder, TOKEN_FILE_OURS, &err));
+    assert_null(token_file_read(folder, SECRET_FILE_OURS, &err));
     assert_int_equal(err.kind, ERR_CONFIG);
     /* A pipe that nobody writes to is no reason to wait. */
     assert_int_equal(mkfifo(pipe_path, 0600), 0);
-    assert_null(token_file_read(pipe_path, TOKEN_FILE_OURS, &err));
+    assert_null(token_file_read(pipe_path, SECRET_FILE_OURS, &err));
     assert_int_equal(err.kind, ERR_CONFIG);
 }
 
@@ -197,23 +182,21 @@ static void a_new_token_is_private_and_replaces_nothing_unasked(void **state)
     assert_int_equal(token_file_create(path, false, &err), 0);
     assert_int_equal(mode_of(path), 0600);
     assert_int_equal(mode_of(inner), 0700);
-    first = token_file_read(path, TOKEN_FILE_OURS, &err);
+    first = token_file_read(path, SECRET_FILE_OURS, &err);
     assert_int_equal(strlen(first), 2 * TOKEN_BYTES);
     assert_int_equal(token_file_create(path, false, &err), -1);
     assert_int_equal(err.kind, ERR_CONFLICT);
-    kept = token_file_read(path, TOKEN_FILE_OURS, &err);
+    kept = token_file_read(path, SECRET_FILE_OURS, &err);
     assert_string_equal(kept, first);
     /* What was open to others is not any more. */
     assert_int_equal(chmod(path, 0644), 0);
     assert_int_equal(token_file_create(path, true, &err), 0);
     assert_int_equal(mode_of(path), 0600);
-    second = token_file_read(path, TOKEN_FILE_OURS, &err);
+    second = token_file_read(path, SECRET_FILE_OURS, &err);
     assert_string_not_equal(second, first);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(inner), 0); /* nothing else was left there */
 }
-
-#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
 int main(void)
 {
