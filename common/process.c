@@ -111,6 +111,13 @@ bool process_has_argument(pid_t pid, const char *text)
     return false;
 }
 
+bool process_shows_nothing(pid_t pid)
+{
+    AUTO_FCLOSE FILE *stream = process_open(pid, "environ"); /* the last to be there */
+
+    return stream != NULL && fgetc(stream) == EOF && ferror(stream) == 0;
+}
+
 bool process_read_instance(pid_t pid, char out[PROCESS_INSTANCE_MAX_BYTES])
 {
     static const char NAME[] = PROCESS_INSTANCE_VARIABLE "=";

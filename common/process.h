@@ -30,6 +30,9 @@ int process_look(pid_t pid, struct process_facts *out);
 uint64_t process_start_ticks(pid_t pid);
 /* Whether one of the arguments of PID is TEXT. */
 bool process_has_argument(pid_t pid, const char *text);
+/* PID is there and shows no environment at all: its program is just being loaded (the kernel lets
+ * go of who started it before there is any), or it has ended and is not reaped, or it has none. */
+bool process_shows_nothing(pid_t pid);
 /* The instance that PID was born with in its environment; false when there is none, or it may not
  * be looked at. */
 bool process_read_instance(pid_t pid, char out[PROCESS_INSTANCE_MAX_BYTES]);

@@ -16,16 +16,22 @@ enum {
     GROUPS_HELD_MAX_COUNT = 512,
 };
 
+/* By what it carries; one whose program is just being loaded carries nothing yet, and nobody else
+ * has its pid with its start time. */
+static bool groups_is_leader(const struct watch_record *added)
+{
+    return process_start_ticks(added->pid) == added->start_ticks &&
+           (process_shows_nothing(added->pid) || /* first: a moment later it may */
+            process_has_argument(added->pid, added->instance) ||
+            process_has_instance(added->pid, added->instance));
+}
+
 /* Holds the leader if it is what was added: -1 when it is not, or not any more. */
 static int groups_hold(const struct watch_record *added)
 {
     AUTO_CLOSE int pidfd = pidfd_open(added->pid, 0);
 
-    if (pidfd < 0 || process_start_ticks(added->pid) != added->start_ticks ||
-        !(process_has_argument(added->pid, added->instance) ||
-          process_has_instance(added->pid, added->instance)))
-        return -1;
-    return take_fd(&pidfd);
+    return pidfd >= 0 && groups_is_leader(added) ? take_fd(&pidfd) : -1;
 }
 
 int groups_add(struct groups *groups, const struct watch_record *added, struct err *err)

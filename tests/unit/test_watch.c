@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
@@ -27,6 +28,30 @@
 #include <cmocka.h>
 
 enum { END_MS = 60000 }; /* a busy machine is no failure; nobody waits that long when all is well */
+
+/* ---- leaders ---- */
+
+/* posix_spawn() returns when the new program has its memory, and before its arguments are there. */
+static void a_leader_is_held_while_its_program_is_being_loaded(void **state)
+{
+    enum { COUNT = 50 };
+    char *arguments[] = {(char[]){"sleep"}, (char[]){"infinity"}, NULL};
+    char *environment[] = {(char[]){PROCESS_INSTANCE_VARIABLE "=w-AbCdEfGhIjKlMnOpQrStUv"}, NULL};
+
+    for (int i = 0; i < COUNT; i++) {
+        AUTO_GROUPS struct groups groups = {0};
+        struct watch_record added;
+        struct err err = ERR_INIT;
+        pid_t pid = -1;
+
+        assert_int_equal(posix_spawn(&pid, "/bin/sleep", NULL, NULL, arguments, environment), 0);
+        added = watch_record_add(pid, process_start_ticks(pid), "w-AbCdEfGhIjKlMnOpQrStUv");
+        assert_int_equal(groups_add(&groups, &added, &err), 0);
+        (void)kill(pid, SIGKILL);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        assert_int_equal(groups.held_count, 1);
+    }
+}
 
 /* ---- records ---- */
 
@@ -415,6 +440,7 @@ static int setup(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_leader_is_held_while_its_program_is_being_loaded),
         cmocka_unit_test(a_record_arrives_whole_however_it_is_cut),
         cmocka_unit_test(as_many_records_as_there_are_at_once_are_read),
         cmocka_unit_test(what_is_no_record_is_refused),
