@@ -9,6 +9,7 @@
 #include "cli/infer_body.h"
 #include "cli/message.h"
 #include "common/json.h"
+#include "common/units.h"
 
 enum {
     INFER_DEADLINE_MS = 10 * 60 * 1000, /* a first answer waits for the load of its model */
@@ -33,15 +34,21 @@ static int send_in_time(struct cli *cli, struct api_request *request, json_t **o
         is_given ? args_duration_ms(cli->args, OPTION_DEADLINE) : INFER_DEADLINE_MS;
     const json_t *details = NULL;
     json_int_t max_ms = 0;
+    char max[UNITS_TEXT_BYTES];
 
     if (send_with(cli, request, deadline_ms, out_reply, err) == 0)
         return 0;
-    if (err->kind != ERR_INVALID_DEADLINE || is_given)
+    if (err->kind != ERR_INVALID_DEADLINE)
         return -1;
     details = json_object_get(json_object_get(cli->failure, "error"), "details");
     max_ms = json_integer_value(json_object_get(details, "max_ms"));
     if (max_ms <= 0 || (uint64_t)max_ms >= deadline_ms)
         return -1;
+    if (is_given) {
+        units_format_duration((uint64_t)max_ms, max);
+        return err_set(err, ERR_INVALID_DEADLINE,
+                       "--deadline must be at most %s, the supervisor's deadline.max", max);
+    }
     json_decref(cli->failure);
     cli->failure = NULL;
     err_clear(err);

@@ -308,7 +308,7 @@ told() { # the last inference's FIELD, deadline or left
         "DEADLINE_EXCEEDED decode"
     run rbee infer -m a hi --no-stdin --deadline 2h
     assert_failure 65
-    assert_output --partial 'deadline.max is 3600000'
+    assert_output --partial "--deadline must be at most 1h"
     run rbee infer -m a hi --no-stdin --deadline 0s
     assert_failure 2
 }
