@@ -42,6 +42,9 @@ int keyed_hash_read_key(const char *path, enum secret_file_kind kind,
     struct stat info;
     AUTO_CLOSE int fd = secret_file_open(path, kind, &info, err);
 
+    if (fd < 0 && err->kind == ERR_NO_FILE)
+        return err_set(err, ERR_NO_FILE, "there is no key %s (a key is %d random bytes, mode 0600)",
+                       path, KEYED_HASH_KEY_BYTES);
     if (fd < 0)
         return err_wrap(err, "the key");
     if (info.st_size != KEYED_HASH_KEY_BYTES)
