@@ -20,16 +20,16 @@ enum {
 static void add_row(struct buf *out, const json_t *row)
 {
     AUTO_FREE char *details = json_to_text(json_object_get(row, "details"));
-    const char *path = log_view_text(row, "path");
-    const char *outcome = log_view_text(row, "outcome");
+    const char *path = json_shown_text(row, "path");
+    const char *outcome = json_shown_text(row, "outcome");
 
     /* What does not fit is cut by the buf. */
-    (void)buf_printf(out, "%s  %s  %s", log_view_text(row, "at"), log_view_text(row, "actor"),
-                     log_view_text(row, "kind"));
+    (void)buf_printf(out, "%s  %s  %s", json_shown_text(row, "at"), json_shown_text(row, "actor"),
+                     json_shown_text(row, "kind"));
     if (strcmp(outcome, "ok") != 0)
         (void)buf_printf(out, " (%s)", outcome);
     if (path[0] != '\0')
-        (void)buf_printf(out, "  %s %s", log_view_text(row, "method"), path);
+        (void)buf_printf(out, "  %s %s", json_shown_text(row, "method"), path);
     if (strcmp(details, "{}") != 0)
         (void)buf_printf(out, "  %s", details);
 }
@@ -116,7 +116,8 @@ int command_audit_verify(struct cli *cli, struct err *err)
     if (audit_ask(cli, HTTP_GET, target, NULL, &reply, err) < 0)
         return -1;
     is_good = json_is_true(json_object_get(reply, "good"));
-    text = xasprintf("%s\nhead %s", log_view_text(reply, "message"), log_view_text(reply, "head"));
+    text =
+        xasprintf("%s\nhead %s", json_shown_text(reply, "message"), json_shown_text(reply, "head"));
     if (audit_print(cli, reply, text, err) < 0)
         return -1;
     return is_good ? EXIT_DONE : EXIT_BROKEN;
@@ -141,7 +142,7 @@ int command_audit_archive(struct cli *cli, struct err *err)
         return -1;
     text = xasprintf("%" JSON_INTEGER_FORMAT " rows are in %s",
                      json_integer_value(json_object_get(reply, "archived")),
-                     log_view_text(reply, "file"));
+                     json_shown_text(reply, "file"));
     return audit_print(cli, reply, text, err) < 0 ? -1 : EXIT_DONE;
 }
 
@@ -153,6 +154,6 @@ int command_audit_accept(struct cli *cli, struct err *err)
 
     if (body == NULL || audit_ask(cli, HTTP_POST, "/v1/audit/accept", body, &reply, err) < 0)
         return -1;
-    text = xasprintf("accepted although %s", log_view_text(reply, "message"));
+    text = xasprintf("accepted although %s", json_shown_text(reply, "message"));
     return audit_print(cli, reply, text, err) < 0 ? -1 : EXIT_DONE;
 }

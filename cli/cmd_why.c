@@ -1,7 +1,7 @@
 /* rbee why: one screen that explains a worker's state. */
 #include "cli/call.h"
 #include "cli/output.h"
-#include "cli/why_text.h"
+#include "common/why_text.h"
 #include "common/json.h"
 
 enum { WHY_SCREEN_MAX_BYTES = 64 << 10 };

@@ -4,6 +4,7 @@
 #include "cli/call.h"
 #include "cli/follow.h"
 #include "common/clock.h"
+#include "common/event_text.h"
 #include "common/json.h"
 #include "common/mem.h"
 
@@ -11,26 +12,6 @@
 #include <string.h>
 
 enum { LOG_VIEW_PAGE_COUNT = 1000 };
-
-const char *log_view_text(const json_t *object, const char *field)
-{
-    const char *text = json_string_value(json_object_get(object, field));
-
-    return text != NULL ? text : "";
-}
-
-static void add_gap(struct buf *out, const json_t *gap)
-{
-    json_int_t next = json_integer_value(json_object_get(gap, "next"));
-
-    if (next > 0)
-        (void)buf_printf(out,
-                         "events %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT
-                         " are not kept any more",
-                         json_integer_value(json_object_get(gap, "after")) + 1, next - 1);
-    else
-        (void)buf_add_string(out, "the database was begun anew");
-}
 
 /* An error or a cause may have several lines; a row has one. */
 static void end_line(struct buf *line)
@@ -52,8 +33,8 @@ static int on_row(void *owner, const json_t *row, struct err *err)
         view->last_seq = json_integer_value(seq);
     if (view->wants_json)
         return output_json(&view->output, row, err);
-    if (strcmp(log_view_text(row, "type"), "gap") == 0)
-        add_gap(&line, row);
+    if (strcmp(json_shown_text(row, "type"), "gap") == 0)
+        event_text_gap(&line, row);
     else
         view->add_line(&line, row);
     end_line(&line);

@@ -33,7 +33,5 @@ struct log_view {
 int log_view_read_options(struct log_view *view, int64_t default_count, struct err *err);
 /* Connects and prints; with -f until a signal. Returns the exit code, or -1. */
 int log_view_run(struct log_view *view, struct err *err);
-/* The text FIELD of OBJECT, "" when there is none. */
-const char *log_view_text(const json_t *object, const char *field);
 
 #endif

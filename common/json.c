@@ -220,6 +220,13 @@ int json_read_number(const json_t *object, const char *field, double min, double
     return 0;
 }
 
+const char *json_shown_text(const json_t *object, const char *field)
+{
+    const char *text = json_string_value(json_object_get(object, field));
+
+    return text != NULL ? text : "";
+}
+
 json_t *json_text_lossy(const char *text, size_t len)
 {
     static const char REPLACEMENT[] = "\xef\xbf\xbd"; /* U+FFFD */

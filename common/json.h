@@ -48,6 +48,9 @@ int json_read_integer(const json_t *object, const char *field, int64_t min, int6
 int json_read_number(const json_t *object, const char *field, double min, double max, double *out,
                      struct err *err);
 
+/* The text of FIELD, borrowed; "" when it is missing, null or no text. For what is only shown. */
+const char *json_shown_text(const json_t *object, const char *field);
+
 /* Text as a JSON string; bytes that are not UTF-8, and NUL, become U+FFFD (a label must not be lost
  * because of one bad byte, and json_parse at the other end refuses NUL). */
 json_t *json_text_lossy(const char *text, size_t len);

@@ -162,7 +162,15 @@ static char *record_format(const struct record_field *field, const json_t *value
     return xstrdup("-");
 }
 
-static bool record_type_is_number(enum record_type type)
+char *record_cell(const struct record_field *field, const json_t *value)
+{
+    char *text = record_format(field, value, true);
+
+    utf8_make_printable(text, strlen(text));
+    return text;
+}
+
+bool record_type_is_number(enum record_type type)
 {
     return type == RECORD_INTEGER || type == RECORD_REAL || type == RECORD_BYTES ||
            type == RECORD_DURATION;
@@ -222,9 +230,7 @@ static void record_table_fill(struct record_table *table, enum record_kind kind,
         for (size_t i = 0; i < table->column_count; i++) {
             const struct record_field *field = table->columns[i];
 
-            *cell = record_format(field, json_object_get(object, field->name), true);
-            utf8_make_printable(*cell, strlen(*cell));
-            cell++;
+            *cell++ = record_cell(field, json_object_get(object, field->name));
         }
     }
 }

@@ -43,6 +43,11 @@ const struct record_field *record_fields(enum record_kind kind, size_t *out_coun
  * the first test that runs it. */
 void record_check(enum record_kind kind, const json_t *object);
 
+/* VALUE as it stands in a table, one harmless line; the caller frees it. */
+char *record_cell(const struct record_field *field, const json_t *value);
+/* Whether its values stand right-aligned in a table. */
+bool record_type_is_number(enum record_type type);
+
 /* Appends a table of ROWS (an array of such objects), aligned, with a line of headings; an unknown
  * (null) value is "-", as is an empty text. Foreign text is made harmless. */
 void record_print_table(enum record_kind kind, const json_t *rows, struct buf *out);

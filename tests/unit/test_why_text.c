@@ -1,6 +1,6 @@
 /* The screen that explains a worker: never more than 24 lines of 80 columns, whatever a worker has
  * said, but a command that is there to be copied is whole. */
-#include "cli/why_text.h"
+#include "common/why_text.h"
 
 #include "common/json.h"
 #include "common/mem.h"

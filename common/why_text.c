@@ -1,6 +1,6 @@
 /* Owns the screen that explains a worker: what is worth a line, and in which order. Decides nothing
  * about workers. */
-#include "cli/why_text.h"
+#include "common/why_text.h"
 
 #include "common/attr.h"
 #include "common/json.h"
@@ -19,13 +19,6 @@ enum {
     TIME_BEGIN = 11, /* of an RFC 3339 text: the time of day */
     TIME_LEN = 8,
 };
-
-static const char *text_of(const json_t *object, const char *field)
-{
-    const char *text = json_string_value(json_object_get(object, field));
-
-    return text != NULL ? text : "";
-}
 
 static json_int_t number_of(const json_t *object, const char *field)
 {
@@ -115,16 +108,16 @@ static void add_headline(const json_t *record, struct buf *out)
 {
     const json_t *worker = json_object_get(record, "worker");
     AUTO_FREE char *since = duration_of(record, "state_ms");
-    const char *model = text_of(worker, "model");
-    const char *device = text_of(worker, "device");
-    const char *name = text_of(record, "name");
+    const char *model = json_shown_text(worker, "model");
+    const char *device = json_shown_text(worker, "device");
+    const char *name = json_shown_text(record, "name");
     bool is_long = strlen(name) >= LABEL_COLUMNS; /* then it has a line for itself */
 
     if (is_long)
         (void)buf_printf(out, "%s\n", name);
-    add_field(out, is_long ? "" : name, 1, "is %s for %s, since %s", text_of(record, "state"),
-              since, text_of(record, "since"));
-    add_field(out, "", 1, "wanted %s%s%s%s%s", text_of(worker, "desired"),
+    add_field(out, is_long ? "" : name, 1, "is %s for %s, since %s",
+              json_shown_text(record, "state"), since, json_shown_text(record, "since"));
+    add_field(out, "", 1, "wanted %s%s%s%s%s", json_shown_text(worker, "desired"),
               model[0] != '\0' ? "; model " : "", model, device[0] != '\0' ? "; on " : "", device);
 }
 
@@ -142,7 +135,7 @@ static const struct {
 
 static void add_waiting(const json_t *record, struct buf *out)
 {
-    const char *word = text_of(record, "waits_for");
+    const char *word = json_shown_text(record, "waits_for");
     const char *meaning = word;
     AUTO_FREE char *left = duration_of(record, "next_retry_ms");
 
@@ -154,7 +147,7 @@ static void add_waiting(const json_t *record, struct buf *out)
     }
     if (has(record, "next_retry_ms"))
         add_field(out, "waits for", 1, "%s, next try in %s (%s)", meaning, left,
-                  text_of(record, "next_retry_at"));
+                  json_shown_text(record, "next_retry_at"));
     else
         add_field(out, "waits for", 1, "%s", meaning);
 }
@@ -163,39 +156,39 @@ static void add_waiting(const json_t *record, struct buf *out)
 static void add_room(const json_t *record, struct buf *out)
 {
     static const char EVICTED[] = "evicted for ";
-    const char *end = text_of(record, "exit");
+    const char *end = json_shown_text(record, "exit");
 
-    if (strcmp(text_of(record, "waits_for"), "room") == 0)
-        add_field(out, "room", 3, "%s", text_of(record, "summary"));
-    else if (strcmp(text_of(record, "state"), "down") == 0 &&
+    if (strcmp(json_shown_text(record, "waits_for"), "room") == 0)
+        add_field(out, "room", 3, "%s", json_shown_text(record, "summary"));
+    else if (strcmp(json_shown_text(record, "state"), "down") == 0 &&
              strncmp(end, EVICTED, strlen(EVICTED)) == 0)
-        add_field(out, "room", 2, "%s: %s", end, text_of(record, "exit_meaning"));
+        add_field(out, "room", 2, "%s: %s", end, json_shown_text(record, "exit_meaning"));
 }
 
 static void add_held(const json_t *record, struct buf *out)
 {
     const json_t *worker = json_object_get(record, "worker");
-    const char *reason = text_of(worker, "held_reason");
+    const char *reason = json_shown_text(worker, "held_reason");
 
     if (has(record, "held_since"))
-        add_field(out, "held", 2, "since %s%s%s", text_of(record, "held_since"),
+        add_field(out, "held", 2, "since %s%s%s", json_shown_text(record, "held_since"),
                   reason[0] != '\0' ? ": " : "", reason);
 }
 
 static void add_failure(const json_t *record, struct buf *out)
 {
     const json_t *failure = json_object_get(record, "last_failure");
-    const char *meaning = text_of(failure, "exit_meaning");
+    const char *meaning = json_shown_text(failure, "exit_meaning");
 
     if (!json_is_object(failure))
         return;
-    add_field(out, "last failure", 1, "%s: %s%s", text_of(failure, "fault"),
-              text_of(failure, "fault_meaning"),
+    add_field(out, "last failure", 1, "%s: %s%s", json_shown_text(failure, "fault"),
+              json_shown_text(failure, "fault_meaning"),
               json_is_true(json_object_get(failure, "is_drill")) ? " (a drill)" : "");
-    add_field(out, "", 2, "%s  %s%s%s", text_of(failure, "at"), text_of(failure, "exit"),
-              meaning[0] != '\0' ? ": " : "", meaning);
+    add_field(out, "", 2, "%s  %s%s%s", json_shown_text(failure, "at"),
+              json_shown_text(failure, "exit"), meaning[0] != '\0' ? ": " : "", meaning);
     if (has(failure, "last_words"))
-        add_field(out, "last words", 2, "%s", text_of(failure, "last_words"));
+        add_field(out, "last words", 2, "%s", json_shown_text(failure, "last_words"));
 }
 
 /* "2 of 3", or "2" where there is no limit. */
@@ -221,19 +214,20 @@ static void add_counts(const json_t *record, struct buf *out)
 static void add_one_breaker(const json_t *breaker, const char *label, const char *meaning,
                             struct buf *out)
 {
-    const char *cause = meaning[0] != '\0' ? meaning : text_of(breaker, "cause");
-    const char *reason = text_of(breaker, "reason");
+    const char *cause = meaning[0] != '\0' ? meaning : json_shown_text(breaker, "cause");
+    const char *reason = json_shown_text(breaker, "reason");
 
-    if (!json_is_object(breaker) || strcmp(text_of(breaker, "state"), "closed") == 0)
+    if (!json_is_object(breaker) || strcmp(json_shown_text(breaker, "state"), "closed") == 0)
         return;
-    add_field(out, label, 1, "%s: %s%s%s; trips %" JSON_INTEGER_FORMAT, text_of(breaker, "state"),
-              cause, reason[0] != '\0' ? ": " : "", reason, number_of(breaker, "trips"));
+    add_field(out, label, 1, "%s: %s%s%s; trips %" JSON_INTEGER_FORMAT,
+              json_shown_text(breaker, "state"), cause, reason[0] != '\0' ? ": " : "", reason,
+              number_of(breaker, "trips"));
 }
 
 static void add_degraded(const json_t *record, struct buf *out)
 {
     const json_t *less = json_object_get(record, "degraded");
-    bool has_failed = strcmp(text_of(record, "state"), "failed") == 0;
+    bool has_failed = strcmp(json_shown_text(record, "state"), "failed") == 0;
     AUTO_FREE char *wanted = NULL;
 
     if (!json_is_object(less))
@@ -261,14 +255,14 @@ static void add_transitions(const json_t *record, size_t count, struct buf *out)
 
     for (size_t i = first; i < size; i++) {
         const json_t *transition = json_array_get(transitions, i);
-        const char *at = text_of(transition, "at");
-        const char *cause = text_of(transition, "cause");
+        const char *at = json_shown_text(transition, "at");
+        const char *cause = json_shown_text(transition, "cause");
         bool has_time = strlen(at) >= TIME_BEGIN + TIME_LEN;
 
         add_field(out, i == first ? "changes" : "", 1, "%.*s %s -> %s  %s", TIME_LEN,
-                  has_time ? at + TIME_BEGIN : at, text_of(transition, "from"),
-                  text_of(transition, "to"),
-                  cause[0] != '\0' ? cause : text_of(transition, "event"));
+                  has_time ? at + TIME_BEGIN : at, json_shown_text(transition, "from"),
+                  json_shown_text(transition, "to"),
+                  cause[0] != '\0' ? cause : json_shown_text(transition, "event"));
     }
 }
 
@@ -297,22 +291,22 @@ static void add_warnings(const json_t *record, struct buf *out)
         add_field(out, "warning", 2, "%s", json_string_value(warning));
     }
     if (has(record, "problem"))
-        add_field(out, "warning", 2, "%s", text_of(record, "problem"));
+        add_field(out, "warning", 2, "%s", json_shown_text(record, "problem"));
 }
 
 /* A command is shown whole, however long: it is there to be copied. */
 static void add_next_step(const json_t *record, struct buf *out)
 {
-    const char *command = text_of(record, "command");
+    const char *command = json_shown_text(record, "command");
 
     if (command[0] == '\0') {
-        add_field(out, "next step", 2, "%s", text_of(record, "advice"));
+        add_field(out, "next step", 2, "%s", json_shown_text(record, "advice"));
         return;
     }
     (void)buf_printf(out, "%-*s", LABEL_COLUMNS, "next step");
     (void)terminal_clean(out, command, strlen(command));
     (void)buf_add_byte(out, '\n');
-    add_field(out, "", 3, "%s", text_of(record, "advice"));
+    add_field(out, "", 3, "%s", json_shown_text(record, "advice"));
 }
 
 static size_t count_lines(const struct buf *text)
@@ -345,7 +339,7 @@ void why_text(const json_t *record, struct buf *out)
     add_failure(record, out);
     add_counts(record, out);
     add_one_breaker(json_object_get(record, "breaker"), "breaker",
-                    text_of(record, "breaker_meaning"), out);
+                    json_shown_text(record, "breaker_meaning"), out);
     add_one_breaker(json_object_get(record, "device_breaker"), "device", "", out);
     add_degraded(record, out);
     add_warnings(record, &end);

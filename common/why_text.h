@@ -1,6 +1,6 @@
 /* A WHY record as a screen of at most 24 lines of 80 columns. */
-#ifndef RBEE_CLI_WHY_TEXT_H
-#define RBEE_CLI_WHY_TEXT_H
+#ifndef RBEE_COMMON_WHY_TEXT_H
+#define RBEE_COMMON_WHY_TEXT_H
 
 #include "common/buf.h"
 
