@@ -34,10 +34,10 @@ LDFLAGS += -pie -Wl,--as-needed -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=
 # Debian packages: to build, to test beside that, to check beside that. Each is a complete list:
 # nothing but git and make is taken for granted.
 APT_BUILD := gcc libc6-dev libevent-dev libjansson-dev libsodium-dev libconfuse-dev libpcre2-dev \
-             libsqlite3-dev node-llhttp
+             libsqlite3-dev libncurses-dev node-llhttp
 APT_MODEL := python3 python3-pip
 APT_TEST := faketime bats bats-assert bats-support bats-file libcmocka-dev python3 curl jq \
-            procps util-linux valgrind strace
+            procps util-linux valgrind strace tmux
 APT_CHECK := clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck
 # Other supervisors to compare with: installed for who names that bench, because one of them starts
 # a service of its own.
@@ -76,13 +76,14 @@ CLI_LIB := $(BUILD)/libcli.a
 COMMON_LIBS := -levent_core -ljansson -lsodium -lconfuse $(LLHTTP_LIBS)
 WORKER_LIBS := -lpcre2-8 -lm -lpthread
 SUPERVISOR_LIBS := -lsqlite3 -lpthread
+CLI_LIBS := -lncursesw -ltinfo -lm
 
 .PHONY: all
 all: $(BIN)/rbee $(BIN)/rbeed $(BIN)/rbee-worker $(BIN)/rbee-watch ## Build the four programs
 
 $(BIN)/rbee: $(call objects,cli/main.c) $(CLI_LIB) $(COMMON_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(COMMON_LIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(COMMON_LIBS) $(CLI_LIBS)
 
 $(BIN)/rbeed: $(call objects,supervisor/main.c) $(SUPERVISOR_LIB) $(DB_LIB) $(COMMON_LIB)
 	@mkdir -p $(@D)
@@ -142,7 +143,7 @@ ARCHIVE_USE_END = -Wl,--end-group
 $(BUILD)/tests/every_name: ARCHIVE_USE = -Wl,--whole-archive
 $(BUILD)/tests/every_name: ARCHIVE_USE_END = -Wl,--no-whole-archive
 LINK_TEST = $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(ARCHIVE_USE) $(ARCHIVES) \
-            $(ARCHIVE_USE_END) $(COMMON_LIBS) $(WORKER_LIBS) $(SUPERVISOR_LIBS)
+            $(ARCHIVE_USE_END) $(COMMON_LIBS) $(WORKER_LIBS) $(SUPERVISOR_LIBS) $(CLI_LIBS)
 
 $(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 	@mkdir -p $(@D)

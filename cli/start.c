@@ -386,11 +386,9 @@ int start_foreground(struct cli *cli, struct err *err)
     return err_set(err, errno == ENOENT ? ERR_NO_FILE : ERR_INTERNAL, "run %s: %m", program);
 }
 
-/* Puts the token of --token-file into *OUT; without that option, for this machine alone, the user's
- * own: it must not go out to whoever is named after --host. NULL: there is none, or none is needed,
- * because a Unix socket tells who calls. */
-static int read_token(const struct cli *cli, char **out, struct err *err)
+int start_read_token(const struct cli *cli, char **out, struct err *err)
 {
+    static const struct rlimit NO_CORE = {.rlim_cur = 0, .rlim_max = 0};
     static const char *const NAMES[] = {
 #define TOKEN_ROLE(id, name, file, credential, key) file,
 #include "common/token_roles.def"
@@ -401,6 +399,7 @@ static int read_token(const struct cli *cli, char **out, struct err *err)
     *out = NULL;
     if (cli->address.is_unix)
         return 0;
+    (void)setrlimit(RLIMIT_CORE, &NO_CORE); /* a core would hold it; less is always allowed */
     if (path != NULL) {
         *out = token_file_read(path, SECRET_FILE_OURS, err);
         if (*out == NULL)
@@ -420,15 +419,13 @@ static int read_token(const struct cli *cli, char **out, struct err *err)
 
 static int make_api(struct cli *cli, struct err *err)
 {
-    static const struct rlimit NO_CORE = {.rlim_cur = 0, .rlim_max = 0};
     char *token = NULL;
 
-    if (read_token(cli, &token, err) < 0)
+    if (start_read_token(cli, &token, err) < 0)
         return -1;
     cli->api = api_new(&cli->address, &cli->interrupt, err);
     if (token == NULL)
         return cli->api != NULL ? 0 : -1;
-    (void)setrlimit(RLIMIT_CORE, &NO_CORE); /* a core would hold it; less is always allowed */
     if (cli->api != NULL)
         api_set_token(cli->api, token);
     explicit_bzero(token, strlen(token));

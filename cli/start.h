@@ -22,4 +22,10 @@ int start_supervisor(struct cli *cli, struct err *err);
 /* Becomes rbeed; returns only with an error. */
 int start_foreground(struct cli *cli, struct err *err);
 
+/* Puts the token for cli->address into *OUT, which the caller wipes and frees: that of
+ * --token-file; without it, for this machine alone, the user's own: it must not go out to whoever
+ * is named after
+ * --host. NULL: there is none, or none is needed, because a Unix socket tells who calls. */
+int start_read_token(const struct cli *cli, char **out, struct err *err);
+
 #endif

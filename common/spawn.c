@@ -332,3 +332,19 @@ int spawn_process(const struct spawn *spawn, pid_t *out_pid, int *out_pidfd, str
     spawn_plan_fds(&plan, null_fd);
     return spawn_run(&plan, out_pid, out_pidfd, err);
 }
+
+int spawn_twin(int signo, pid_t *out_pid, struct err *err)
+{
+    pid_t parent = getpid();
+    pid_t pid = fork();
+
+    if (pid < 0)
+        return err_set(err, ERR_INTERNAL, "make a process: %m");
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, signo); /* cannot fail for a signal */
+        if (getppid() != parent)
+            (void)raise(signo); /* it ended before that */
+    }
+    *out_pid = pid;
+    return 0;
+}

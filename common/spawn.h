@@ -35,4 +35,9 @@ struct spawn {
  * caller reaps. */
 int spawn_process(const struct spawn *spawn, pid_t *out_pid, int *out_pidfd, struct err *err);
 
+/* A copy of this process, which must have no thread and nothing that two processes cannot share (an
+ * event loop, a connection). *OUT_PID is 0 in the copy; it gets SIGNO when this process ends. The
+ * caller reaps. */
+int spawn_twin(int signo, pid_t *out_pid, struct err *err);
+
 #endif
