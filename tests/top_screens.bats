@@ -2,7 +2,10 @@
 # What the dashboard draws, of answers that lie in a file: every view at 80x24 and at 200x60 beside
 # golden texts, and what keys do. `tests/top_screens.bats --write` writes the goldens anew.
 
-[ "${1:-}" = --write ] || load helpers
+if [ "${1:-}" != --write ]; then
+    load helpers
+    bats_require_minimum_version 1.5.0 # run -N
+fi
 
 HEARD=tests/golden/top/heard.json
 

@@ -151,6 +151,9 @@ struct screen *screen_open(struct guard *guard, bool has_colors, bool has_mouse,
     (void)signal(SIGTSTP, SIG_DFL); /* these cannot fail */
     (void)signal(SIGINT, SIG_DFL);
     (void)signal(SIGTERM, SIG_DFL);
+    /* Where the guard was killed, the shell has the foreground before we have restored its
+     * terminal: who ignores this may do that from the background. */
+    (void)signal(SIGTTOU, SIG_IGN);
     canvas_init(&screen->shown, 0, 0, false);
     return screen;
 }
