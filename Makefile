@@ -42,7 +42,8 @@ APT_CHECK := clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellchec
 # Other supervisors to compare with: installed for who names that bench, because one of them starts
 # a service of its own.
 APT_RESPAWN := s6 supervisor
-# Other proxies to compare with; likewise.
+# Other dashboards, and other proxies, to compare with; likewise.
+APT_TOP := htop btop python3
 APT_PROXY := nginx-light haproxy curl procps util-linux python3
 
 # llhttp: Debian's node-llhttp ships the C sources; newer systems have it as a library.
@@ -199,9 +200,9 @@ check: ## Everything a change must pass: format, house rules, analyzers, tests
 	@CHECK_FLAGS='$(CPPFLAGS) -DRBEE_TEST_HOOKS' tests/check.sh $(T)
 
 .PHONY: bench
-bench: ## Measure: start, chain, HTTP, engine, respawn, proxy, each beside its yardstick (T=NAME: one)
+bench: ## Measure: start, chain, HTTP, engine, respawn, proxy, top, each beside its yardstick (T=NAME: one)
 	@scripts/packages.sh $(APT_BUILD) $(if $(filter respawn,$(T)),$(APT_RESPAWN)) \
-		$(if $(filter proxy,$(T)),$(APT_PROXY))
+		$(if $(filter proxy,$(T)),$(APT_PROXY)) $(if $(filter top,$(T)),$(APT_TOP))
 	@$(MAKE) --no-print-directory -s -j$(JOBS) all $(BENCHES) \
 		$(addprefix $(BUILD)/tests/,nothing newborn fast_worker http_load)
 	@tests/bench/run.sh $(BUILD) $(T)

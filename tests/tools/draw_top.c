@@ -13,7 +13,7 @@
 #include "common/mem.h"
 #include "common/units.h"
 #include "common/utf8.h"
-#include "tui/top.h"
+#include "tests/top_fixture.h"
 
 #include <locale.h>
 #include <stdio.h>
@@ -22,10 +22,8 @@
 enum {
     FILE_MAX_BYTES = 4 << 20,
     FRAME_MAX_BYTES = 4 << 20,
-    NOW_MS = 1000000,
     MS_PER_S = 1000,
 };
-static const int64_t WALL_MS = 1795009600000; /* 2026-11-18T13:46:40Z */
 
 static const struct {
     const char *name;
@@ -84,79 +82,11 @@ static void do_key(struct top *top, const char *word)
     } else if (sscanf(word, "double:%d:%d%1s", &row, &column, count) == 2) {
         press(top, TUI_KEY_DOUBLE_CLICK, row, column);
     } else if (sscanf(word, "lost:%d%1s", &row, count) == 1) {
-        top_set_time(top, NOW_MS + (uint64_t)row * MS_PER_S, WALL_MS + (int64_t)row * MS_PER_S);
+        top_set_time(top, HEARD_NOW_MS + (uint64_t)row * MS_PER_S,
+                     HEARD_WALL_MS + (int64_t)row * MS_PER_S);
         top_take_link(top, TOP_LOST, "no supervisor answers");
     } else {
         type(top, word);
-    }
-}
-
-/* ---- what was heard ---- */
-
-static void take_loads(struct top *top, const json_t *loads)
-{
-    static const struct {
-        const char *field;
-        const char *series;
-    } FIELDS[] = {
-        {"tokens_per_second", "tokens_per_second"}, {"in_flight", "running"}, {"queued", "queued"}};
-    const json_t *load = NULL;
-    size_t index = 0;
-
-    json_array_foreach(loads, index, load)
-    {
-        for (size_t i = 0; i < ARRAY_COUNT(FIELDS); i++)
-            history_add(&top->history, FIELDS[i].series,
-                        json_number_value(json_object_get(load, FIELDS[i].field)));
-    }
-}
-
-static void take_gpu_history(struct top *top, const json_t *histories)
-{
-    json_t *all = json_incref(json_object_get(histories, "gpu_history"));
-    const char *id = NULL;
-    json_t *history = NULL;
-
-    json_object_foreach(all, id, history)
-    {
-        top_take_gpu_history(top, id, history);
-    }
-    json_decref(all);
-}
-
-static void take_all(struct top *top, const json_t *heard)
-{
-    static const char *const PARTS[SNAPSHOT_PART_COUNT] = {"status", "gpus", "breakers"};
-    const json_t *line = NULL;
-    size_t index = 0;
-
-    top_set_time(top, NOW_MS, WALL_MS);
-    if (json_object_get(heard, "status") == NULL)
-        return;
-    top_take_link(top, TOP_CONNECTED, "");
-    take_loads(top, json_object_get(heard, "loads"));
-    take_gpu_history(top, heard);
-    for (int i = 0; i < SNAPSHOT_PART_COUNT; i++)
-        top_take_part(top, (enum snapshot_part)i, json_incref(json_object_get(heard, PARTS[i])));
-    json_array_foreach(json_object_get(heard, "events"), index, line)
-    {
-        top_take_event(top, line);
-    }
-}
-
-/* The log and the why come when a key has asked for them. */
-static void take_wanted(struct top *top, const json_t *heard)
-{
-    const json_t *line = NULL;
-    size_t index = 0;
-
-    if (top_wanted_why(top) != NULL)
-        top_take_why(top, top_wanted_why(top), json_incref(json_object_get(heard, "why")));
-    if (top_wanted_log(top) == NULL || top->log.count > 0)
-        return;
-    json_array_foreach(json_object_get(heard, "log"), index, line)
-    {
-        top_take_log_line(top, line);
     }
 }
 
@@ -220,11 +150,11 @@ int main(int argc, char **argv)
         return 1;
     }
     top_init(&top, is_readonly);
-    take_all(&top, heard);
+    heard_take_all(&top, heard);
     for (int i = at + 3; i < argc; i++) {
         draw(&top, (int)rows, (int)columns, is_ascii, NULL); /* clicks go where things were drawn */
         do_key(&top, argv[i]);
-        take_wanted(&top, heard);
+        heard_take_wanted(&top, heard);
     }
     draw(&top, (int)rows, (int)columns, is_ascii, &text);
     (void)fwrite(text.data, 1, text.len, stdout); /* the test sees what is missing */
