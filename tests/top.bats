@@ -226,6 +226,11 @@ ends_with_keys() {
     assert_no_process
 }
 
+@test "the mouse chooses a view" {
+    start_rbeed
+    "$TESTS_DIR/top_terminal.py" mouse "$T/bin/rbee" >"$T/out" 2>&1 || fail "$(cat "$T/out")"
+}
+
 @test "-n ends it, -d says how often, and --ascii and NO_COLOR leave out what they say" {
     start_rbeed
     open_top 80 24 -n 2 -d 100ms --ascii --no-mouse

@@ -3,6 +3,7 @@
 
     top_terminal.py signals PROGRAM     for each signal, to the process that was started and to the one
                                         that draws: the terminal is as it was, and the status tells why
+    top_terminal.py mouse PROGRAM       a press on a tab shows its view
     top_terminal.py cost SECONDS MARKER COMMAND...
                                         time to the first frame (of which MARKER, an expression, is
                                         the end), CPU and bytes a second, as JSON
@@ -171,6 +172,19 @@ def signals(program):
     print("%d ends, the terminal as it was after each" % count)
 
 
+def mouse(program):
+    """A press on the tab of the events, as a terminal reports it (xterm's SGR form)."""
+    shell = Shell([program, "top"])
+    shell.await_output(rb"Overview(.|\n)*quit")
+    column = len(" 1 Overview  2 Workers  3 Requests  4 GPUs  5 Breakers  6 E")
+    os.write(shell.master, b"\x1b[<0;%d;2M\x1b[<0;%d;2m" % (column, column))
+    shell.await_output(rb"events  \d+ lines")
+    os.write(shell.master, b"q")
+    shell.read_report()
+    shell.end()
+    print("a press on a tab shows its view")
+
+
 def cpu_s(pids):
     """What they have computed, to the nanosecond (Documentation/scheduler/sched-stats)."""
     total = 0
@@ -212,6 +226,8 @@ def cost(seconds, command, marker):
 def main():
     if sys.argv[1] == "signals":
         signals(sys.argv[2])
+    elif sys.argv[1] == "mouse":
+        mouse(sys.argv[2])
     else:
         cost(float(sys.argv[2]), sys.argv[4:], sys.argv[3].encode())
 
