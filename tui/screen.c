@@ -67,7 +67,7 @@ static void make_colors(struct screen *screen)
         screen->has_colors = false;
         return;
     }
-    for (short i = 0; i < STYLE_COUNT; i++) {
+    for (int i = 0; i < STYLE_COUNT; i++) {
         short color = COLORS >= COLORS_MANY ? STYLES[i].color_256 : STYLES[i].color_8;
 
         (void)init_pair((short)(i + 1), color,

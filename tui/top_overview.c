@@ -20,6 +20,7 @@ enum {
     OVERVIEW_MEMORY_COLUMNS = 20,
     GPU_NAME_MIN_COLUMNS = 110, /* from here on a GPU's name is shown, too */
     GPU_NAME_COLUMNS = 28,
+    OVERVIEW_TOKENS_LEAST = 10, /* what the top of the graph stands for at least */
     PERCENT = 100,
 };
 
@@ -54,7 +55,7 @@ static void draw_graphs(const struct top *top, struct canvas *canvas, const stru
 
     (void)snprintf(caption, sizeof(caption), "tokens/s %.1f",
                    snapshot_sum(workers, "tokens_per_second"));
-    draw_load(top, canvas, &left, "tokens_per_second", caption, PERCENT / 10);
+    draw_load(top, canvas, &left, "tokens_per_second", caption, OVERVIEW_TOKENS_LEAST);
     (void)snprintf(caption, sizeof(caption), "queued %.0f, running %.0f",
                    snapshot_sum(workers, "queued"), snapshot_sum(workers, "in_flight"));
     draw_load(top, canvas, &right, "queued", caption, OVERVIEW_GRAPH_ROWS);

@@ -35,7 +35,7 @@ void top_draw_help(struct top *top, struct canvas *canvas, const struct area *bo
 {
     size_t count = 0;
     const struct key_row *keys = keys_table(&count);
-    const struct key_row *shown[HELP_LINE_MAX_COUNT];
+    const struct key_row *shown[HELP_LINE_MAX_COUNT] = {NULL};
     int line_count = 0;
 
     for (size_t i = 0; i < count && line_count < HELP_LINE_MAX_COUNT; i++) {
