@@ -1,6 +1,6 @@
 # rbee: `make help` lists the targets.
 #
-# Four programs from one tree. A file belongs to the program of its folder; what is in common/ and
+# Five programs from one tree. A file belongs to the program of its folder; what is in common/ and
 # db/ goes through archives, so that each program links only what it uses. SANITIZE=, CC= and
 # TEST_HOOKS=1 build into folders of their own.
 
@@ -59,10 +59,11 @@ endif
 without_hooks = $(filter-out $(if $(TEST_HOOKS),,%_hook.c),$(1))
 COMMON_SOURCES := $(call without_hooks,$(wildcard common/*.c common/http/*.c))
 DB_SOURCES := $(wildcard db/*.c)
-SUPERVISOR_SOURCES := $(call without_hooks,$(wildcard supervisor/*.c))
+SUPERVISOR_SOURCES := $(call without_hooks,$(wildcard supervisor/*.c supervisor/*/*.c))
 MIGRATIONS := $(sort $(wildcard db/migrations/*.sql))
 WORKER_SOURCES := $(wildcard hip/*.c hip/*/*.c)
 WATCH_SOURCES := $(wildcard watch/*.c)
+GPU_SOURCES := $(wildcard gpu/*.c)
 CLI_SOURCES := $(wildcard cli/*.c tui/*.c)
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -72,15 +73,16 @@ DB_LIB := $(BUILD)/libdb.a
 SUPERVISOR_LIB := $(BUILD)/libsupervisor.a
 WORKER_LIB := $(BUILD)/libworker.a
 WATCH_LIB := $(BUILD)/libwatch.a
+GPU_LIB := $(BUILD)/libgpu.a
 CLI_LIB := $(BUILD)/libcli.a
 
 COMMON_LIBS := -levent_core -ljansson -lsodium -lconfuse $(LLHTTP_LIBS)
 WORKER_LIBS := -lpcre2-8 -lm -lpthread
-SUPERVISOR_LIBS := -lsqlite3 -lpthread
+SUPERVISOR_LIBS := -lsqlite3 -lm -lpthread
 CLI_LIBS := -lncursesw -ltinfo -lm
 
 .PHONY: all
-all: $(BIN)/rbee $(BIN)/rbeed $(BIN)/rbee-worker $(BIN)/rbee-watch ## Build the four programs
+all: $(BIN)/rbee $(BIN)/rbeed $(BIN)/rbee-worker $(BIN)/rbee-watch $(BIN)/rbee-gpu ## Build the five programs
 
 $(BIN)/rbee: $(call objects,cli/main.c) $(CLI_LIB) $(COMMON_LIB)
 	@mkdir -p $(@D)
@@ -99,11 +101,17 @@ $(BIN)/rbee-watch: $(call objects,watch/main.c) $(WATCH_LIB) $(COMMON_LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
+# NVIDIA's library is loaded at run time, where it is there and needed.
+$(BIN)/rbee-gpu: $(call objects,gpu/main.c) $(GPU_LIB) $(COMMON_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(COMMON_LIBS) -lm
+
 $(COMMON_LIB): $(call objects,$(COMMON_SOURCES)) $(LLHTTP_OBJECTS)
 $(DB_LIB): $(call objects,$(DB_SOURCES)) $(if $(MIGRATIONS),$(BUILD)/obj/db/migrations_data.o)
 $(SUPERVISOR_LIB): $(call objects,$(filter-out supervisor/main.c,$(SUPERVISOR_SOURCES)))
 $(WORKER_LIB): $(call objects,$(filter-out hip/worker.c,$(WORKER_SOURCES)))
 $(WATCH_LIB): $(call objects,$(filter-out watch/main.c,$(WATCH_SOURCES)))
+$(GPU_LIB): $(call objects,$(filter-out gpu/main.c,$(GPU_SOURCES)))
 $(CLI_LIB): $(call objects,$(filter-out cli/main.c,$(CLI_SOURCES)))
 $(BUILD)/%.a:
 	@mkdir -p $(@D)
@@ -138,7 +146,7 @@ TEST_TOOLS := $(call test_programs,tests/tools,,*)
 BENCHES := $(call test_programs,tests/bench,,bench_*)
 FUZZ_REPLAYS := $(call test_programs,tests/fuzz,replay_,fuzz_*)
 FUZZERS := $(call test_programs,tests/fuzz,,fuzz_*)
-ARCHIVES := $(SUPERVISOR_LIB) $(WORKER_LIB) $(WATCH_LIB) $(CLI_LIB) $(DB_LIB) $(COMMON_LIB)
+ARCHIVES := $(SUPERVISOR_LIB) $(WORKER_LIB) $(WATCH_LIB) $(GPU_LIB) $(CLI_LIB) $(DB_LIB) $(COMMON_LIB)
 ARCHIVE_USE = -Wl,--start-group
 ARCHIVE_USE_END = -Wl,--end-group
 $(BUILD)/tests/every_name: ARCHIVE_USE = -Wl,--whole-archive
@@ -163,8 +171,14 @@ $(FUZZERS): $(BUILD)/tests/%: $(BUILD)/obj/tests/fuzz/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(LINK_TEST) -fsanitize=fuzzer
 
+# A library as NVIDIA's driver brings it, in the tests' hands. No sanitizer: it is loaded late.
+FAKE_NVML := $(BUILD)/tests/libnvidia-ml.so.1
+$(FAKE_NVML): tests/fake/fake_nvml.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g $(WARNINGS) -fPIC -shared -o $@ $<
+
 .PHONY: test-programs
-test-programs: all $(UNIT_TESTS) $(TEST_TOOLS) $(FUZZ_REPLAYS) hooks
+test-programs: all $(UNIT_TESTS) $(TEST_TOOLS) $(FUZZ_REPLAYS) $(FAKE_NVML) hooks
 
 # The supervisor alone has any.
 .PHONY: hooks

@@ -85,6 +85,14 @@ char *call_breaker_target(const char *name, const char *suffix, struct err *err)
     return xasprintf("/v1/breakers/%s%s", name, suffix);
 }
 
+char *call_gpu_target(const char *name, const char *suffix, struct err *err)
+{
+    if (!is_gpu_name(name))
+        return err_set_null(err, ERR_GPU_NOT_FOUND,
+                            "there is no GPU %s: its name is gpu:ID, as in rbee gpu ls", name);
+    return xasprintf("/v1/gpus/%s%s", name, suffix);
+}
+
 static int print_buf(struct cli *cli, struct buf *text, struct err *err)
 {
     return output_print(cli, text, err) < 0 ? -1 : EXIT_DONE;

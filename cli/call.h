@@ -29,6 +29,9 @@ char *call_model_target(const char *name, struct err *err);
 /* The same for a breaker: a worker's NAME, or gpu:ID. */
 char *call_breaker_target(const char *name, const char *suffix, struct err *err);
 
+/* The same for a GPU: gpu:ID, where ID may be its number, PCI address or UUID. */
+char *call_gpu_target(const char *name, const char *suffix, struct err *err);
+
 /* The reply as JSON, or as "name: value" lines. Returns the exit code, or -1. */
 int call_print_record(struct cli *cli, enum record_kind kind, const json_t *record,
                       struct err *err);

@@ -7,6 +7,7 @@
 #include "common/mem.h"
 #include "common/token.h"
 #include "supervisor/breaker_text.h"
+#include "supervisor/gpu/record.h"
 #include "supervisor/journal.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/timer.h"
@@ -15,6 +16,9 @@
 #include <event2/event.h>
 #include <stdio.h>
 #include <string.h>
+
+/* A GPU is read every second while somebody waits for room there. */
+enum { GPU_MEASURE_MAX_AGE_MS = 2 * READER_QUIET_MS };
 
 static const char CPU[] = "cpu";
 static const char GPU_PREFIX[] = "gpu:";
@@ -126,19 +130,62 @@ static int64_t device_known_bytes(uint64_t bytes)
 
 /* Of the machine's own memory, what is free is not all that counts: weights lie in the page cache,
  * which is free to whoever asks, and two models that share it would read them from the disk for
- * each token.
- * NEEDSWORK: what is a GPU's? Its own memory, once a backend tells how much that is. */
-void device_room(const struct device *device, struct room *out)
+ * each token. */
+static void device_host_room(const struct device *device, struct room *out)
 {
     int64_t limit_bytes = config_number(device->supervisor->config, CONFIG_limits_memory);
     struct host_memory memory = {UINT64_MAX, UINT64_MAX};
 
-    if (!device->is_gpu && limit_bytes > 0)
+    if (limit_bytes > 0)
         memory.total_bytes = (uint64_t)limit_bytes;
-    else if (!device->is_gpu)
+    else
         host_memory_read(&memory);
     out->budget_bytes = device_known_bytes(memory.total_bytes);
     out->available_bytes = device_known_bytes(memory.available_bytes);
+}
+
+/* The GPU, as it was read last; NULL: it is not read, or that is too long ago. */
+static const struct gpu *device_gpu(const struct device *device)
+{
+    const struct gpu *gpu = gpu_table_find(&device->supervisor->gpus.table, device->name, NULL);
+    int64_t age_ms = gpu == NULL ? 0 : (int64_t)clock_monotonic_ms() - gpu->read_ms;
+
+    return gpu != NULL && gpu->state == GPU_ACTIVE && age_ms <= GPU_MEASURE_MAX_AGE_MS ? gpu : NULL;
+}
+
+/* What is nobody's of ours there is taken. A GPU that tells nothing limits nothing. */
+static void device_gpu_room(const struct device *device, struct room *out)
+{
+    const struct gpu *gpu = device_gpu(device);
+    const double *values = gpu == NULL ? NULL : gpu->figures.values;
+    int64_t foreign_bytes = gpu == NULL ? -1 : gpu_foreign_bytes(device->supervisor, gpu);
+
+    out->budget_bytes = out->available_bytes = ROOM_UNLIMITED;
+    reader_asked(&device->supervisor->gpus); /* who waits for room looks at it again soon */
+    if (gpu == NULL || !gpu_figures_knows(&gpu->figures, GPU_FIGURE_MEMORY_TOTAL))
+        return;
+    out->budget_bytes = (int64_t)values[GPU_FIGURE_MEMORY_TOTAL];
+    if (gpu_figures_knows(&gpu->figures, GPU_FIGURE_MEMORY_USED))
+        out->available_bytes = out->budget_bytes - (int64_t)values[GPU_FIGURE_MEMORY_USED];
+    if (foreign_bytes > 0)
+        out->budget_bytes -= foreign_bytes;
+}
+
+void device_room(const struct device *device, struct room *out)
+{
+    if (device->is_gpu)
+        device_gpu_room(device, out);
+    else
+        device_host_room(device, out);
+}
+
+bool device_measure_is_old(const struct device *device)
+{
+    const struct gpu *gpu = device->is_gpu ? device_gpu(device) : NULL;
+    int64_t round_ms = device->supervisor->gpus.round_ms;
+
+    /* What was read in a round was measured after its beginning. */
+    return gpu != NULL && (round_ms <= device->ended_ms || gpu->read_ms < round_ms);
 }
 
 void device_on_start(struct device *device, struct worker *worker, int64_t now_ms)
@@ -177,6 +224,7 @@ void device_on_end(struct device *device, const struct worker *worker, enum faul
 {
     struct breaker before = device->breaker;
 
+    device->ended_ms = now_ms;
     if (!device->is_gpu) {
         device_on_load_end(device, worker);
         return;

@@ -31,6 +31,7 @@ struct device {
     struct breaker breaker; /* of a GPU; a CPU's stays closed */
     struct worker *probe;   /* half-open: whose start is the probe */
     char *breaker_reason;   /* of the person who forced it open; "" */
+    int64_t ended_ms;       /* when the last process on it ended; 0: none has */
     unsigned lost_count;    /* processes on it that survived KILL and are still there */
     struct event *timer;    /* the end of its open time */
     struct event *room;     /* made active when who waits for room there is to be looked at */
@@ -59,6 +60,8 @@ void devices_release(struct supervisor *supervisor);
 enum device_answer device_ask(const struct device *device, int64_t now_ms, int64_t *out_until_ms);
 /* Sets the budget of *OUT and what the device has free. */
 void device_room(const struct device *device, struct room *out);
+/* What it has free was measured before the last process on it ended: it may be more by now. */
+bool device_measure_is_old(const struct device *device);
 void device_on_start(struct device *device, struct worker *worker, int64_t now_ms);
 /* WORKER's load is over. Who waits for that may start: worker_recovery.c looks for them. */
 void device_on_load_end(struct device *device, const struct worker *worker);

@@ -6,11 +6,12 @@
 #include "common/mem.h"
 #include "common/metrics_text.h"
 #include "supervisor/doors.h"
+#include "supervisor/gpu/record.h"
 #include "supervisor/supervisor.h"
 
 #include <string.h>
 
-enum { MS_PER_SECOND = 1000, HEX_BASE = 16 };
+enum { MS_PER_SECOND = 1000, HEX_BASE = 16, PERCENT = 100 };
 
 /* Both numbers stand in the help text of the gauge. */
 static_assert((int)BREAKER_CLOSED == 0 && (int)BREAKER_OPEN == 1 && (int)BREAKER_HALF_OPEN == 2 &&
@@ -211,6 +212,67 @@ static void metrics_read_QUEUE_DEPTH(struct supervisor *supervisor, json_t *fami
             break;
         add_number(family, json_pack("{s:s}", "worker", worker->name), worker->queued_count);
     }
+}
+
+/* ---- GPUs ---- */
+
+static void add_gpu_sample(json_t *family, const struct supervisor *supervisor, size_t index,
+                           json_t *value)
+{
+    AUTO_FREE char *id = xasprintf("gpu:%zu", index);
+
+    metrics_sample(family, "",
+                   json_pack("{s:s, s:s}", "device", id, "pci_address",
+                             supervisor->gpus.table.gpus[index]->pci),
+                   value);
+}
+
+/* Unknown is no sample: a zero would be a measure. */
+static void add_gpu_figure(json_t *family, const struct supervisor *supervisor,
+                           enum gpu_figure figure, double unit)
+{
+    const struct gpu_table *table = &supervisor->gpus.table;
+
+    for (size_t i = 0; i < table->count; i++) {
+        if (gpu_figures_knows(&table->gpus[i]->figures, figure))
+            add_gpu_sample(family, supervisor, i,
+                           json_real(table->gpus[i]->figures.values[figure] / unit));
+    }
+}
+
+static void metrics_read_GPU_BUSY(struct supervisor *supervisor, json_t *family)
+{
+    add_gpu_figure(family, supervisor, GPU_FIGURE_BUSY, PERCENT);
+}
+
+static void metrics_read_GPU_MEMORY_USED(struct supervisor *supervisor, json_t *family)
+{
+    add_gpu_figure(family, supervisor, GPU_FIGURE_MEMORY_USED, 1);
+}
+
+static void metrics_read_GPU_MEMORY_FOREIGN(struct supervisor *supervisor, json_t *family)
+{
+    for (size_t i = 0; i < supervisor->gpus.table.count; i++) {
+        int64_t bytes = gpu_foreign_bytes(supervisor, supervisor->gpus.table.gpus[i]);
+
+        if (bytes >= 0)
+            add_gpu_sample(family, supervisor, i, json_integer(bytes));
+    }
+}
+
+static void metrics_read_GPU_MEMORY_TOTAL(struct supervisor *supervisor, json_t *family)
+{
+    add_gpu_figure(family, supervisor, GPU_FIGURE_MEMORY_TOTAL, 1);
+}
+
+static void metrics_read_GPU_TEMPERATURE(struct supervisor *supervisor, json_t *family)
+{
+    add_gpu_figure(family, supervisor, GPU_FIGURE_TEMPERATURE, 1);
+}
+
+static void metrics_read_GPU_POWER(struct supervisor *supervisor, json_t *family)
+{
+    add_gpu_figure(family, supervisor, GPU_FIGURE_POWER, 1);
 }
 
 /* ---- the supervisor itself ---- */

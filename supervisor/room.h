@@ -34,7 +34,7 @@ struct room_holder {
 
 enum room_return {
     ROOM_NOTHING_EVICTED, /* for this need */
-    ROOM_RETURNING,       /* something was, and its memory may still come back */
+    ROOM_RETURNING,       /* something was, or has ended: its memory may still come back */
     ROOM_RETURN_OVERDUE,
 };
 

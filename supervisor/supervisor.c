@@ -308,6 +308,7 @@ static int supervisor_begin(struct supervisor *supervisor, struct err *err)
     if (doors_open(supervisor, err) != 0)
         return -1;
     watcher_start(&supervisor->watcher, supervisor->base);
+    reader_start(&supervisor->gpus, supervisor);
     supervisor_watch(supervisor);
     log_event(LOG_INFO, "started", "version=%s pid=%d socket=%s", RBEE_VERSION, (int)getpid(),
               supervisor->listener.path);
@@ -327,6 +328,7 @@ struct supervisor *supervisor_new(struct config *config, struct err *err)
     policy_read(config, &supervisor->policy);
     TAILQ_INIT(&supervisor->devices);
     watcher_init(&supervisor->watcher);
+    reader_init(&supervisor->gpus);
     TAILQ_INIT(&supervisor->models);
     TAILQ_INIT(&supervisor->workers);
     TAILQ_INIT(&supervisor->requests);
@@ -388,6 +390,7 @@ void supervisor_free(struct supervisor *supervisor)
         worker_free(TAILQ_FIRST(&supervisor->workers));
     devices_release(supervisor);
     watcher_release(&supervisor->watcher);
+    reader_release(&supervisor->gpus);
     models_release(supervisor);
     supervisor_free_event(supervisor->store_event);
     store_close(supervisor->store);
@@ -492,10 +495,13 @@ static json_t *supervisor_warnings(struct supervisor *supervisor)
 {
     json_t *warnings = json_array();
     AUTO_FREE char *door = doors_warning(supervisor);
+    AUTO_FREE char *gpus = reader_warning(&supervisor->gpus);
     struct worker *worker = NULL;
 
     if (door != NULL)
         supervisor_add_reason(warnings, door);
+    if (gpus != NULL)
+        supervisor_add_reason(warnings, gpus);
     TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
         AUTO_FREE char *warning = worker_command_warning(worker);

@@ -20,6 +20,7 @@
 #include "supervisor/describe.h"
 #include "supervisor/device.h"
 #include "supervisor/feed.h"
+#include "supervisor/gpu/reader.h"
 #include "supervisor/listener.h"
 #include "supervisor/lock.h"
 #include "supervisor/log_file.h"
@@ -70,6 +71,7 @@ struct supervisor {
     uint64_t postponed_count; /* starts that had to wait for their device, ever */
     struct model_list models;
     struct worker_list workers;
+    struct reader gpus;
     struct watcher watcher; /* of the workers' processes, should we die */
     struct request_list requests;
     struct waiter_list waiters;

@@ -161,8 +161,9 @@ static enum room_return worker_room_return(struct worker *worker, const struct r
 {
     struct worker_room *own = &worker->postponed.room;
 
+    /* What somebody else's end gives back shows with the next measure. */
     if (!own->has_evicted)
-        return ROOM_NOTHING_EVICTED;
+        return device_measure_is_old(worker->device) ? ROOM_RETURNING : ROOM_NOTHING_EVICTED;
     if (own->return_until_ms == 0 && !room_is_being_left(room))
         own->return_until_ms = now_ms + worker_room_timeout_ms(worker);
     return own->return_until_ms != 0 && now_ms >= own->return_until_ms ? ROOM_RETURN_OVERDUE
@@ -244,7 +245,8 @@ static int64_t worker_room_next_look_ms(const struct worker *worker, const struc
     int64_t until_ms = worker->postponed.room.return_until_ms;
 
     if (verdict == ROOM_WAIT_RETURN)
-        return now_ms + LOOK_AGAIN_MS < until_ms ? now_ms + LOOK_AGAIN_MS : until_ms;
+        return until_ms == 0 || now_ms + LOOK_AGAIN_MS < until_ms ? now_ms + LOOK_AGAIN_MS
+                                                                  : until_ms;
     /* What others on this machine take and give back, nobody tells us. */
     if (room->available_bytes != ROOM_UNLIMITED)
         return now_ms + worker_room_timeout_ms(worker);

@@ -42,6 +42,7 @@ rbee_setup() {
     use_program "$RBEE_BUILD/bin/rbeed"
     use_program "$RBEE_BUILD/bin/rbee-worker"
     use_program "$RBEE_BUILD/bin/rbee-watch"
+    use_program "$RBEE_BUILD/bin/rbee-gpu"
     PATH=$T/bin:$PATH
     SOCKET=$T/run/rbee/rbee.sock
     # shellcheck disable=SC2034 # for the suites

@@ -41,9 +41,10 @@ INCLUDE_TABLE=(
     "supervisor: common db supervisor"
     "hip:        common hip"
     "watch:      common watch"
+    "gpu:        common gpu"
     "tui:        common tui"
     "cli:        common cli tui/tui.h"
-    "tests:      common db supervisor hip watch tui cli tests"
+    "tests:      common db supervisor hip watch gpu tui cli tests"
 )
 
 # Extended regular expression @ where alone it may stand (a prefix of the path).
@@ -53,7 +54,7 @@ PLACE_TABLE=(
     '#include <confuse\.h> @ common/config'
     '#include <llhttp\.h> @ common/http/'
     '#include <pcre2\.h> @ hip/text/'
-    '\b(dlopen|dlsym)\( @ hip/backend/gpu_runtime.c'
+    '\b(dlopen|dlsym)\( @ hip/backend/gpu_runtime.c|gpu/nvml.c'
     '\b(fork|vfork|posix_spawnp?|clone3?)\( @ common/spawn.c'
     '\b(clock_gettime|gettimeofday|time|ftime)\( @ common/clock'
 )
@@ -70,7 +71,7 @@ BANNED_TABLE=(
     "localtime:clock_format_rfc3339" "gmtime:gmtime_r" "strerror:%m"
 )
 
-TOP_FOLDERS="cli common completions db hip man packaging scripts supervisor tests tui watch"
+TOP_FOLDERS="cli common completions db gpu hip man packaging scripts supervisor tests tui watch"
 FUNCTION_MAX_LINES=70
 FILE_MAX_LINES=800
 # Mutable variables outside functions, each with its reason.

@@ -1,0 +1,96 @@
+/* The GPUs of this machine as they were read last. rbee-gpu reads them (reader.h); here is what it
+ * has told, by PCI address, and how a GPU is found by its names:
+ *
+ *   gpu:0              its number in the order of PCI addresses; changes with the hardware
+ *   gpu:0000:03:00.0   its PCI address, also without "gpu:"
+ *   gpu:GPU-2c5f…      its UUID, where the driver tells one
+ *
+ * Three states: active; asleep (the kernel has cut its power, and nothing is read that would wake
+ * it); unreadable (its driver tells nothing, or hung when it was asked). Unknown is not zero. */
+#ifndef RBEE_SUPERVISOR_GPU_GPU_H
+#define RBEE_SUPERVISOR_GPU_GPU_H
+
+#include "common/gpu_figures.h"
+#include "supervisor/gpu/history.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum {
+    GPU_MAX_COUNT = 32, /* as gpu/card.h */
+    GPU_PCI_BYTES = 32,
+    GPU_TEXT_BYTES = 96,
+    GPU_COMMAND_BYTES = 32,
+    GPU_USE_MAX_COUNT = 256,       /* as gpu/card.h */
+    GPU_LINE_MAX_BYTES = 64 << 10, /* of rbee-gpu: that many processes, 200 bytes each */
+};
+
+enum gpu_state { GPU_UNREADABLE, GPU_ACTIVE, GPU_ASLEEP };
+
+/* What one process holds of a GPU. */
+struct gpu_use {
+    pid_t pid;
+    pid_t group;          /* -1: unknown */
+    int64_t memory_bytes; /* -1: unknown */
+    char command[GPU_COMMAND_BYTES];
+};
+
+struct gpu {
+    char pci[GPU_PCI_BYTES];
+    char vendor[GPU_TEXT_BYTES];
+    char name[GPU_TEXT_BYTES]; /* "": unknown, as the next two; kept while it sleeps */
+    char uuid[GPU_TEXT_BYTES];
+    char pcie_link[GPU_TEXT_BYTES];
+    enum gpu_state state;
+    struct gpu_figures figures;
+    int64_t read_ms; /* when that was so; -1: never */
+    struct gpu_use *uses;
+    size_t use_count;
+    bool knows_uses;
+    uint64_t round; /* in which it was told of last */
+    uint64_t uses_round;
+    struct gpu_history history;
+};
+
+/* Sorted by PCI address. All zeros: empty. */
+struct gpu_table {
+    size_t count;
+    struct gpu *gpus[GPU_MAX_COUNT];
+    uint64_t round;
+};
+
+void gpu_table_release(struct gpu_table *table);
+
+/* ---- what rbee-gpu tells ---- */
+
+enum gpu_news {
+    GPU_NEWS_NONE, /* of no use: not one of the lines that gpu/round.h describes */
+    GPU_NEWS_STEP, /* *out_step is what it reads next */
+    GPU_NEWS_READ,
+    GPU_NEWS_DONE, /* the round is over; what was not told of in it and not SKIPPED is gone */
+};
+
+/* Takes one line over, without its end; STEP has GPU_PCI_BYTES. Whatever the line is, the table
+ * stays in order: rbee-gpu runs a driver's code. */
+enum gpu_news gpu_table_take(struct gpu_table *table, const char *line, size_t len, int64_t now_ms,
+                             char *out_step);
+/* A step hung or crashed: its GPU, if it is one's address, is unreadable; NULL: all are. */
+void gpu_table_fail(struct gpu_table *table, const char *step, int64_t now_ms);
+/* The round goes on without this step: its GPU is still there. */
+void gpu_table_keep(struct gpu_table *table, const char *step);
+
+/* ---- questions ---- */
+
+/* NULL when there is none of that name. *out_index may be NULL. */
+struct gpu *gpu_table_find(const struct gpu_table *table, const char *name, size_t *out_index);
+bool gpu_is_named(const struct gpu *gpu, size_t index, const char *name);
+const char *gpu_state_name(enum gpu_state state);
+/* What processes hold of it for which IS_OURS says so; -1: unknown. */
+int64_t gpu_held_bytes(const struct gpu *gpu,
+                       bool (*is_ours)(const void *owner, const struct gpu_use *use),
+                       const void *owner);
+
+#endif

@@ -1,0 +1,137 @@
+/* Owns the GPU record, and whose a process on a GPU is. Changes nothing. */
+#include "supervisor/gpu/record.h"
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "common/records.h"
+#include "supervisor/supervisor.h"
+
+#include <string.h>
+
+/* A worker leads a group of its own, in which is what it has started. */
+static const struct worker *worker_of_use(const struct supervisor *supervisor,
+                                          const struct gpu_use *use)
+{
+    const struct worker *worker = NULL;
+
+    TAILQ_FOREACH(worker, &supervisor->workers, link)
+    {
+        if (worker->process.pid > 0 &&
+            (use->pid == worker->process.pid || use->group == worker->process.pid))
+            return worker;
+    }
+    return NULL;
+}
+
+static bool use_is_of_worker(const void *owner, const struct gpu_use *use)
+{
+    return worker_of_use(owner, use) != NULL;
+}
+
+static bool gpu_has_use_of(const struct gpu *gpu, const struct worker *worker)
+{
+    for (size_t i = 0; i < gpu->use_count; i++) {
+        if (gpu->uses[i].pid == worker->process.pid || gpu->uses[i].group == worker->process.pid)
+            return true;
+    }
+    return false;
+}
+
+/* A worker that is ready on it holds memory there; a driver that does not show it (amdgpu's before
+ * it counted compute) leaves unknown whose the rest is. */
+static bool gpu_misses_worker(const struct supervisor *supervisor, const struct gpu *gpu)
+{
+    const struct worker *worker = NULL;
+
+    TAILQ_FOREACH(worker, &supervisor->workers, link)
+    {
+        if (worker->state == LIFE_READY && worker->device != NULL && worker->device->is_gpu &&
+            gpu_table_find(&supervisor->gpus.table, worker->device->name, NULL) == gpu &&
+            !gpu_has_use_of(gpu, worker))
+            return true;
+    }
+    return false;
+}
+
+int64_t gpu_foreign_bytes(const struct supervisor *supervisor, const struct gpu *gpu)
+{
+    int64_t own_bytes = gpu_held_bytes(gpu, use_is_of_worker, supervisor);
+    int64_t used_bytes = 0;
+
+    if (own_bytes < 0 || !gpu_figures_knows(&gpu->figures, GPU_FIGURE_MEMORY_USED) ||
+        gpu_misses_worker(supervisor, gpu))
+        return -1;
+    used_bytes = (int64_t)gpu->figures.values[GPU_FIGURE_MEMORY_USED];
+    return used_bytes > own_bytes ? used_bytes - own_bytes : 0;
+}
+
+static json_t *use_to_json(const struct supervisor *supervisor, const struct gpu_use *use)
+{
+    const struct worker *worker = worker_of_use(supervisor, use);
+    json_t *object = json_pack("{s:i, s:s?}", "pid", (int)use->pid, "worker",
+                               worker == NULL ? NULL : worker->name);
+
+    (void)json_object_set_new(object, "memory_bytes",
+                              use->memory_bytes < 0 ? json_null()
+                                                    : json_integer(use->memory_bytes));
+    (void)json_object_set_new(object, "command",
+                              use->command[0] == '\0' ? json_null() : json_string(use->command));
+    record_check(RECORD_GPU_PROCESS, object);
+    return object;
+}
+
+static json_t *uses_to_json(const struct supervisor *supervisor, const struct gpu *gpu)
+{
+    json_t *list = NULL;
+
+    if (!gpu->knows_uses)
+        return json_null();
+    list = json_array();
+    for (size_t i = 0; i < gpu->use_count; i++)
+        (void)json_array_append_new(list, use_to_json(supervisor, &gpu->uses[i]));
+    return list;
+}
+
+/* Workers may call one GPU by different names, and each name has a breaker: the one that is not
+ * closed says more. */
+static const char *gpu_breaker(const struct supervisor *supervisor, const struct gpu *gpu,
+                               size_t index)
+{
+    const struct device *device = NULL;
+    enum breaker_state state = BREAKER_CLOSED;
+
+    TAILQ_FOREACH(device, &supervisor->devices, link)
+    {
+        if (device->is_gpu && state == BREAKER_CLOSED && gpu_is_named(gpu, index, device->name))
+            state = device->breaker.state;
+    }
+    return breaker_state_name(state);
+}
+
+static json_t *text_or_null(const char *text)
+{
+    return text[0] == '\0' ? json_null() : json_string(text);
+}
+
+json_t *gpu_record(const struct supervisor *supervisor, size_t index)
+{
+    const struct gpu *gpu = supervisor->gpus.table.gpus[index];
+    int64_t age_ms = (int64_t)clock_monotonic_ms() - gpu->read_ms;
+    int64_t foreign_bytes = gpu_foreign_bytes(supervisor, gpu);
+    AUTO_FREE char *id = xasprintf("gpu:%zu", index);
+    json_t *record =
+        json_pack("{s:s, s:s, s:s, s:s}", "id", id, "state", gpu_state_name(gpu->state),
+                  "pci_address", gpu->pci, "breaker", gpu_breaker(supervisor, gpu, index));
+
+    (void)json_object_set_new(record, "name", text_or_null(gpu->name));
+    (void)json_object_set_new(record, "vendor", text_or_null(gpu->vendor));
+    (void)json_object_set_new(record, "pcie_link", text_or_null(gpu->pcie_link));
+    gpu_figures_to_json(&gpu->figures, record);
+    (void)json_object_set_new(record, "foreign_memory_bytes",
+                              foreign_bytes < 0 ? json_null() : json_integer(foreign_bytes));
+    (void)json_object_set_new(record, "processes", uses_to_json(supervisor, gpu));
+    (void)json_object_set_new(record, "age_ms",
+                              gpu->read_ms < 0 ? json_null() : json_integer(age_ms));
+    record_check(RECORD_GPU, record);
+    return record;
+}
