@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 struct nvml;
+struct uses_pids;
 
 enum {
     CARD_MAX_COUNT = 32, /* more than a board has places for */
@@ -53,8 +54,9 @@ struct card_reading {
 
 /* Where to look, and what is kept between two rounds. */
 struct card_world {
-    const char *root;  /* what stands before /sys, /proc…; "" but in tests */
-    struct nvml *nvml; /* NULL: not loaded */
+    const char *root;        /* what stands before /sys, /proc…; "" but in tests */
+    struct nvml *nvml;       /* NULL: not loaded */
+    struct uses_pids *users; /* processes that have a card open */
 };
 
 struct card_vendor {

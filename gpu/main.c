@@ -6,6 +6,7 @@
 #include "common/err.h"
 #include "common/json.h"
 #include "gpu/round.h"
+#include "gpu/uses.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -13,15 +14,15 @@
 
 static const char HELP[] = "usage: rbee-gpu [--root FOLDER]\n"
                            "\n"
-                           "Started by rbeed: for each line on stdin, which names what to leave "
-                           "out, one round of readings\n"
-                           "of all GPUs on stdout, as JSON.\n"
+                           "Started by rbeed: for each line on stdin one round of readings of "
+                           "all GPUs on stdout, as JSON.\n"
                            "\n"
                            "  --root FOLDER   look for /sys, /proc and libraries below FOLDER\n";
 
 static int main_run(const char *root, struct err *err)
 {
-    struct card_world world = {.root = root};
+    struct uses_pids users = {0};
+    struct card_world world = {.root = root, .users = &users};
     char command[ROUND_COMMAND_MAX_BYTES];
 
     while (fgets(command, sizeof(command), stdin) != NULL) {

@@ -9,6 +9,7 @@
 #include <string.h>
 
 static const char PROCESSES[] = "processes";
+static const char WALK[] = "walk";
 
 struct round {
     struct card_world *world;
@@ -89,12 +90,12 @@ static int round_say_uses(const struct round *round, size_t index, struct err *e
 
 /* ---- steps ---- */
 
-/* Whether the supervisor leaves this step out: it hung. */
-static bool round_leaves_out(const struct round *round, const char *step)
+/* Whether WORD is one of the command's: a step that hung, or "walk". */
+static bool round_is_told(const struct round *round, const char *word)
 {
-    size_t len = strlen(step);
+    size_t len = strlen(word);
 
-    for (const char *at = round->command; (at = strstr(at, step)) != NULL; at += len) {
+    for (const char *at = round->command; (at = strstr(at, word)) != NULL; at += len) {
         bool begins = at == round->command || at[-1] == ' ';
 
         if (begins && (at[len] == '\0' || at[len] == ' '))
@@ -110,7 +111,7 @@ static int round_read_card(struct round *round, size_t index, struct err *err)
     AUTO_FREE void *owned = NULL;
     bool knows_any = false;
 
-    if (round_leaves_out(round, card->pci))
+    if (round_is_told(round, card->pci))
         return 0;
     if (round_say_step(round, card->pci, card->vendor->name, err) != 0)
         return -1;
@@ -144,11 +145,14 @@ static int round_walk(struct round *round, struct err *err)
 
     for (size_t i = 0; i < round->cards.count; i++)
         is_wanted = is_wanted || round->wants_walk[i];
-    if (!is_wanted || round_leaves_out(round, PROCESSES))
+    if (!is_wanted || round_is_told(round, PROCESSES))
         return 0;
     if (round_say_step(round, PROCESSES, NULL, err) != 0)
         return -1;
-    uses_read(round->world->root, &round->cards, round->wants_walk, round->uses);
+    if (round_is_told(round, WALK))
+        uses_find(round->world->root, round->world->users);
+    uses_read(round->world->root, round->world->users, &round->cards, round->wants_walk,
+              round->uses);
     return 0;
 }
 

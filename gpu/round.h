@@ -17,7 +17,8 @@
 
 enum { ROUND_COMMAND_MAX_BYTES = 2048 };
 
-/* COMMAND names the steps to leave out, with a blank between two. -1 when nobody reads FD. */
+/* COMMAND is words: steps to leave out, and "walk" where processes are to be looked for; without it
+ * only those are looked into that had a card open before. -1 when nobody reads FD. */
 int round_run(struct card_world *world, const char *command, int fd, struct err *err);
 
 #endif

@@ -76,16 +76,12 @@ static void walk_take(struct walk *walk, pid_t pid, const struct fdinfo *info)
 }
 
 /* Most descriptors are no card's: a look at the link is cheaper than to read what is told. */
-static bool fd_is_of_card(const char *folder, const char *number)
+static bool fd_is_of_card(int folder_fd, const char *number)
 {
     static const char CARDS[] = "/dev/dri/";
-    char path[SYSFS_PATH_BYTES];
     char target[sizeof(CARDS)];
-    ssize_t len = -1;
+    ssize_t len = readlinkat(folder_fd, number, target, strlen(CARDS));
 
-    if (number[0] < '0' || number[0] > '9' || !sysfs_path(path, folder, number))
-        return false;
-    len = readlink(path, target, strlen(CARDS));
     return len == (ssize_t)strlen(CARDS) && memcmp(target, CARDS, strlen(CARDS)) == 0;
 }
 
@@ -97,26 +93,31 @@ static bool proc_path(char out[SYSFS_PATH_BYTES], const char *root, pid_t pid, c
     return sysfs_path(out, root, rest);
 }
 
-static void walk_process(struct walk *walk, pid_t pid)
+/* Whether it has a card open. */
+static bool walk_process(struct walk *walk, pid_t pid)
 {
     char fds[SYSFS_PATH_BYTES];
     char infos[SYSFS_PATH_BYTES];
     DIR *dir = NULL;
     const struct dirent *entry = NULL;
+    bool has_card = false;
 
     if (!proc_path(fds, walk->root, pid, "fd") || !proc_path(infos, walk->root, pid, "fdinfo"))
-        return;
+        return false;
     dir = opendir(fds); /* another's, or gone: NULL */
     while (dir != NULL && (entry = readdir(dir)) != NULL) {
         char text[FDINFO_BYTES];
         struct fdinfo info;
 
-        if (fd_is_of_card(fds, entry->d_name) &&
-            sysfs_read(infos, entry->d_name, text, sizeof(text)) && fdinfo_parse(text, &info))
+        if (!fd_is_of_card(dirfd(dir), entry->d_name))
+            continue;
+        has_card = true;
+        if (sysfs_read(infos, entry->d_name, text, sizeof(text)) && fdinfo_parse(text, &info))
             walk_take(walk, pid, &info);
     }
     if (dir != NULL)
         (void)closedir(dir); /* it was only read */
+    return has_card;
 }
 
 static int pid_compare(const void *a, const void *b)
@@ -153,19 +154,28 @@ static pid_t *list_pids(const char *root, size_t *out_count)
     return pids;
 }
 
-void uses_read(const char *root, const struct card_list *cards, const bool *is_wanted,
-               struct card_uses *uses)
+void uses_find(const char *root, struct uses_pids *out)
+{
+    free(out->pids);
+    out->pids = list_pids(root, &out->count);
+    out->is_known = out->count > 0;
+}
+
+void uses_read(const char *root, struct uses_pids *pids, const struct card_list *cards,
+               const bool *is_wanted, struct card_uses *uses)
 {
     struct walk walk = {.root = root, .cards = cards, .is_wanted = is_wanted, .uses = uses};
-    size_t count = 0;
-    AUTO_FREE pid_t *pids = list_pids(root, &count);
+    size_t kept = 0;
 
     for (size_t i = 0; i < cards->count; i++) {
         if (is_wanted[i])
-            uses[i] = (struct card_uses){.is_known = count > 0};
+            uses[i] = (struct card_uses){.is_known = pids->is_known};
     }
-    for (size_t i = 0; i < count; i++)
-        walk_process(&walk, pids[i]);
+    for (size_t i = 0; i < pids->count; i++) {
+        if (walk_process(&walk, pids->pids[i]))
+            pids->pids[kept++] = pids->pids[i];
+    }
+    pids->count = kept;
     free(walk.clients);
 }
 

@@ -32,7 +32,7 @@ wait_gpu_says() {
 # A round that begins now has been told. Somebody has asked, so the next one is due within a second.
 next_round() {
     api GET /v1/gpus >/dev/null
-    clock_advance 1000
+    clock_advance 5000 # by then processes are looked for as well
     wait_until was_read_just_now
 }
 
@@ -321,23 +321,23 @@ $B active"
     api POST /v1/workers/a/start -d '{"device":"gpu:0"}' >/dev/null
     wait_for_worker a ready
     # Ready, and the driver shows nothing of it: then nobody knows what is foreign.
-    gpu_client "$A" 9 1024 | gpu_process 4000000 4000000 $'game \e]0;owned\a'
+    gpu_client "$A" 9 1024 | gpu_process 2000000000 2000000000 $'game \e]0;owned\a'
     next_round
     gpu_says gpu:0 '.foreign_memory_bytes == null and (.processes | length) == 1'
     local pid
     pid=$(worker_field a pid)
     gpu_client "$A" 1 512 | gpu_process "$pid" "$pid" rbee-worker
     # The same opening in a child is the same memory; another one of it is more.
-    gpu_client "$A" 1 512 | gpu_process 4100000 "$pid" child
-    gpu_client "$A" 2 256 | gpu_process 4100001 "$pid" helper
+    gpu_client "$A" 1 512 | gpu_process 2000000100 "$pid" child
+    gpu_client "$A" 2 256 | gpu_process 2000000101 "$pid" helper
     # Of another card, and of none.
-    gpu_client "$B" 5 64 | gpu_process 4100002 4100002 other
+    gpu_client "$B" 5 64 | gpu_process 2000000102 2000000102 other
     next_round
     run jq -c '.processes[] | [.pid, .memory_bytes, .worker]' <(api GET /v1/gpus/gpu:0)
-    assert_output "$(sort -t '[' -n <<END
+    assert_output "$(cat <<END
 [$pid,536870912,"a"]
-[4000000,1073741824,null]
-[4100001,268435456,"a"]
+[2000000000,1073741824,null]
+[2000000101,268435456,"a"]
 END
 )"
     gpu_says gpu:0 ".foreign_memory_bytes == $(((3 << 30) - (768 << 20)))"
@@ -346,7 +346,7 @@ END
     run grep -c $'\e' "$T/screen"
     assert_output 0
     run cat "$T/screen"
-    assert_line --regexp '^ *4000000 +1.0 GiB +- +game \?\]0;owned\?$'
+    assert_line --regexp '^ *2000000000 +1.0 GiB +- +game \?\]0;owned\?$'
     assert_line --regexp "^ *$pid +512.0 MiB +a +rbee-worker$"
 }
 

@@ -62,6 +62,11 @@ rbee_hive_auth_failures_total counter
 rbee_hive_circuit_breaker_activations_total counter
 rbee_hive_circuit_breaker_state gauge
 rbee_hive_shutdown_duration_seconds gauge
+rbee_hive_gpu_busy_ratio gauge
+rbee_hive_gpu_memory_used_bytes gauge
+rbee_hive_gpu_memory_total_bytes gauge
+rbee_hive_gpu_temperature_celsius gauge
+rbee_hive_gpu_power_watts gauge
 PROMISED
 }
 

@@ -14,6 +14,7 @@
 #include "supervisor/supervisor.h"
 #include "supervisor/timer.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -25,8 +26,12 @@
 
 enum {
     READ_BYTES = 16 << 10,
-    END_MS = 1000, /* after KILL, at our own end; what takes longer is wedged */
+    COMMAND_MAX_BYTES = 2000, /* less than gpu/round.h takes */
+    END_MS = 1000,            /* after KILL, at our own end; what takes longer is wedged */
 };
+
+static_assert(sizeof("walk ") + READER_SKIP_MAX_COUNT * GPU_PCI_BYTES + 1 <= COMMAND_MAX_BYTES,
+              "every step may be left out");
 
 struct reader_process {
     TAILQ_ENTRY(reader_process) link; /* of those that were left behind */
@@ -280,16 +285,26 @@ static void reader_on_hang(struct reader *reader)
 
 /* ---- rounds ---- */
 
-/* "STEP STEP\n": a pipe takes it, since the last one has been answered. */
+static bool reader_is_to_walk(struct reader *reader, int64_t now_ms)
+{
+    if (reader->walk_ms != 0 && now_ms - reader->walk_ms < READER_WALK_MS)
+        return false;
+    reader->walk_ms = now_ms;
+    return true;
+}
+
+/* "walk STEP STEP\n": a pipe takes it, since the last one has been answered. */
 static int reader_ask_round(struct reader *reader, struct err *err)
 {
     int64_t now_ms = (int64_t)clock_monotonic_ms();
-    AUTO_BUF struct buf command = BUF_INIT(READER_SKIP_MAX_COUNT * (GPU_PCI_BYTES + 1) + 1);
+    AUTO_BUF struct buf command = BUF_INIT(COMMAND_MAX_BYTES);
 
+    if (reader_is_to_walk(reader, now_ms))
+        (void)buf_add_string(&command, "walk "); /* fits, as each of them */
     for (size_t i = 0; i < reader->skip_count; i++) {
         if (!reader_skips(&reader->skips[i], now_ms))
             continue;
-        (void)buf_printf(&command, "%s ", reader->skips[i].step); /* fits, each of them */
+        (void)buf_printf(&command, "%s ", reader->skips[i].step); /* as above */
         gpu_table_keep(&reader->table, reader->skips[i].step);
     }
     (void)buf_add_byte(&command, '\n'); /* as above */
@@ -324,6 +339,7 @@ static struct reader_process *reader_spawn(struct reader *reader, struct err *er
 
 static void reader_begin(struct reader *reader)
 {
+    reader->walk_ms = 0;
     reader->process = reader_spawn(reader, &reader->failure);
     if (reader->process == NULL || reader_ask_round(reader, &reader->failure) != 0) {
         if (reader->process != NULL) {

@@ -33,6 +33,7 @@ enum {
     READER_USED_MS = 5000,
     READER_QUIET_MS = 15000,
     READER_WATCHED_FOR_MS = 10000, /* after a question */
+    READER_WALK_MS = 5000, /* processes are looked for no more often: that costs most of a round */
     /* NVML takes seconds to wake up a server's cards. */
     READER_STEP_MS = 10000,
     READER_LOOK_MS = 60000,        /* for a driver that has been loaded */
@@ -69,6 +70,7 @@ struct reader {
     struct reader_skip skips[READER_SKIP_MAX_COUNT];
     size_t skip_count;
     int64_t round_ms;   /* when the last round began */
+    int64_t walk_ms;    /* the last one that looked for processes; 0: this process has not */
     int64_t asked_ms;   /* when somebody looked last */
     int64_t retry_ms;   /* the last delay of a process that was of no use; 0: it was */
     bool has_looked;    /* what there is is known: the first round is over, or there is none */
