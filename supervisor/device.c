@@ -179,6 +179,13 @@ void device_room(const struct device *device, struct room *out)
         device_host_room(device, out);
 }
 
+bool device_is_asleep(const struct device *device)
+{
+    const struct gpu *gpu = gpu_table_find(&device->supervisor->gpus.table, device->name, NULL);
+
+    return gpu != NULL && gpu->state == GPU_ASLEEP;
+}
+
 bool device_measure_is_old(const struct device *device)
 {
     const struct gpu *gpu = device->is_gpu ? device_gpu(device) : NULL;

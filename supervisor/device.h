@@ -60,6 +60,8 @@ void devices_release(struct supervisor *supervisor);
 enum device_answer device_ask(const struct device *device, int64_t now_ms, int64_t *out_until_ms);
 /* Sets the budget of *OUT and what the device has free. */
 void device_room(const struct device *device, struct room *out);
+/* As it was read last. */
+bool device_is_asleep(const struct device *device);
 /* What it has free was measured before the last process on it ended: it may be more by now. */
 bool device_measure_is_old(const struct device *device);
 void device_on_start(struct device *device, struct worker *worker, int64_t now_ms);

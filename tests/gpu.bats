@@ -362,6 +362,30 @@ END
     gpu_says gpu:0 '.breaker == "closed"'
 }
 
+# A canary is due 30 s after the last work, and then at doubling intervals.
+@test "no canary wakes a card that sleeps" {
+    CANARY=30s fake_config </dev/null
+    amd_card 0 "$A"
+    start_rbeed
+    model a <<<'reply one'
+    api POST /v1/workers/a/start -d '{"device":"gpu:0"}' >/dev/null
+    ask a | grep -q DONE
+    echo suspended >"$(gpu_folder "$A")/power/runtime_status"
+    next_round
+    gpu_says gpu:0 '.state == "asleep"'
+    clock_advance 40000
+    clock_advance 70000
+    assert_equal "$(done_count a inference)" 1
+    echo active >"$(gpu_folder "$A")/power/runtime_status"
+    next_round
+    clock_advance 600000
+    wait_until has_canary
+}
+
+has_canary() {
+    grep -q 'canary name=a ' "$T/rbeed.log"
+}
+
 # ---- room ----
 
 MB=1000000
