@@ -1,165 +1,28 @@
-/* Owns the processes of rbee-gpu: their start, their rounds, and what follows when one hangs. What
- * a line says is gpu.c's. */
+/* Owns when GPUs are looked for and read, and what follows when a reading hangs. What a line says
+ * is gpu.c's. */
 #include "supervisor/gpu/reader.h"
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/paths.h"
-#include "common/process.h"
-#include "common/spawn.h"
 #include "supervisor/api_gpus.h"
-#include "supervisor/environment.h"
+#include "supervisor/gpu/reader_process.h"
 #include "supervisor/gpu/root_hook.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/timer.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/pidfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-enum {
-    READ_BYTES = 16 << 10,
-    COMMAND_MAX_BYTES = 2000, /* less than gpu/round.h takes */
-    END_MS = 1000,            /* after KILL, at our own end; what takes longer is wedged */
-};
+enum { COMMAND_MAX_BYTES = 2000 /* less than gpu/round.h takes */ };
 
 static_assert(sizeof("walk ") + READER_SKIP_MAX_COUNT * GPU_PCI_BYTES + 1 <= COMMAND_MAX_BYTES,
               "every step may be left out");
 
-struct reader_process {
-    TAILQ_ENTRY(reader_process) link; /* of those that were left behind */
-    struct reader *reader;
-    int pidfd;
-    int command_fd;
-    int lines_fd;
-    struct event *exit_event;
-    struct event *lines_event;
-    struct buf line;
-    bool is_left_behind;
-};
-
 static void reader_begin(struct reader *reader);
-static void reader_on_line(struct reader *reader, const char *line, size_t len);
-
-/* ---- one process ---- */
-
-/* Nothing of it is heard any more; its end is still seen. */
-static void process_silence(struct reader_process *process)
-{
-    if (process->lines_event != NULL)
-        event_free(process->lines_event);
-    process->lines_event = NULL;
-    if (process->lines_fd >= 0)
-        (void)close(process->lines_fd); /* what it still says is not wanted */
-    if (process->command_fd >= 0)
-        (void)close(process->command_fd); /* that ends it */
-    process->lines_fd = process->command_fd = -1;
-}
-
-static void process_free(struct reader_process *process)
-{
-    process_silence(process);
-    if (process->exit_event != NULL)
-        event_free(process->exit_event);
-    if (process->pidfd >= 0)
-        (void)close(process->pidfd); /* nothing to lose */
-    buf_release(&process->line);
-    free(process);
-}
-
-static void process_kill(const struct reader_process *process)
-{
-    (void)pidfd_send_signal(process->pidfd, SIGKILL, NULL, 0); /* it may have ended already */
-}
-
-/* Gives the lines that are complete to the reader, which may let go of the process: then the rest
- * is not wanted. */
-static void process_split(struct reader_process *process)
-{
-    struct reader *reader = process->reader;
-    char *end = NULL;
-
-    while (reader->process == process && process->line.len > 0 &&
-           (end = memchr(process->line.data, '\n', process->line.len)) != NULL) {
-        size_t len = (size_t)(end - process->line.data);
-        AUTO_FREE char *line = xstrndup(process->line.data, len);
-
-        buf_consume(&process->line, len + 1);
-        reader_on_line(reader, line, len);
-    }
-}
-
-/* A line that is too long is none of ours: the process is of no use, and is killed. */
-static void process_on_lines(evutil_socket_t fd, short what, void *arg)
-{
-    struct reader_process *process = arg;
-    char data[READ_BYTES];
-    ssize_t len = read(fd, data, sizeof(data));
-
-    if (len == 0)
-        (void)event_del(process->lines_event); /* its end comes by the pidfd */
-    if (len <= 0)
-        return;
-    if (buf_add(&process->line, data, (size_t)len) != 0) {
-        log_event(LOG_ERROR, "gpu_reader_nonsense", "bytes=%zu", process->line.len);
-        process_kill(process);
-        return;
-    }
-    process_split(process);
-}
-
-static int process_spawn(struct reader_process *process, int command_fd, int lines_fd,
-                         struct err *err)
-{
-    AUTO_FREE char *program = paths_sibling_program("rbee-gpu");
-    AUTO_FREE const char **envp = environment_for_worker(environ, NULL);
-    const char *root = gpu_root();
-    const char *const argv[] = {program, root[0] == '\0' ? NULL : "--root", root, NULL};
-    pid_t pid = 0;
-
-    if (spawn_process(
-            &(struct spawn){.program = program,
-                            .argv = argv,
-                            .envp = envp,
-                            .fds = {{command_fd, STDIN_FILENO}, {lines_fd, STDOUT_FILENO}},
-                            .fd_count = 2,
-                            .new_group = true,
-                            .dies_with_parent = true,
-                            .no_core = true},
-            &pid, &process->pidfd, err) != 0)
-        return -1;
-    log_event(LOG_DEBUG, "gpu_reader_started", "pid=%d", (int)pid);
-    return 0;
-}
-
-static int process_open(struct reader_process *process, struct err *err)
-{
-    int commands[2] = {-1, -1};
-    int lines[2] = {-1, -1};
-    AUTO_CLOSE int command_end = -1;
-    AUTO_CLOSE int lines_end = -1;
-
-    if (pipe2(commands, O_CLOEXEC) != 0)
-        return err_set(err, ERR_IO, "pipe: %m");
-    command_end = commands[0];
-    process->command_fd = commands[1];
-    if (pipe2(lines, O_CLOEXEC) != 0)
-        return err_set(err, ERR_IO, "pipe: %m");
-    process->lines_fd = lines[0];
-    lines_end = lines[1];
-    /* Only our ends: it has nothing else to do than to wait. */
-    if (fcntl(process->command_fd, F_SETFL, O_NONBLOCK) != 0 ||
-        fcntl(process->lines_fd, F_SETFL, O_NONBLOCK) != 0)
-        return err_set(err, ERR_IO, "fcntl of a pipe: %m");
-    return process_spawn(process, command_end, lines_end, err);
-}
 
 /* ---- what is left out ---- */
 
@@ -237,7 +100,7 @@ static void reader_blame(struct reader *reader, struct reader_process *stuck)
 
 static void reader_leave_behind(struct reader *reader, struct reader_process *process)
 {
-    process_silence(process);
+    reader_process_silence(process);
     process->is_left_behind = true;
     TAILQ_INSERT_TAIL(&reader->left_behind, process, link);
     reader->process = NULL;
@@ -251,24 +114,18 @@ static void reader_forget_stuck(struct reader *reader, const struct reader_proce
     }
 }
 
-static void process_on_exit(evutil_socket_t fd, short what, void *arg)
+void reader_on_exit(struct reader *reader, struct reader_process *process, const siginfo_t *status)
 {
-    struct reader_process *process = arg;
-    struct reader *reader = process->reader;
-    siginfo_t status = {0};
-
-    if (waitid(P_PIDFD, (id_t)fd, &status, WEXITED | WNOHANG) != 0 || status.si_pid == 0)
-        return;
     if (process->is_left_behind) {
         TAILQ_REMOVE(&reader->left_behind, process, link);
         reader_forget_stuck(reader, process);
-        process_free(process);
+        reader_process_free(process);
         return;
     }
     err_fill(&reader->failure, ERR_INTERNAL, "rbee-gpu ended with %s %d",
-             status.si_code == CLD_EXITED ? "exit" : "signal", status.si_status);
+             status->si_code == CLD_EXITED ? "exit" : "signal", status->si_status);
     reader->process = NULL;
-    process_free(process);
+    reader_process_free(process);
     reader_blame(reader, NULL);
 }
 
@@ -278,7 +135,7 @@ static void reader_on_hang(struct reader *reader)
 
     err_fill(&reader->failure, ERR_TIMED_OUT, "rbee-gpu has not answered for %d s",
              READER_STEP_MS / 1000);
-    process_kill(process);
+    reader_process_kill(process);
     reader_leave_behind(reader, process);
     reader_blame(reader, process);
 }
@@ -293,7 +150,7 @@ static bool reader_is_to_walk(struct reader *reader, int64_t now_ms)
     return true;
 }
 
-/* "walk STEP STEP\n": a pipe takes it, since the last one has been answered. */
+/* "walk STEP STEP\n" */
 static int reader_ask_round(struct reader *reader, struct err *err)
 {
     int64_t now_ms = (int64_t)clock_monotonic_ms();
@@ -308,8 +165,8 @@ static int reader_ask_round(struct reader *reader, struct err *err)
         gpu_table_keep(&reader->table, reader->skips[i].step);
     }
     (void)buf_add_byte(&command, '\n'); /* as above */
-    if (write(reader->process->command_fd, command.data, command.len) != (ssize_t)command.len)
-        return err_set(err, ERR_IO, "ask rbee-gpu: %m");
+    if (reader_process_ask(reader->process, &command, err) != 0)
+        return -1;
     reader->state = READER_READING;
     reader->step[0] = '\0';
     reader->round_ms = now_ms;
@@ -317,33 +174,13 @@ static int reader_ask_round(struct reader *reader, struct err *err)
     return 0;
 }
 
-static struct reader_process *reader_spawn(struct reader *reader, struct err *err)
-{
-    struct reader_process *process = xcalloc(1, sizeof(*process));
-
-    process->reader = reader;
-    process->pidfd = process->command_fd = process->lines_fd = -1;
-    buf_init(&process->line, GPU_LINE_MAX_BYTES + READ_BYTES);
-    if (process_open(process, err) != 0) {
-        process_free(process);
-        return NULL;
-    }
-    process->exit_event = event_new(reader->supervisor->base, process->pidfd, EV_READ | EV_PERSIST,
-                                    process_on_exit, process);
-    process->lines_event = event_new(reader->supervisor->base, process->lines_fd,
-                                     EV_READ | EV_PERSIST, process_on_lines, process);
-    (void)event_add(process->exit_event, NULL); /* fails only without memory */
-    (void)event_add(process->lines_event, NULL);
-    return process;
-}
-
 static void reader_begin(struct reader *reader)
 {
     reader->walk_ms = 0;
-    reader->process = reader_spawn(reader, &reader->failure);
+    reader->process = reader_process_new(reader, reader->supervisor->base, &reader->failure);
     if (reader->process == NULL || reader_ask_round(reader, &reader->failure) != 0) {
         if (reader->process != NULL) {
-            process_kill(reader->process);
+            reader_process_kill(reader->process);
             reader_leave_behind(reader, reader->process);
         }
         reader_retry_later(reader);
@@ -394,7 +231,7 @@ static void reader_on_done(struct reader *reader)
     api_gpus_tell(reader);
 }
 
-static void reader_on_line(struct reader *reader, const char *line, size_t len)
+void reader_on_line(struct reader *reader, const char *line, size_t len)
 {
     if (reader->state != READER_READING)
         return; /* nobody asked */
@@ -451,7 +288,7 @@ static void reader_on_timer(evutil_socket_t fd, short what, void *arg)
         break;
     case READER_RESTING:
         if (reader_ask_round(reader, &reader->failure) != 0) {
-            process_kill(reader->process);
+            reader_process_kill(reader->process);
             reader_leave_behind(reader, reader->process);
             reader_retry_later(reader);
         }
@@ -492,28 +329,16 @@ void reader_start(struct reader *reader, struct supervisor *supervisor)
     reader_look(reader);
 }
 
-/* What does not die is the kernel's to reap, when it can. */
-static void process_end(struct reader_process *process)
-{
-    siginfo_t status;
-
-    process_silence(process);
-    process_kill(process);
-    if (process_await(process->pidfd, clock_monotonic_ms() + END_MS))
-        (void)waitid(P_PIDFD, (id_t)process->pidfd, &status, WEXITED); /* it has ended */
-    process_free(process);
-}
-
 void reader_release(struct reader *reader)
 {
     if (reader->process != NULL)
-        process_end(reader->process);
+        reader_process_end(reader->process);
     reader->process = NULL;
     while (!TAILQ_EMPTY(&reader->left_behind)) {
         struct reader_process *process = TAILQ_FIRST(&reader->left_behind);
 
         TAILQ_REMOVE(&reader->left_behind, process, link);
-        process_end(process);
+        reader_process_end(process);
     }
     if (reader->timer != NULL)
         event_free(reader->timer);
