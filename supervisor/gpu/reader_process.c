@@ -66,23 +66,30 @@ static void process_split(struct reader_process *process)
     }
 }
 
-/* A line that is too long is none of ours: the process is of no use, and is killed. */
-static void process_on_lines(evutil_socket_t fd, short what, void *arg)
+/* What is there of its lines; not positive: nothing, or their end. A line that is too long is none
+ * of ours: the process is of no use, and is killed. */
+static ssize_t process_read(struct reader_process *process)
 {
-    struct reader_process *process = arg;
     char data[READ_BYTES];
-    ssize_t len = read(fd, data, sizeof(data));
+    ssize_t len = process->lines_fd < 0 ? 0 : read(process->lines_fd, data, sizeof(data));
 
-    if (len == 0)
-        (void)event_del(process->lines_event); /* its end comes by the pidfd */
     if (len <= 0)
-        return;
+        return len;
     if (buf_add(&process->line, data, (size_t)len) != 0) {
         log_event(LOG_ERROR, "gpu_reader_nonsense", "bytes=%zu", process->line.len);
         reader_process_kill(process);
-        return;
+        return 0;
     }
     process_split(process);
+    return len;
+}
+
+static void process_on_lines(evutil_socket_t fd, short what, void *arg)
+{
+    struct reader_process *process = arg;
+
+    if (process_read(process) == 0 && process->lines_event != NULL)
+        (void)event_del(process->lines_event); /* its end comes by the pidfd */
 }
 
 static int process_spawn(struct reader_process *process, int command_fd, int lines_fd,
@@ -136,8 +143,12 @@ static void process_on_exit(evutil_socket_t fd, short what, void *arg)
     struct reader_process *process = arg;
     siginfo_t status = {0};
 
-    if (waitid(P_PIDFD, (id_t)fd, &status, WEXITED | WNOHANG) == 0 && status.si_pid != 0)
-        reader_on_exit(process->reader, process, &status);
+    if (waitid(P_PIDFD, (id_t)fd, &status, WEXITED | WNOHANG) != 0 || status.si_pid == 0)
+        return;
+    /* Its last lines say what it died of. */
+    while (process_read(process) > 0)
+        continue;
+    reader_on_exit(process->reader, process, &status);
 }
 
 struct reader_process *reader_process_new(struct reader *reader, struct event_base *base,
