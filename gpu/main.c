@@ -10,6 +10,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char HELP[] = "usage: rbee-gpu [--root FOLDER]\n"
@@ -24,13 +25,15 @@ static int main_run(const char *root, struct err *err)
     struct uses_pids users = {0};
     struct card_world world = {.root = root, .users = &users};
     char command[ROUND_COMMAND_MAX_BYTES];
+    int result = 0;
 
-    while (fgets(command, sizeof(command), stdin) != NULL) {
+    while (result == 0 && fgets(command, sizeof(command), stdin) != NULL) {
         command[strcspn(command, "\n")] = '\0';
-        if (round_run(&world, command, STDOUT_FILENO, err) != 0)
-            return -1;
+        result = round_run(&world, command, STDOUT_FILENO, err);
     }
-    return 0;
+    free(users.pids);
+    free(world.nvml);
+    return result;
 }
 
 int main(int argc, char **argv)
