@@ -133,7 +133,7 @@ is_left_alone() { # FILE
 END
 )"
     run rbee gpu ls
-    assert_line --index 1 --regexp '^gpu:0 +Radeon Made Up 0 +active +0000:03:00.0 +37 +4.0 GiB +24.0 GiB +- +54.0 +123.5 +closed$'
+    assert_line --index 1 --regexp '^gpu:0 +Radeon Made Up 0 +active +37.0 +4.0 GiB +24.0 GiB +- +54.0 +123.5 +closed$'
     run rbee gpu show gpu:0
     assert_line 'temperature_celsius: 54.0'
     assert_line 'processes: -'
