@@ -34,7 +34,7 @@ LDFLAGS += -pie -Wl,--as-needed -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=
 # Debian packages: to build, to test beside that, to check beside that. Each is a complete list:
 # nothing but git and make is taken for granted.
 APT_BUILD := gcc libc6-dev libevent-dev libjansson-dev libsodium-dev libconfuse-dev libpcre2-dev \
-             libsqlite3-dev libncurses-dev node-llhttp
+             libsqlite3-dev libncurses-dev node-llhttp libcurl4-openssl-dev
 APT_MODEL := python3 python3-pip
 APT_TEST := faketime bats bats-assert bats-support bats-file libcmocka-dev python3 curl jq \
             procps util-linux valgrind strace tmux
@@ -64,6 +64,7 @@ MIGRATIONS := $(sort $(wildcard db/migrations/*.sql))
 WORKER_SOURCES := $(wildcard hip/*.c hip/*/*.c)
 WATCH_SOURCES := $(wildcard watch/*.c)
 GPU_SOURCES := $(wildcard gpu/*.c)
+FETCH_SOURCES := $(wildcard fetch/*.c)
 CLI_SOURCES := $(wildcard cli/*.c tui/*.c)
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -74,15 +75,17 @@ SUPERVISOR_LIB := $(BUILD)/libsupervisor.a
 WORKER_LIB := $(BUILD)/libworker.a
 WATCH_LIB := $(BUILD)/libwatch.a
 GPU_LIB := $(BUILD)/libgpu.a
+FETCH_LIB := $(BUILD)/libfetch.a
 CLI_LIB := $(BUILD)/libcli.a
 
 COMMON_LIBS := -levent_core -ljansson -lsodium -lconfuse $(LLHTTP_LIBS)
 WORKER_LIBS := -lpcre2-8 -lm -lpthread
 SUPERVISOR_LIBS := -lsqlite3 -lm -lpthread
 CLI_LIBS := -lncursesw -ltinfo -lm
+FETCH_LIBS := -lcurl
 
 .PHONY: all
-all: $(BIN)/rbee $(BIN)/rbeed $(BIN)/rbee-worker $(BIN)/rbee-watch $(BIN)/rbee-gpu ## Build the five programs
+all: $(BIN)/rbee $(BIN)/rbeed $(BIN)/rbee-worker $(BIN)/rbee-watch $(BIN)/rbee-fetch $(BIN)/rbee-gpu ## Build the five programs
 
 $(BIN)/rbee: $(call objects,cli/main.c) $(CLI_LIB) $(COMMON_LIB)
 	@mkdir -p $(@D)
@@ -105,6 +108,8 @@ $(BIN)/rbee-watch: $(call objects,watch/main.c) $(WATCH_LIB) $(COMMON_LIB)
 $(BIN)/rbee-gpu: $(call objects,gpu/main.c) $(GPU_LIB) $(COMMON_LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(COMMON_LIBS) -lm
+$(BIN)/rbee-fetch: $(call objects,fetch/main.c) $(FETCH_LIB) $(COMMON_LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(COMMON_LIBS) $(FETCH_LIBS)
 
 $(COMMON_LIB): $(call objects,$(COMMON_SOURCES)) $(LLHTTP_OBJECTS)
 $(DB_LIB): $(call objects,$(DB_SOURCES)) $(if $(MIGRATIONS),$(BUILD)/obj/db/migrations_data.o)
@@ -112,6 +117,7 @@ $(SUPERVISOR_LIB): $(call objects,$(filter-out supervisor/main.c,$(SUPERVISOR_SO
 $(WORKER_LIB): $(call objects,$(filter-out hip/worker.c,$(WORKER_SOURCES)))
 $(WATCH_LIB): $(call objects,$(filter-out watch/main.c,$(WATCH_SOURCES)))
 $(GPU_LIB): $(call objects,$(filter-out gpu/main.c,$(GPU_SOURCES)))
+$(FETCH_LIB): $(call objects,$(filter-out fetch/main.c,$(FETCH_SOURCES)))
 $(CLI_LIB): $(call objects,$(filter-out cli/main.c,$(CLI_SOURCES)))
 $(BUILD)/%.a:
 	@mkdir -p $(@D)
@@ -146,13 +152,13 @@ TEST_TOOLS := $(call test_programs,tests/tools,,*)
 BENCHES := $(call test_programs,tests/bench,,bench_*)
 FUZZ_REPLAYS := $(call test_programs,tests/fuzz,replay_,fuzz_*)
 FUZZERS := $(call test_programs,tests/fuzz,,fuzz_*)
-ARCHIVES := $(SUPERVISOR_LIB) $(WORKER_LIB) $(WATCH_LIB) $(GPU_LIB) $(CLI_LIB) $(DB_LIB) $(COMMON_LIB)
+ARCHIVES := $(SUPERVISOR_LIB) $(WORKER_LIB) $(WATCH_LIB) $(FETCH_LIB) $(GPU_LIB) $(CLI_LIB) $(DB_LIB) $(COMMON_LIB)
 ARCHIVE_USE = -Wl,--start-group
 ARCHIVE_USE_END = -Wl,--end-group
 $(BUILD)/tests/every_name: ARCHIVE_USE = -Wl,--whole-archive
 $(BUILD)/tests/every_name: ARCHIVE_USE_END = -Wl,--no-whole-archive
 LINK_TEST = $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(ARCHIVE_USE) $(ARCHIVES) \
-            $(ARCHIVE_USE_END) $(COMMON_LIBS) $(WORKER_LIBS) $(SUPERVISOR_LIBS) $(CLI_LIBS)
+            $(ARCHIVE_USE_END) $(COMMON_LIBS) $(WORKER_LIBS) $(SUPERVISOR_LIBS) $(FETCH_LIBS) $(CLI_LIBS)
 
 $(UNIT_TESTS): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 	@mkdir -p $(@D)

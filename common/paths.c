@@ -36,18 +36,23 @@ static char *paths_home(void)
     return xstrdup("/");
 }
 
-/* BASE/rbee with BASE from VARIABLE, else FALLBACK below the home folder. */
-static char *paths_base(const char *variable, const char *fallback)
+/* NAME below the folder that VARIABLE says, else below FALLBACK in the home folder. */
+static char *paths_below(const char *variable, const char *fallback, const char *name)
 {
     const char *base = paths_variable(variable);
     AUTO_FREE char *home = NULL;
     AUTO_FREE char *folder = NULL;
 
     if (base != NULL)
-        return paths_join(base, "rbee");
+        return paths_join(base, name);
     home = paths_home();
     folder = paths_join(home, fallback);
-    return paths_join(folder, "rbee");
+    return paths_join(folder, name);
+}
+
+static char *paths_base(const char *variable, const char *fallback)
+{
+    return paths_below(variable, fallback, "rbee");
 }
 
 char *paths_user_config(void)
@@ -70,6 +75,20 @@ const char *paths_system_config(void)
 char *paths_state_dir(void)
 {
     return paths_base("XDG_STATE_HOME", ".local/state");
+}
+
+char *paths_models_dir(void)
+{
+    return paths_below("XDG_DATA_HOME", ".local/share", "rbee/models");
+}
+
+char *paths_hub_token(void)
+{
+    const char *home = paths_variable("HF_HOME");
+
+    if (home != NULL)
+        return paths_join(home, "token");
+    return paths_below("XDG_CACHE_HOME", ".cache", "huggingface/token");
 }
 
 /* After su or a logout the variable may name a folder of another user, or one that is gone. */

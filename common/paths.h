@@ -18,6 +18,11 @@ char *paths_state_dir(void);
 char *paths_runtime_dir(void);
 /* The socket rbeed listens on unless told otherwise: RUNTIME_DIR/rbee.sock */
 char *paths_socket(void);
+/* $XDG_DATA_HOME/rbee/models or ~/.local/share/rbee/models: what was pulled */
+char *paths_models_dir(void);
+/* Where Hugging Face's own programs keep the token of its user: $HF_HOME/token, else
+ * $XDG_CACHE_HOME/huggingface/token, else ~/.cache/huggingface/token */
+char *paths_hub_token(void);
 /* The program NAME beside the running one (/proc/self/exe), else NAME alone for the PATH. */
 char *paths_sibling_program(const char *name);
 /* TEXT below FOLDER. */

@@ -45,6 +45,8 @@ INCLUDE_TABLE=(
     "tui:        common tui"
     "cli:        common cli tui/tui.h"
     "tests:      common db supervisor hip watch gpu tui cli tests"
+    "fetch:      common fetch"
+    "tests:      common db supervisor hip watch fetch tui cli tests"
 )
 
 # Extended regular expression @ where alone it may stand (a prefix of the path).
@@ -55,6 +57,8 @@ PLACE_TABLE=(
     '#include <llhttp\.h> @ common/http/'
     '#include <pcre2\.h> @ hip/text/'
     '\b(dlopen|dlsym)\( @ hip/backend/gpu_runtime.c|gpu/nvml.c'
+    '#include <curl/.*\.h> @ fetch/'
+    '\b(dlopen|dlsym)\( @ hip/backend/gpu_runtime.c'
     '\b(fork|vfork|posix_spawnp?|clone3?)\( @ common/spawn.c'
     '\b(clock_gettime|gettimeofday|time|ftime)\( @ common/clock'
 )
@@ -71,7 +75,7 @@ BANNED_TABLE=(
     "localtime:clock_format_rfc3339" "gmtime:gmtime_r" "strerror:%m"
 )
 
-TOP_FOLDERS="cli common completions db gpu hip man packaging scripts supervisor tests tui watch"
+TOP_FOLDERS="cli common completions db fetch gpu hip man packaging scripts supervisor tests tui watch"
 FUNCTION_MAX_LINES=70
 FILE_MAX_LINES=800
 # Mutable variables outside functions, each with its reason.
