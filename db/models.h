@@ -17,6 +17,9 @@ struct model_row {
     const char *chat_template;
     const char *details; /* the whole record of rbee-worker --describe, JSON */
     int64_t added_ms;    /* wall time */
+    const char *source;  /* where it was pulled from; "": added by hand */
+    const char *files;   /* JSON: what its files are known by */
+    bool is_published;   /* that is what their repository says */
 };
 
 struct model_rows {

@@ -131,32 +131,18 @@ static void model_add_on_described(void *owner, const json_t *record, const stru
     struct model_add *add = owner;
     struct store_done done = {.on_done = model_add_on_stored, .owner = add};
     AUTO_JSON json_t *details = record == NULL ? NULL : json_deep_copy(record);
+    /* The file as it is now: what was known of it before does not count any more. */
+    const struct model_origin by_hand = {.source = ""};
+    const struct model_facts facts = {
+        .path = add->path, .stamp = &add->stamp, .details = details, .origin = &by_hand};
     struct err err = ERR_INIT;
 
     add->describe = NULL;
     if (failure == NULL)
-        failure = model_put(add->supervisor, add->name, add->path, &add->stamp, details, done,
-                            &err) == NULL
-                      ? &err
-                      : NULL;
+        failure = model_put(add->supervisor, add->name, &facts, done, &err) == NULL ? &err : NULL;
     model_add_tell(add, failure);
     if (failure != NULL)
         model_add_finish(add, failure);
-}
-
-/* A name is free, or is this file's already: adding again reads the file again. */
-static int model_add_check_name(struct supervisor *supervisor, const char *name, const char *path,
-                                struct err *err)
-{
-    struct model *model = model_find(supervisor, name);
-    struct worker *worker = worker_find(supervisor, name);
-
-    if (model != NULL && strcmp(model->path, path) != 0)
-        return err_set(err, ERR_CONFLICT, "model %s is there already, with another file", name);
-    if (worker != NULL && strcmp(worker->model, name) != 0 && strcmp(worker->model_path, path) != 0)
-        return err_set(err, ERR_CONFLICT, "a worker called %s is there already, with another model",
-                       name);
-    return 0;
 }
 
 static int model_add_read(struct api_call *call, struct model_add *add, const json_t *body,
@@ -179,7 +165,8 @@ static int model_add_read(struct api_call *call, struct model_add *add, const js
     add->path = xstrdup(path);
     if (model_stamp_of(path, &add->stamp, err) != 0)
         return -1;
-    return model_add_check_name(call->supervisor, add->name, path, err);
+    /* Adding a file again reads it again. */
+    return model_check_name(call->supervisor, add->name, path, err);
 }
 
 int api_model_add(struct api_call *call, struct err *err)

@@ -145,6 +145,23 @@ static json_t *model_detail(const struct model *model, const char *key)
     return value == NULL ? json_null() : json_incref(value);
 }
 
+/* "published": its repository says what it must be; "recorded": it is what was found on the disk.
+ */
+static json_t *model_checksum_kind(const struct model *model)
+{
+    if (json_array_size(model->files) == 0)
+        return json_null();
+    return json_string(model->is_published ? "published" : "recorded");
+}
+
+/* Of a model in one file. */
+static json_t *model_sha256(const struct model *model)
+{
+    json_t *sum = json_object_get(json_array_get(model->files, 0), "sha256");
+
+    return json_array_size(model->files) == 1 && sum != NULL ? json_incref(sum) : json_null();
+}
+
 json_t *model_record(const struct model *model)
 {
     static const char *const STATES[] = {"ok", "missing", "changed"};
@@ -153,13 +170,14 @@ json_t *model_record(const struct model *model)
 
     clock_format_rfc3339(model->added_ms, added_at);
     record = json_pack(
-        "{s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:s}", "name", model->name, "state",
-        STATES[model_look(model)], "architecture", model_detail(model, "architecture"),
+        "{s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "name", model->name,
+        "state", STATES[model_look(model)], "architecture", model_detail(model, "architecture"),
         "parameters", model_detail(model, "parameters"), "quantisation",
         model_detail(model, "quantisation"), "size_bytes", (json_int_t)model->stamp.size_bytes,
         "context_tokens", model_detail(model, "context_tokens"), "template",
         model_detail(model, "template"), "path", json_text_lossy(model->path, strlen(model->path)),
-        "added_at", added_at);
+        "source", model->source[0] == '\0' ? json_null() : json_string(model->source), "checksum",
+        model_checksum_kind(model), "sha256", model_sha256(model), "added_at", added_at);
     record_check(RECORD_MODEL, record);
     return record;
 }
@@ -168,6 +186,8 @@ static void model_free(struct supervisor *supervisor, struct model *model)
 {
     TAILQ_REMOVE(&supervisor->models, model, link);
     json_decref(model->details);
+    json_decref(model->files);
+    free(model->source);
     free(model->path);
     free(model);
 }
@@ -225,6 +245,18 @@ static json_t *model_read_details(const char *text)
     return json_object();
 }
 
+/* Likewise: sums that cannot be read are none. */
+static json_t *model_read_files(const char *text)
+{
+    struct err ignored = ERR_INIT;
+    json_t *files = json_parse(text, strlen(text), STORE_ROW_MAX_BYTES, &ignored);
+
+    if (json_is_array(files))
+        return files;
+    json_decref(files);
+    return json_array();
+}
+
 int models_load(struct supervisor *supervisor, struct err *err)
 {
     struct model_rows rows = {0};
@@ -243,6 +275,9 @@ int models_load(struct supervisor *supervisor, struct err *err)
         model->path = xstrdup(row->path);
         model->stamp = (struct model_stamp){row->size_bytes, row->file_modified_ns};
         model->added_ms = row->added_ms;
+        model->source = xstrdup(row->source);
+        model->files = model_read_files(row->files);
+        model->is_published = row->is_published;
         model->details = model_read_details(row->details);
         model->need = model_need_of(model->details);
     }
@@ -267,6 +302,7 @@ static int model_store(struct supervisor *supervisor, const struct model *model,
                        struct store_done done, struct err *err)
 {
     AUTO_FREE char *details = json_to_text(model->details);
+    AUTO_FREE char *files = json_to_text(model->files);
     struct model_row row = {
         .name = model->name,
         .path = model->path,
@@ -279,6 +315,9 @@ static int model_store(struct supervisor *supervisor, const struct model *model,
         .chat_template = model_detail_text(model, "template"),
         .details = details,
         .added_ms = model->added_ms,
+        .source = model->source,
+        .files = files,
+        .is_published = model->is_published,
     };
 
     return models_put(supervisor->store, &row, done, err);
@@ -296,32 +335,89 @@ static void model_tell_workers(struct supervisor *supervisor, const char *name)
     }
 }
 
-struct model *model_put(struct supervisor *supervisor, const char *name, const char *path,
-                        const struct model_stamp *stamp, json_t *details, struct store_done done,
-                        struct err *err)
+int model_check_name(struct supervisor *supervisor, const char *name, const char *path,
+                     struct err *err)
 {
-    AUTO_FREE char *new_path = xstrdup(path);
     struct model *model = model_find(supervisor, name);
-    struct model row = {.path = new_path,
-                        .stamp = *stamp,
-                        .details = details,
-                        .added_ms = model != NULL ? model->added_ms : clock_wall_ms()};
+    struct worker *worker = worker_find(supervisor, name);
+
+    if (model != NULL && strcmp(model->path, path) != 0)
+        return err_set(err, ERR_CONFLICT, "model %s is there already, with another file", name);
+    if (worker != NULL && strcmp(worker->model, name) != 0 && strcmp(worker->model_path, path) != 0)
+        return err_set(err, ERR_CONFLICT, "a worker called %s is there already, with another model",
+                       name);
+    return 0;
+}
+
+static void model_release_facts(struct model *model)
+{
+    free(model->path);
+    free(model->source);
+    json_decref(model->details);
+    json_decref(model->files);
+}
+
+/* MODEL as it will be, in a struct of its own: nothing changes before the store has taken it. */
+static struct model model_next(const struct model *model, const char *name,
+                               const struct model_facts *facts)
+{
+    const struct model_origin *origin = facts->origin;
+    struct model next = {.path = xstrdup(facts->path),
+                         .stamp = *facts->stamp,
+                         .details = json_incref(facts->details),
+                         .added_ms = model != NULL ? model->added_ms : clock_wall_ms()};
+
+    memcpy(next.name, name, strlen(name) + 1);
+    if (origin == NULL && model != NULL) {
+        next.source = xstrdup(model->source);
+        next.files = json_incref(model->files);
+        next.is_published = model->is_published;
+        return next;
+    }
+    next.source = xstrdup(origin == NULL ? "" : origin->source);
+    next.files =
+        origin == NULL || origin->files == NULL ? json_array() : json_deep_copy(origin->files);
+    next.is_published = origin != NULL && origin->is_published;
+    return next;
+}
+
+struct model *model_put(struct supervisor *supervisor, const char *name,
+                        const struct model_facts *facts, struct store_done done, struct err *err)
+{
+    struct model *model = model_find(supervisor, name);
+    struct model next;
 
     assert(config_name_is_valid(name));
-    memcpy(row.name, name, strlen(name) + 1);
-    if (model_check_details(details, err) != 0 || model_store(supervisor, &row, done, err) != 0)
+    if (model_check_details(facts->details, err) != 0)
         return NULL;
+    next = model_next(model, name, facts);
+    if (model_store(supervisor, &next, done, err) != 0) {
+        model_release_facts(&next);
+        return NULL;
+    }
     if (model == NULL)
         model = model_insert(supervisor, name);
-    free(model->path);
-    model->path = take_ptr(new_path);
-    model->stamp = row.stamp;
-    json_decref(model->details);
-    model->details = json_incref(details);
-    model->need = model_need_of(details);
-    model->added_ms = row.added_ms;
+    model_release_facts(model);
+    next.link = model->link;
+    next.need = model_need_of(facts->details);
+    *model = next;
     model_tell_workers(supervisor, name);
     return model;
+}
+
+int model_record_files(struct supervisor *supervisor, struct model *model, const json_t *files,
+                       struct store_done done, struct err *err)
+{
+    json_t *before = model->files;
+
+    model->files = json_deep_copy(files);
+    if (model_store(supervisor, model, done, err) == 0) {
+        json_decref(before);
+        return 0;
+    }
+    json_decref(model->files);
+    model->files = before;
+    return -1;
 }
 
 int model_remove(struct supervisor *supervisor, struct model *model, struct store_done done,

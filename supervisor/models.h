@@ -37,6 +37,13 @@ struct model_need {
 /* rbee-worker's, when nothing is said. */
 enum { MODEL_CONTEXT_DEFAULT_TOKENS = 8192, MODEL_SLOTS_DEFAULT = 4 };
 
+/* Where a model comes from, and what its files are known by. */
+struct model_origin {
+    const char *source;  /* where it was pulled from; "": added by hand. Borrowed */
+    const json_t *files; /* [{"file", "size_bytes", "sha256"}], borrowed; NULL: nothing is known */
+    bool is_published;   /* that is what their repository says, not only what was on the disk */
+};
+
 struct model {
     TAILQ_ENTRY(model) link;
     char name[CONFIG_NAME_MAX_BYTES + 1];
@@ -45,6 +52,9 @@ struct model {
     json_t *details;          /* the record of --describe */
     struct model_need need;   /* as it says */
     int64_t added_ms;         /* wall time */
+    char *source;             /* as in model_origin, all three */
+    json_t *files;            /* an array */
+    bool is_published;
 };
 
 TAILQ_HEAD(model_list, model);
@@ -67,12 +77,23 @@ bool model_stamp_equal(const struct model_stamp *a, const struct model_stamp *b)
 /* The name a file goes by: its own in lower case, without the type; characters a name cannot have
  * become '-'. ERR_INVALID when nothing is left. */
 int model_name_of(const char *path, char out[CONFIG_NAME_MAX_BYTES + 1], struct err *err);
-/* Puts or replaces NAME, described as DETAILS (borrowed) at STAMP, and stores it; DONE is told when
- * it is on disk. NULL with err, and nothing changes, when the store takes nothing or DETAILS is no
- * record of a model (ERR_PROTOCOL). */
-struct model *model_put(struct supervisor *supervisor, const char *name, const char *path,
-                        const struct model_stamp *stamp, json_t *details, struct store_done done,
-                        struct err *err);
+/* ERR_CONFLICT when NAME is not free, and not that of the file PATH already. */
+int model_check_name(struct supervisor *supervisor, const char *name, const char *path,
+                     struct err *err);
+/* A file and what is known of it. */
+struct model_facts {
+    const char *path;
+    const struct model_stamp *stamp;
+    json_t *details;                   /* of --describe at STAMP; borrowed */
+    const struct model_origin *origin; /* NULL: as it was */
+};
+/* Puts or replaces NAME and stores it; DONE is told when it is on disk. NULL with err, and nothing
+ * changes, when the store takes nothing or the details are no record of a model (ERR_PROTOCOL). */
+struct model *model_put(struct supervisor *supervisor, const char *name,
+                        const struct model_facts *facts, struct store_done done, struct err *err);
+/* What MODEL's files are known by from now on, as they were found on the disk; stored. */
+int model_record_files(struct supervisor *supervisor, struct model *model, const json_t *files,
+                       struct store_done done, struct err *err);
 /* Forgets it, in the store too; the struct is gone. */
 int model_remove(struct supervisor *supervisor, struct model *model, struct store_done done,
                  struct err *err);

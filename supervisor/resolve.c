@@ -192,6 +192,7 @@ static struct worker *resolve_finish(struct resolve *resolve, const json_t *reco
 {
     struct supervisor *supervisor = resolve->request->supervisor;
     AUTO_JSON json_t *details = NULL;
+    struct model_facts facts = {.path = resolve->path, .stamp = &resolve->stamp};
     struct worker *worker = NULL;
 
     if (!resolve->is_registered) {
@@ -200,13 +201,12 @@ static struct worker *resolve_finish(struct resolve *resolve, const json_t *reco
             worker->described = model_need_of(record);
         return worker;
     }
-    details = json_deep_copy(record);
+    facts.details = details = json_deep_copy(record);
     worker = worker_find(supervisor, resolve->name);
     if (worker == NULL)
         return err_set_null(err, ERR_MODEL_NOT_FOUND, "worker %s has been removed", resolve->name);
     if (model_find(supervisor, worker->model) != NULL &&
-        model_put(supervisor, worker->model, resolve->path, &resolve->stamp, details, STORE_NOBODY,
-                  err) == NULL)
+        model_put(supervisor, worker->model, &facts, STORE_NOBODY, err) == NULL)
         return NULL;
     return worker;
 }

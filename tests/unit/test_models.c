@@ -58,8 +58,8 @@ static struct model *put(struct fixture *fixture, const char *name, const char *
 {
     struct model_stamp stamp = {.size_bytes = size_bytes};
     json_t *details = json_pack("{s:I}", "parameters", (json_int_t)size_bytes);
-    struct model *model =
-        model_put(&fixture->supervisor, name, path, &stamp, details, STORE_NOBODY, err);
+    const struct model_facts facts = {.path = path, .stamp = &stamp, .details = details};
+    struct model *model = model_put(&fixture->supervisor, name, &facts, STORE_NOBODY, err);
 
     json_decref(details);
     return model;
@@ -119,11 +119,11 @@ static void what_is_no_description_changes_nothing(void **state)
     struct fixture *fixture = *state;
     struct model_stamp stamp = {.size_bytes = 2};
     json_t *details = json_pack("{s:s}", "parameters", "many");
+    const struct model_facts facts = {.path = "/else", .stamp = &stamp, .details = details};
     struct err err = ERR_INIT;
 
     assert_non_null(put(fixture, "kept", "/kept", 1, &err));
-    assert_null(
-        model_put(&fixture->supervisor, "kept", "/else", &stamp, details, STORE_NOBODY, &err));
+    assert_null(model_put(&fixture->supervisor, "kept", &facts, STORE_NOBODY, &err));
     assert_int_equal(err.kind, ERR_PROTOCOL);
     assert_model(fixture, "kept", "/kept", 1);
     json_decref(details);

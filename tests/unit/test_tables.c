@@ -63,7 +63,10 @@ static const struct model_row MODEL = {.name = "m",
                                        .context_tokens = 4,
                                        .chat_template = "chatml",
                                        .details = "{}",
-                                       .added_ms = 5};
+                                       .added_ms = 5,
+                                       .source = "hf:a/b",
+                                       .files = "[]",
+                                       .is_published = true};
 static const struct request_row REQUEST = {.id = "r-1",
                                            .request_id = "label",
                                            .worker = "w",
