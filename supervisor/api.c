@@ -35,6 +35,8 @@ enum api_action {
     API_ACTION_AUDIT_ARCHIVE,
     API_ACTION_MODEL_ADD,
     API_ACTION_MODEL_REMOVE,
+    API_ACTION_MODEL_PULL,
+    API_ACTION_MODEL_VERIFY,
 };
 
 struct api_route {

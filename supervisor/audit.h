@@ -31,6 +31,7 @@ struct audit_waiting;
 struct breaker;
 struct config_key_info;
 struct inference_request;
+struct model;
 struct request_row;
 struct supervisor;
 struct tokens;
@@ -186,6 +187,9 @@ void audit_tokens_changed(struct supervisor *supervisor, const struct tokens *ne
 int audit_request_interrupted(void *owner, const struct request_row *row, struct err *err);
 void audit_model(struct supervisor *supervisor, const struct audit_who *who, enum audit_kind kind,
                  const char *name);
+/* MODEL has come from where its source says. */
+void audit_model_pulled(struct supervisor *supervisor, const struct audit_who *who,
+                        const struct model *model);
 /* REFUSAL of a model file; others than those of a malformed one are no matter of the trail.
  * EXCHANGE is about to be answered with it; NULL: its client has left. */
 void audit_model_refused(struct supervisor *supervisor, const struct audit_who *who,

@@ -215,6 +215,18 @@ void audit_model(struct supervisor *supervisor, const struct audit_who *who, enu
     audit_raise_for(supervisor, who, kind, NULL, json_pack("{s:o}", "model", text_json(name)));
 }
 
+void audit_model_pulled(struct supervisor *supervisor, const struct audit_who *who,
+                        const struct model *model)
+{
+    const json_t *first = json_array_get(model->files, 0);
+    const char *sha256 = json_string_value(json_object_get(first, "sha256"));
+
+    audit_raise_for(supervisor, who, AUDIT_MODEL_PULLED, NULL,
+                    json_pack("{s:o, s:o, s:s, s:b}", "model", text_json(model->name), "source",
+                              text_json(model->source), "sha256", sha256 == NULL ? "" : sha256,
+                              "published", model->is_published));
+}
+
 /* Where the file lies is nobody's business. */
 static json_t *refusal_details(const char *path, const struct err *refusal)
 {

@@ -87,6 +87,8 @@ int doors_reload(struct supervisor *supervisor, const struct config *config, str
     audit_tokens_changed(supervisor, &tokens);
     auth_set_tokens(auth, &tokens);
     feed_end_revoked(supervisor);
+    pull_end_revoked(supervisor);
+    verify_end_revoked(supervisor);
     log_streams_end_revoked(supervisor);
     return 0;
 }

@@ -31,25 +31,51 @@ static const char *const PASSED_ON[] = {
     "AMD_",
 };
 
-static bool environment_is_passed_on(const char *entry)
+/* What libcurl looks at, and what makes its messages readable. */
+static const char *const PASSED_TO_FETCH[] = {
+    "http_proxy=", "https_proxy=", "HTTPS_PROXY=", "all_proxy=", "ALL_PROXY=",
+    "no_proxy=",   "NO_PROXY=",    "LANG=",        "LC_",        "LD_LIBRARY_PATH=",
+};
+
+static bool environment_is_one_of(const char *entry, const char *const *beginnings, size_t count)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(PASSED_ON); i++) {
-        if (strncmp(entry, PASSED_ON[i], strlen(PASSED_ON[i])) == 0)
+    for (size_t i = 0; i < count; i++) {
+        if (strncmp(entry, beginnings[i], strlen(beginnings[i])) == 0)
             return true;
     }
     return false;
 }
 
+static size_t environment_count(char *const *envp)
+{
+    size_t count = 0;
+
+    while (envp[count] != NULL)
+        count++;
+    return count;
+}
+
+const char **environment_for_fetch(char *const *envp)
+{
+    size_t count = environment_count(envp);
+    const char **out = xcalloc(count + 1, sizeof(*out));
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (environment_is_one_of(envp[i], PASSED_TO_FETCH, ARRAY_COUNT(PASSED_TO_FETCH)))
+            out[kept++] = envp[i];
+    }
+    return out;
+}
+
 const char **environment_for_worker(char *const *envp, const char *instance)
 {
     static const char NAME[] = PROCESS_INSTANCE_VARIABLE "=";
-    size_t count = 0;
+    size_t count = environment_count(envp);
     size_t kept = 0;
     size_t text_bytes = instance == NULL ? 0 : sizeof(NAME) + strlen(instance);
     const char **out = NULL;
 
-    while (envp[count] != NULL)
-        count++;
     /* The entries with their end, and behind them the one text that is ours. */
     out = xcalloc(1, (count + 2) * sizeof(*out) + text_bytes);
     if (instance != NULL) {
@@ -59,7 +85,7 @@ const char **environment_for_worker(char *const *envp, const char *instance)
         out[kept++] = text;
     }
     for (size_t i = 0; i < count; i++) {
-        if (environment_is_passed_on(envp[i]))
+        if (environment_is_one_of(envp[i], PASSED_ON, ARRAY_COUNT(PASSED_ON)))
             out[kept++] = envp[i];
     }
     return out;

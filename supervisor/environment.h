@@ -8,4 +8,7 @@
  * frees the array. */
 const char **environment_for_worker(char *const *envp, const char *instance);
 
+/* The same for rbee-fetch: proxies and locale. */
+const char **environment_for_fetch(char *const *envp);
+
 #endif

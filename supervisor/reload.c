@@ -16,7 +16,7 @@ enum { RELOAD_NAMES_MAX_BYTES = 64 * 1024 };
  * was made at the start: sockets, limits of connections, processes. */
 static bool reload_is_at_once(enum config_key key)
 {
-    static const char *const SECTIONS[] = {"life", "restart", "breaker", "deadline"};
+    static const char *const SECTIONS[] = {"life", "restart", "breaker", "deadline", "pull"};
     static const enum config_key KEYS[] = {
         CONFIG_supervisor_listen,
         CONFIG_supervisor_token_file,

@@ -104,6 +104,8 @@ void supervisor_stop(struct supervisor *supervisor, uint64_t drain_ms)
     }
     supervisor->is_stopping = true;
     supervisor_fail_resolving(supervisor);
+    pull_end_all(supervisor);
+    verify_end_all(supervisor);
     TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
         worker_stop(worker, WORKER_STOP_SHUTDOWN, drain_ms);
@@ -337,6 +339,9 @@ struct supervisor *supervisor_new(struct config *config, struct err *err)
     TAILQ_INIT(&supervisor->feeds);
     log_streams_init(&supervisor->log_streams);
     TAILQ_INIT(&supervisor->describes);
+    TAILQ_INIT(&supervisor->fetch_children);
+    TAILQ_INIT(&supervisor->pulls);
+    TAILQ_INIT(&supervisor->verifies);
     supervisor->base = event_base_new();
     if (supervisor->base == NULL) {
         supervisor_free(supervisor);
@@ -386,6 +391,7 @@ void supervisor_free(struct supervisor *supervisor)
         return;
     doors_close(supervisor);
     describe_cancel_all(supervisor);
+    fetch_child_end_all(supervisor);
     while (!TAILQ_EMPTY(&supervisor->workers))
         worker_free(TAILQ_FIRST(&supervisor->workers));
     devices_release(supervisor);

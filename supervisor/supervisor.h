@@ -21,6 +21,7 @@
 #include "supervisor/device.h"
 #include "supervisor/feed.h"
 #include "supervisor/gpu/reader.h"
+#include "supervisor/fetch_child.h"
 #include "supervisor/listener.h"
 #include "supervisor/lock.h"
 #include "supervisor/log_file.h"
@@ -28,10 +29,12 @@
 #include "supervisor/metrics.h"
 #include "supervisor/models.h"
 #include "supervisor/policy.h"
+#include "supervisor/pull.h"
 #include "supervisor/request.h"
 #include "supervisor/resolve.h"
 #include "supervisor/shown.h"
 #include "supervisor/tcp.h"
+#include "supervisor/verify.h"
 #include "supervisor/waiter.h"
 #include "supervisor/watcher.h"
 #include "supervisor/worker.h"
@@ -80,6 +83,9 @@ struct supervisor {
     struct log_streams log_streams;
     struct describe_list describes;
     unsigned describe_count;
+    struct fetch_child_list fetch_children;
+    struct pull_list pulls;
+    struct verify_list verifies;
 
     struct event *signals[SUPERVISOR_SIGNAL_COUNT];
     struct event *upkeep;            /* now and then: socket still there, log not too long */
