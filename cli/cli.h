@@ -28,7 +28,8 @@ struct cli {
     bool is_verbose;
     bool has_colors_out; /* stdout takes colours */
     bool has_colors_err;
-    bool has_progress; /* stderr is a terminal and nobody asked for quiet */
+    bool has_progress; /* stderr is a terminal with lines that can be written over, and nobody asked
+                          for quiet */
     bool progress_is_shown;
     struct interrupt interrupt;
     struct http_address address; /* of the supervisor, once connected */

@@ -1,27 +1,13 @@
 /* rbee model add, ls, show, rm: which files are models, and what they are called. */
 #include "cli/call.h"
+#include "cli/message.h"
+#include "cli/model_record.h"
 #include "cli/output.h"
-#include "common/config.h"
 #include "common/json.h"
 #include "common/paths.h"
 
 #include <string.h>
 #include <unistd.h>
-
-/* The name alone, for $(rbee model add FILE); or the record. */
-static int print_added(struct cli *cli, const json_t *record, struct err *err)
-{
-    const char *name = json_string_value(json_object_get(record, "name"));
-    AUTO_BUF struct buf line = BUF_INIT(CONFIG_NAME_MAX_BYTES + sizeof("\n"));
-
-    if (name == NULL)
-        return err_set(err, ERR_PROTOCOL, "the supervisor's answer has no name");
-    if (cli->wants_json)
-        return call_print_record(cli, RECORD_MODEL, record, err);
-    if (buf_printf(&line, "%s\n", name) < 0)
-        return err_set(err, ERR_PROTOCOL, "the supervisor's answer has too long a name");
-    return output_print(cli, &line, err) < 0 ? -1 : EXIT_DONE;
-}
 
 int command_model_add(struct cli *cli, struct err *err)
 {
@@ -42,7 +28,7 @@ int command_model_add(struct cli *cli, struct err *err)
         return err_set(err, ERR_INVALID_UTF8, "--name is not UTF-8");
     if (cli_connect(cli, err) < 0 || call_send(cli, &request, &record, err) < 0)
         return -1;
-    return print_added(cli, record, err);
+    return model_record_print(cli, record, err);
 }
 
 int command_model_ls(struct cli *cli, struct err *err)
@@ -64,16 +50,32 @@ int command_model_show(struct cli *cli, struct err *err)
     return call_print_record(cli, RECORD_MODEL, record, err);
 }
 
+/* Where the file of a model lies that we have fetched, and that nobody may know the place of. */
+static int find_pulled(struct cli *cli, const char *target, json_t **out_record, struct err *err)
+{
+    if (call_get(cli, target, out_record, err) < 0)
+        return -1;
+    if (!json_is_string(json_object_get(*out_record, "source")) ||
+        !json_is_string(json_object_get(*out_record, "path")))
+        json_decref(take_ptr(*out_record));
+    return 0;
+}
+
 int command_model_rm(struct cli *cli, struct err *err)
 {
     const char *name = cli->args->operands[0];
     AUTO_FREE char *target = call_model_target(name, err);
     struct api_request request = {
         .method = HTTP_DELETE, .target = target, .timeout_ms = API_ANSWER_MS};
+    AUTO_JSON json_t *pulled = NULL;
     AUTO_JSON json_t *removed = NULL;
 
-    if (target == NULL || cli_connect(cli, err) < 0 || call_send(cli, &request, NULL, err) < 0)
+    if (target == NULL || find_pulled(cli, target, &pulled, err) < 0 ||
+        call_send(cli, &request, NULL, err) < 0)
         return -1;
+    if (pulled != NULL)
+        message_note(cli, "forgotten; what was fetched stays, and goes with: rm '%s'",
+                     json_string_value(json_object_get(pulled, "path")));
     removed = json_pack("{s:s,s:s}", "name", name, "state", "removed");
     if (cli->wants_json && output_print_json(cli, removed, err) < 0)
         return -1;

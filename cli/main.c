@@ -30,7 +30,7 @@ static void cli_init(struct cli *cli, const struct args *args)
         .is_verbose = args_has(args, OPTION_VERBOSE) && !args_has(args, OPTION_QUIET),
         .has_colors_out = has_colors && terminal_has_colors(STDOUT_FILENO),
         .has_colors_err = has_colors && terminal_has_colors(STDERR_FILENO),
-        .has_progress = !args_has(args, OPTION_QUIET) && isatty(STDERR_FILENO),
+        .has_progress = !args_has(args, OPTION_QUIET) && terminal_can_redraw(STDERR_FILENO),
         .interrupt = {.fd = -1},
     };
 }

@@ -6,9 +6,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum {
+    COLUMNS_DEFAULT = 80, /* what a terminal has that does not say */
     CODEPOINT_DELETE = 0x7f,
     CODEPOINT_C1_END = 0x9f,            /* C1 controls: 0x80 to here; CSI is one of them */
     CODEPOINT_CONTROL_PICTURE = 0x2400, /* plus the control character */
@@ -54,11 +56,30 @@ int terminal_clean(struct buf *out, const char *text, size_t len)
     return 0;
 }
 
+static bool terminal_is_smart(int fd)
+{
+    const char *term = getenv("TERM");
+
+    return isatty(fd) && term != NULL && term[0] != '\0' && strcmp(term, "dumb") != 0;
+}
+
 bool terminal_has_colors(int fd)
 {
     const char *no_color = getenv("NO_COLOR");
-    const char *term = getenv("TERM");
 
-    return isatty(fd) && (no_color == NULL || no_color[0] == '\0') && term != NULL &&
-           strcmp(term, "dumb") != 0;
+    return terminal_is_smart(fd) && (no_color == NULL || no_color[0] == '\0');
+}
+
+bool terminal_can_redraw(int fd)
+{
+    return terminal_is_smart(fd);
+}
+
+unsigned terminal_columns(int fd)
+{
+    struct winsize size = {.ws_col = 0};
+
+    if (ioctl(fd, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+        return COLUMNS_DEFAULT;
+    return size.ws_col;
 }

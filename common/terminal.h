@@ -16,5 +16,9 @@ enum { TERMINAL_GROWTH_MAX = 3 };
 int terminal_clean(struct buf *out, const char *text, size_t len);
 /* Whether FD is a terminal that takes colours: TERM is set and not "dumb", NO_COLOR is empty. */
 bool terminal_has_colors(int fd);
+/* Whether FD is a terminal on which a line can be written over: TERM is set and not "dumb". */
+bool terminal_can_redraw(int fd);
+/* How wide FD is; 80 where nobody knows. */
+unsigned terminal_columns(int fd);
 
 #endif
