@@ -21,8 +21,8 @@ enum {
 enum part { PART_FILE, PART_BAR, PART_PERCENT, PART_SIZES, PART_RATE, PART_LEFT, PART_COUNT };
 
 /* In the order in which they are wanted. */
-static const enum part WANTED[] = {PART_PERCENT, PART_LEFT,  PART_RATE,
-                                   PART_BAR,     PART_SIZES, PART_FILE};
+static const enum part WANTED[] = {PART_PERCENT, PART_LEFT, PART_RATE,
+                                   PART_SIZES,   PART_FILE, PART_BAR};
 
 static size_t columns_of(const char *text)
 {
@@ -107,7 +107,7 @@ void pull_line_format(const struct pull_line *line, unsigned columns, char out[P
         size_t room = used + gap < columns ? columns - used - gap : 0;
 
         if (part == PART_BAR && line->total_bytes > 0 && room >= BAR_MIN_COLUMNS)
-            fill_bar(line, (unsigned)(room < BAR_MAX_COLUMNS ? BAR_MIN_COLUMNS : BAR_MAX_COLUMNS),
+            fill_bar(line, room < BAR_MAX_COLUMNS ? (unsigned)room : BAR_MAX_COLUMNS,
                      parts[PART_BAR]);
         if (parts[part][0] == '\0' || columns_of(parts[part]) > room)
             continue;

@@ -263,13 +263,17 @@ int part_commit(const char *folder, const char *name, struct err *err)
     return 0;
 }
 
-int part_take_back(const char *folder, const char *name, struct err *err)
+int part_take_back(const char *folder, const char *name, const struct part_identity *identity,
+                   struct err *err)
 {
     AUTO_FREE char *path = part_path(folder, name);
     AUTO_FREE char *place = paths_join(folder, name);
+    AUTO_FREE char *state = state_path(folder, name);
     AUTO_FREE char *parts = paths_join(folder, PART_FOLDER);
+    const struct part part = {
+        .state_path = state, .identity = *identity, .synced_bytes = identity->size_bytes};
 
-    if (io_make_folders(parts, PART_FOLDER_MODE, err) < 0)
+    if (io_make_folders(parts, PART_FOLDER_MODE, err) < 0 || write_state(&part, err) < 0)
         return -1;
     if (rename(place, path) < 0)
         return err_set(err, ERR_OUTPUT, "rename %s: %m", place);

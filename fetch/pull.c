@@ -175,11 +175,15 @@ static int gather(struct pull *pull, struct err *err)
         there += pull->files[i].is_there;
     }
     for (size_t i = 0; there < pull->file_count && i < pull->file_count; i++) {
-        if (!pull->files[i].is_there)
+        struct pull_file *file = &pull->files[i];
+        const struct part_identity identity = {
+            .url = file->url, .sha256 = file->sha256, .size_bytes = file->size_bytes};
+
+        if (!file->is_there)
             continue;
-        if (part_take_back(pull->job->folder, pull->files[i].name, err) < 0)
+        if (part_take_back(pull->job->folder, file->name, &identity, err) < 0)
             return -1;
-        pull->files[i].is_there = false;
+        file->is_there = false;
     }
     return 0;
 }

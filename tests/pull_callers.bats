@@ -1,0 +1,235 @@
+#!/usr/bin/env bats
+# Who pulls a model: several at once, those who leave, what is killed in the middle; and what is known
+# of a model afterwards: verify, rm, the audit trail, the line of progress.
+
+# shellcheck disable=SC2154 # $output and $stderr are of run
+
+load pull_helpers
+
+setup() { pull_setup; }
+teardown() { rbee_teardown; }
+
+# ---- callers ----
+
+@test "two at once share one download, each with its own name" {
+    rbee up
+    hub_holds
+    pull_until_half "$T/one"
+    local first=$CALLER
+    rbee model pull hf:acme/tiny --name second >"$T/two" 2>&1 3>&- &
+    local second=$!
+    # The same file under another name of its own.
+    rbee model pull hf:acme/tiny/tiny.gguf --name third >"$T/three" 2>&1 3>&- &
+    local third=$!
+    wait_for_line "$STATE/logs/rbeed.log" 'pull_started source=hf:acme/tiny/tiny.gguf'
+    follows() { [ "$(grep -c 'action=MODEL_PULL' "$STATE/logs/rbeed.log")" = 3 ]; }
+    wait_until follows
+    touch "$T/go"
+    assert_ends "$first" 0
+    assert_ends "$second" 0
+    assert_ends "$third" 0
+    assert_equal "$(cat "$T/one" "$T/two" "$T/three" | paste -sd,)" tiny,second,third
+    assert_equal "$(asked_count)" 1
+    assert_whole
+    assert_equal "$(rbee model ls --json | jq -c '[.data[].name]')" '["second","third","tiny"]'
+}
+
+@test "one who leaves does not end it for the other" {
+    rbee up
+    hub_holds
+    pull_until_half "$T/one"
+    local first=$CALLER
+    rbee model pull hf:acme/tiny --name second >"$T/two" 2>&1 3>&- &
+    local second=$!
+    follows() { [ "$(grep -c 'action=MODEL_PULL' "$STATE/logs/rbeed.log")" = 2 ]; }
+    wait_until follows
+    kill -TERM "$first"
+    assert_ends "$first" 143
+    touch "$T/go"
+    assert_ends "$second" 0
+    assert_equal "$(asked_count)" 1
+    assert_equal "$(rbee model ls --json | jq -c '[.data[].name]')" '["second"]'
+}
+
+@test "Ctrl-C stops it, and the same command goes on from there" {
+    rbee up
+    hub_holds
+    # A shell makes what it puts into the background deaf to INT.
+    env --default-signal=INT rbee model pull hf:acme/tiny >"$T/one" 2>"$T/one.err" 3>&- &
+    local pid=$!
+    wait_for_line "$T/hub.log" '"stopped"'
+    part_has 50000
+    kill -INT "$pid"
+    assert_ends "$pid" 130
+    assert_equal "$(cat "$T/one")" ""
+    assert_equal "$(grep -c 'the same command goes on from there' "$T/one.err")" 1
+    assert_no_process rbee-fetch
+    assert_no_model
+    touch "$T/go"
+    pull
+    assert_pulled
+    assert_equal "$(asked | paste -sd,)" ",bytes=50000-"
+    assert_equal "$(asked .if_range | tail -n 1)" "\"$(md5sum "$TINY" | cut -d' ' -f1)\""
+}
+
+@test "kill -9 of rbee-fetch: the caller hears it, and the next pull goes on" {
+    rbee up
+    hub_holds
+    pull_until_half "$T/one"
+    kill -KILL "$(test_processes rbee-fetch)"
+    assert_ends "$CALLER" 75
+    assert_equal "$(grep -c 'rbee-fetch died of SIGKILL' "$T/one.err")" 1
+    assert_no_model
+    touch "$T/go"
+    pull
+    assert_pulled
+    assert_equal "$(asked | tail -n 1)" "bytes=50000-"
+}
+
+@test "kill -9 of rbeed: rbee-fetch ends with it, and the next pull goes on" {
+    start_rbeed
+    hub_holds
+    pull_until_half "$T/one"
+    kill -KILL "$RBEED_PID"
+    wait "$RBEED_PID" || true
+    assert_ends "$CALLER" 74
+    assert_no_process rbee-fetch
+    start_rbeed
+    assert_no_model
+    touch "$T/go"
+    pull
+    assert_pulled
+    assert_equal "$(asked | tail -n 1)" "bytes=50000-"
+}
+
+@test "a supervisor that stops says so, and the next pull goes on" {
+    start_rbeed
+    hub_holds
+    pull_until_half "$T/one"
+    stop_rbeed
+    assert_ends "$CALLER" 75
+    assert_no_process rbee
+    start_rbeed
+    touch "$T/go"
+    pull
+    assert_pulled
+    assert_equal "$(asked | tail -n 1)" "bytes=50000-"
+}
+
+@test "a file that has changed on the hub is not pieced together with what was there" {
+    rbee up
+    hub_holds
+    pull_until_half "$T/one"
+    kill -TERM "$CALLER"
+    assert_ends "$CALLER" 143
+    touch "$T/go"
+    tiny_model seed=2 "$TINY"
+    rm "$T/hub.log"
+    pull
+    assert_pulled
+    assert_equal "$(asked)" "" # one request, and for all of it: another checksum is another file
+}
+
+@test "after a reboot only what was synced is believed, where no checksum will tell" {
+    rbee up
+    hub_does <<<"gate 50000 $T/go"
+    rbee model pull "$HUB/files/acme/tiny/tiny.gguf" >"$T/one" 2>&1 3>&- &
+    wait_for_line "$T/hub.log" '"stopped"'
+    PARTS=$(echo "$XDG_DATA_HOME"/rbee/models/url/*/.part)
+    part_has 50000
+    kill -TERM $!
+    wait $! || true
+    assert_no_process rbee-fetch
+    touch "$T/go"
+    sed -i -E 's/"boot_id":"[^"]*"/"boot_id":"another"/' "$PARTS/tiny.gguf.json"
+    rm "$T/hub.log"
+    run --separate-stderr rbee model pull "$HUB/files/acme/tiny/tiny.gguf"
+    assert_success
+    assert_equal "$(asked)" ""
+    assert_whole "$(rbee model show tiny --json | jq -r .path)"
+}
+
+# ---- verify ----
+
+@test "verify: good, bad, gone; of one by hand it records what it finds" {
+    pull
+    assert_equal "$(rbee model verify tiny)" "tiny: good"
+    assert_equal "$(rbee model verify tiny --json | jq -c '[.name,.good,.known]')" '["tiny",true,true]'
+    touch -r "$PLACE" "$T/when"
+    printf x | dd of="$PLACE" bs=1 seek=5000 conv=notrunc status=none
+    touch -r "$T/when" "$PLACE" # as a disk does that forgets a bit
+    run rbee model verify tiny
+    assert_failure 1
+    assert_output "tiny: bad: tiny.gguf has another checksum: its content is not what it was"
+    rm "$PLACE"
+    run rbee model verify tiny --json
+    assert_failure 1
+    assert_equal "$(jq -c '[.good,.message]' <<<"$output")" '[false,"tiny.gguf is gone"]'
+    cp "$TINY" "$T/own.gguf"
+    rbee model add "$T/own.gguf"
+    run --separate-stderr rbee model verify own
+    assert_success
+    assert_output "own: recorded; its checksum was not known, from now on it is this one"
+    assert_equal "$(rbee model verify own)" "own: good"
+    assert_equal "$(rbee model show own --json | jq -c '[.source,.checksum]')" '[null,"recorded"]'
+    printf x | dd of="$T/own.gguf" bs=1 seek=$((TINY_SIZE - 100)) conv=notrunc status=none
+    run rbee model verify own
+    assert_failure 1
+    # Adding it takes it as it is.
+    rbee model add "$T/own.gguf"
+    run rbee model verify own
+    assert_output --partial 'recorded'
+    run rbee model verify none
+    assert_failure 67
+}
+
+@test "model rm says where the file is that stays; it can be pulled without a byte" {
+    pull
+    run --separate-stderr rbee model rm tiny
+    assert_success
+    assert_equal "$stderr" "rbee: forgotten; what was fetched stays, and goes with: rm '$PLACE'"
+    assert_exist "$PLACE"
+    pull
+    assert_pulled
+    assert_equal "$(asked_count)" 1
+}
+
+@test "the audit trail has who pulled what from where" {
+    {
+        echo 'audit { mode = local }'
+        cat "$XDG_CONFIG_HOME/rbee/rbee.conf"
+    } >"$T/conf"
+    write_config <"$T/conf"
+    pull
+    assert_equal "$(rbee audit export | jq -c 'select(.kind == "model_pulled") |
+        [.actor,.outcome,.details.model,.details.source,.details.sha256,.details.published]')" \
+        "[\"uid:$(id -u)\",\"ok\",\"tiny\",\"hf:acme/tiny\",\"$(sha256sum "$TINY" | cut -d' ' -f1)\",true]"
+    assert_equal "$(rbee metrics | sed -n 's/^rbee_hive_model_pull_bytes_total //p')" "$TINY_SIZE"
+}
+
+# ---- what is shown ----
+
+# Runs a command with a terminal of COLUMNS as its stderr; what it shows is in $T/shown.
+on_terminal() { # COLUMNS COMMAND...
+    local columns=$1
+    shift
+    script -qec "stty cols $columns; $* >/dev/null" "$T/shown" </dev/null >/dev/null
+}
+
+@test "progress is for a terminal that can write over a line, and never wider than it" {
+    rbee up
+    hub_does <<<'cut 11000'
+    TERM=xterm on_terminal 20 rbee model pull hf:acme/tiny
+    assert_whole
+    run grep -c '%' "$T/shown"
+    assert_success
+    # Lines that are written over; notes are none.
+    assert_equal "$(tr '\r' '\n' <"$T/shown" | sed 's/\x1b\[[0-9;]*[mK]//g' | grep ' %' | awk 'length > 19')" ""
+    rm "$PLACE"
+    TERM=dumb on_terminal 80 rbee model pull hf:acme/tiny
+    run grep -c ' %' "$T/shown"
+    assert_failure
+    rm "$PLACE"
+    pull
+    refute [ "${stderr#*" %"}" != "$stderr" ]
+}
