@@ -50,15 +50,20 @@ int command_model_show(struct cli *cli, struct err *err)
     return call_print_record(cli, RECORD_MODEL, record, err);
 }
 
-/* Where the file of a model lies that we have fetched, and that nobody may know the place of. */
-static int find_pulled(struct cli *cli, const char *target, json_t **out_record, struct err *err)
+/* The record of a model that we have fetched, and whose file nobody may know the place of; else
+ * NULL. What fails here fails in the removal as well, which says why. */
+static json_t *find_pulled(struct cli *cli, const char *target)
 {
-    if (call_get(cli, target, out_record, err) < 0)
-        return -1;
-    if (!json_is_string(json_object_get(*out_record, "source")) ||
-        !json_is_string(json_object_get(*out_record, "path")))
-        json_decref(take_ptr(*out_record));
-    return 0;
+    const struct api_request request = {
+        .method = HTTP_GET, .target = target, .timeout_ms = API_ANSWER_MS};
+    AUTO_JSON json_t *record = NULL;
+    struct err ignored = ERR_INIT;
+
+    if (api_send(cli->api, &request, &record, NULL, &ignored) < 0 ||
+        !json_is_string(json_object_get(record, "source")) ||
+        !json_is_string(json_object_get(record, "path")))
+        return NULL;
+    return take_ptr(record);
 }
 
 int command_model_rm(struct cli *cli, struct err *err)
@@ -70,8 +75,10 @@ int command_model_rm(struct cli *cli, struct err *err)
     AUTO_JSON json_t *pulled = NULL;
     AUTO_JSON json_t *removed = NULL;
 
-    if (target == NULL || find_pulled(cli, target, &pulled, err) < 0 ||
-        call_send(cli, &request, NULL, err) < 0)
+    if (target == NULL || cli_connect(cli, err) < 0)
+        return -1;
+    pulled = find_pulled(cli, target);
+    if (call_send(cli, &request, NULL, err) < 0)
         return -1;
     if (pulled != NULL)
         message_note(cli, "forgotten; what was fetched stays, and goes with: rm '%s'",

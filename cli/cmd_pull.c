@@ -158,7 +158,7 @@ static int pull(struct watched *watched, const char *source, struct err *err)
         return err_set(err, ERR_INVALID_UTF8, "the source is not UTF-8");
     if (name != NULL && json_object_set_new(body, "name", json_string(name)) < 0)
         return err_set(err, ERR_INVALID_UTF8, "--name is not UTF-8");
-    if (watch(watched, "/v1/models/pull", body, err) < 0) {
+    if (watch(watched, "/v1/pulls", body, err) < 0) {
         if (cli->interrupt.signal != 0)
             message_note(cli, "stopped; what came is kept, the same command goes on from there");
         return -1;

@@ -134,6 +134,17 @@ static int config_check_command(const char *command, struct err *err)
     return 0;
 }
 
+/* Paths are put behind it: there must be nothing in it that ends a path, and no password. */
+static int config_check_endpoint(const char *text, struct err *err)
+{
+    const char *host = strstr(text, "://");
+
+    if ((strncmp(text, "https://", 8) == 0 || strncmp(text, "http://", 7) == 0) &&
+        strspn(host + 3, "/") == 0 && host[3] != '\0' && strpbrk(text, " \t?#@\\") == NULL)
+        return config_check_text(text, err);
+    return err_set(err, ERR_USAGE, "must be a URL as https://huggingface.co, not \"%s\"", text);
+}
+
 /* As it may stand in a request line, and not end it. */
 static int config_check_target(const char *target, struct err *err)
 {
@@ -203,6 +214,8 @@ static int config_check(const struct config_key_info *info, const char *text, in
         return config_check_model(text, err);
     case CONFIG_COMMAND:
         return config_check_command(text, err);
+    case CONFIG_ENDPOINT:
+        return config_check_endpoint(text, err);
     case CONFIG_TARGET:
         return config_check_target(text, err);
     case CONFIG_DEVICE:

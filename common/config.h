@@ -30,14 +30,16 @@ enum config_worker_key {
 
 /* A PATH is text, absolute or empty: the programs run in other folders than the one it was meant
  * in. A MODEL is a name, an absolute path, or empty; a COMMAND is one that command_line_parse()
- * takes, or empty; a TARGET goes into a request line; a DEVICE is one of device_name.h; an ADDRESS
- * is "off" or one of TCP that http_address_parse() takes; HOSTS and ORIGINS are lists of
- * host_list.h; a CHOICE is one of the words of its default, "off|local", which is the first. */
+ * takes, or empty; an ENDPOINT is a URL that paths are put behind; a TARGET goes into a request
+ * line; a DEVICE is one of device_name.h; an ADDRESS is "off" or one of TCP that
+ * http_address_parse() takes; HOSTS and ORIGINS are lists of host_list.h; a CHOICE is one of the
+ * words of its default, "off|local", which is the first. */
 enum config_type {
     CONFIG_TEXT,
     CONFIG_PATH,
     CONFIG_MODEL,
     CONFIG_COMMAND,
+    CONFIG_ENDPOINT,
     CONFIG_TARGET,
     CONFIG_DEVICE,
     CONFIG_ADDRESS,

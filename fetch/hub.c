@@ -5,6 +5,7 @@
 #include "common/json.h"
 #include "common/mem.h"
 #include "fetch/file_name.h"
+#include "fetch/tell.h"
 
 #include <ctype.h>
 #include <curl/curl.h>
@@ -106,15 +107,18 @@ static int get_page(struct transfer *transfer, const char *url, struct hub_files
     return hub_read_listing(listing, out, err);
 }
 
-/* The next page is of the same place, or it is none: a listing sends nobody anywhere else. */
+/* A listing sends nobody anywhere else, as one does that a mirror has passed on without a look. */
 static char *next_page(struct transfer *transfer, const char *endpoint)
 {
     AUTO_FREE char *url = transfer_next_link(transfer);
     size_t len = strlen(endpoint);
 
-    if (url == NULL || strncmp(url, endpoint, len) != 0 || url[len] != '/')
+    if (url == NULL)
         return NULL;
-    return take_ptr(url);
+    if (strncmp(url, endpoint, len) == 0 && url[len] == '/')
+        return take_ptr(url);
+    tell_note("the listing goes on at another place, which is not asked: files may be missing");
+    return NULL;
 }
 
 int hub_list(struct transfer *transfer, const char *endpoint, const char *repo,

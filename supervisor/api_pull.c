@@ -18,8 +18,6 @@ int api_model_pull(struct api_call *call, struct err *err)
         return err_set(err, ERR_INVALID_FIELD, "source must say what to pull");
     if (name[0] != '\0' && config_name_check(name, ERR_INVALID_FIELD, err) != 0)
         return err_wrap(err, "name");
-    if (!pull_endpoint_is_valid(config_text(call->supervisor->config, CONFIG_pull_endpoint)))
-        return err_set(err, ERR_CONFIG, "pull.endpoint must be a URL as https://huggingface.co");
     if (pull_source_parse(text, &source, err) != 0)
         return -1;
     return pull_follow(call, &source, name, err);

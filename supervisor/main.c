@@ -122,25 +122,37 @@ static int main_override_socket(struct config *config, const char *path, struct 
 static int main_read_environment(struct config *config, struct err *err)
 {
     static const struct {
-        const char *names[2];
+        const char *name;
         enum config_key key;
     } VARIABLES[] = {
-        {{"LLORCH_AUDIT_MODE", "RBEE_AUDIT_MODE"}, CONFIG_audit_mode},
-        {{"LLORCH_AUDIT_DIR", "RBEE_AUDIT_DIR"}, CONFIG_audit_dir},
+        {"LLORCH_AUDIT_MODE", CONFIG_audit_mode},
+        {"RBEE_AUDIT_MODE", CONFIG_audit_mode},
+        {"LLORCH_AUDIT_DIR", CONFIG_audit_dir},
+        {"RBEE_AUDIT_DIR", CONFIG_audit_dir},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(VARIABLES); i++) {
-        for (size_t j = 0; j < ARRAY_COUNT(VARIABLES[i].names); j++) {
-            const char *value = getenv(VARIABLES[i].names[j]);
+        const char *value = getenv(VARIABLES[i].name);
 
-            if (value != NULL && value[0] != '\0' &&
-                config_override(config, VARIABLES[i].key, value, err) != 0) {
-                err->kind = ERR_CONFIG;
-                return err_wrap(err, "%s", VARIABLES[i].names[j]);
-            }
+        if (value != NULL && value[0] != '\0' &&
+            config_override(config, VARIABLES[i].key, value, err) != 0) {
+            err->kind = ERR_CONFIG;
+            return err_wrap(err, "%s", VARIABLES[i].name);
         }
     }
     return 0;
+}
+
+/* Other programs have this variable, too: one that is wrong is no reason not to start. */
+static void main_read_hub(struct config *config)
+{
+    static const char NAME[] = "HF_ENDPOINT";
+    const char *value = getenv(NAME);
+    struct err err = ERR_INIT;
+
+    if (value != NULL && value[0] != '\0' &&
+        config_override(config, CONFIG_pull_endpoint, value, &err) != 0)
+        log_event(LOG_WARN, "variable_ignored", "name=%s error=%s", NAME, err.message);
 }
 
 static struct config *main_load_config(const struct main_options *options, struct err *err)
@@ -149,6 +161,7 @@ static struct config *main_load_config(const struct main_options *options, struc
 
     if (config == NULL)
         return NULL;
+    main_read_hub(config);
     if (main_read_environment(config, err) != 0 ||
         (options->socket_path != NULL &&
          main_override_socket(config, options->socket_path, err) != 0)) {

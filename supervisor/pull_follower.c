@@ -133,15 +133,28 @@ static void follower_audit(const struct pull_follower *follower, const struct mo
     audit_model_pulled(follower->supervisor, &who, model);
 }
 
+/* Of a file that was there already, and whose sum nobody tells, what was known stays known. */
+static bool follower_keeps_origin(const struct pull_follower *follower,
+                                  const struct model_facts *facts)
+{
+    const struct model *model = model_find(follower->supervisor, follower->name);
+
+    return facts->origin->files == NULL && model != NULL &&
+           model_stamp_equal(&model->stamp, facts->stamp);
+}
+
 void pull_follower_store(struct pull_follower *follower, const struct model_facts *facts)
 {
     const struct store_done done = {.on_done = follower_on_stored, .owner = follower};
+    struct model_facts kept = *facts;
     struct err err = ERR_INIT;
     struct model *model = NULL;
 
     follower->pull = NULL;
+    if (follower_keeps_origin(follower, facts))
+        kept.origin = NULL;
     if (model_check_name(follower->supervisor, follower->name, facts->path, &err) == 0)
-        model = model_put(follower->supervisor, follower->name, facts, done, &err);
+        model = model_put(follower->supervisor, follower->name, &kept, done, &err);
     if (model == NULL)
         pull_follower_fail(follower, &err);
     else

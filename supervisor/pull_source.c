@@ -149,12 +149,3 @@ void pull_source_release(struct pull_source *source)
     free(source->place);
     *source = (struct pull_source){.text = NULL};
 }
-
-bool pull_endpoint_is_valid(const char *text)
-{
-    size_t host_len = 0;
-    const char *host = find_host(text, &host_len);
-
-    return is_http(text) && host != NULL && host_len > 0 && is_one_word(text) &&
-           strpbrk(host, "?#@\\") == NULL;
-}

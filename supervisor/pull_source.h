@@ -28,7 +28,5 @@ struct pull_source {
 /* The caller releases *out; nothing is in it after a failure. ERR_INVALID_FIELD. */
 int pull_source_parse(const char *text, struct pull_source *out, struct err *err);
 void pull_source_release(struct pull_source *source);
-/* http:// or https:// and a host, nothing that ends a line or begins another part of a URL. */
-bool pull_endpoint_is_valid(const char *text);
 
 #endif

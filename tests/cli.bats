@@ -89,7 +89,7 @@ assert_usage_error() { # MESSAGE ARGUMENT...
     assert_usage_error '-n must be a whole number from 1 to 1048576, not "many"' infer hello -n many
     assert_usage_error '--slots must be a whole number from 1 to 256, not "257"' infer hello --slots 257
     assert_usage_error '"rbee ps" has no option --raw; see "rbee ps --help"' ps --raw
-    assert_usage_error '"rbee model" needs one of: add, ls, show, rm' model
+    assert_usage_error '"rbee model" needs one of: add, pull, verify, ls, show, rm' model
     assert_usage_error '"rbee wait" needs NAME; see "rbee wait --help"' wait
     assert_usage_error '--host must be unix:PATH or http://HOST:PORT, not "localhost:1"' --host localhost:1 ps
 }

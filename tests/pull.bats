@@ -87,6 +87,15 @@ assert_refused() { # EXIT CODE TEXT
 }
 rbee_says_new_endpoint() { grep -q 'config_changed.*key=pull.endpoint' "$STATE/logs/rbeed.log"; }
 
+@test "HF_ENDPOINT says where the hub is, and one that is wrong stops nobody" {
+    write_config </dev/null
+    HF_ENDPOINT=$HUB/ pull
+    assert_pulled
+    rbee down
+    HF_ENDPOINT=nowhere start_rbeed
+    assert_equal "$(grep -c variable_ignored "$T/rbeed.log")" 1
+}
+
 @test "a URL: no checksum, so a model must be read first; twice is once; its query is nobody's business" {
     run --separate-stderr rbee model pull "$HUB/files/acme/tiny/tiny.gguf?key=secret"
     assert_success
@@ -97,6 +106,7 @@ rbee_says_new_endpoint() { grep -q 'config_changed.*key=pull.endpoint' "$STATE/l
     assert_whole "$(rbee model show tiny --json | jq -r .path)"
     run rbee model pull "$HUB/files/acme/tiny/tiny.gguf?key=secret"
     assert_success
+    assert_equal "$(rbee model show tiny --json | jq -r .checksum)" recorded
     run grep -rc secret "$STATE" "$XDG_DATA_HOME"
     refute_line --regexp ':[1-9]'
     run rbee model pull "$HUB/files/acme/tiny/"
@@ -280,6 +290,18 @@ redirect $HUB_URL"
     chmod 600 "$HOME/.cache/huggingface/token"
     pull
     assert_pulled
+}
+
+@test "a certificate that nobody vouches for is refused, and not tried again" {
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout "$T/key" -out "$T/certificate" 2>"$T/openssl.log"
+    cat "$T/key" "$T/certificate" >"$T/tls"
+    start_hub secure 127.0.0.1 --tls "$T/tls"
+    run --separate-stderr rbee model pull "https${HUB_URL#http}/files/acme/tiny/tiny.gguf"
+    assert_failure 76
+    assert [ "${stderr#*certificate does not hold}" != "$stderr" ]
+    refute [ "${stderr#*trying again}" != "$stderr" ]
+    assert_not_exist "$T/secure.log"
+    assert_no_model
 }
 
 @test "redirects without end are ended" {

@@ -130,6 +130,53 @@ teardown() { rbee_teardown; }
     assert_equal "$(asked)" "" # one request, and for all of it: another checksum is another file
 }
 
+@test "a URL whose file has changed is not pieced together either, whatever the server makes of ETags" {
+    local how
+    for how in 'etag second' 'etag third
+odd_range'; do
+        rm -rf "$XDG_DATA_HOME/rbee" "$T/go" "$T/hub.log"
+        hub_holds
+        rbee model pull "$HUB/files/acme/tiny/tiny.gguf" --name "${how:5:1}" >"$T/one" 2>&1 3>&- &
+        wait_for_line "$T/hub.log" '"stopped"'
+        PARTS=$(echo "$XDG_DATA_HOME"/rbee/models/url/*/.part)
+        part_has 50000
+        kill -TERM $!
+        wait $! || true
+        touch "$T/go"
+        tiny_model "seed=${#how}" "$TINY"
+        hub_does <<<"$how"
+        run --separate-stderr rbee model pull "$HUB/files/acme/tiny/tiny.gguf" --name "${how:5:1}"
+        assert_success
+        assert_equal "$(asked | paste -sd,)" ",bytes=50000-"
+        assert_whole "$(rbee model show "${how:5:1}" --json | jq -r .path)"
+        rbee model rm "${how:5:1}"
+    done
+}
+
+@test "so many at a time, and one more is told to come later" {
+    rbee up
+    hub_holds
+    local n pids=()
+    for n in 1 2 3 4 5; do
+        mkdir "$T/hub/acme/m$n"
+        cp "$TINY" "$T/hub/acme/m$n/m$n.gguf"
+    done
+    for n in 1 2 3 4; do
+        rbee model pull "hf:acme/m$n" >"$T/out.$n" 2>&1 3>&- &
+        pids+=("$!")
+    done
+    four_run() { [ "$(grep -c stopped "$T/hub.log")" = 4 ]; }
+    wait_until four_run
+    run rbee model pull hf:acme/m5
+    assert_failure 75
+    assert_output --partial '4 models are being pulled already'
+    touch "$T/go"
+    for n in 1 2 3 4; do
+        assert_ends "${pids[n - 1]}" 0
+    done
+    assert_equal "$(rbee model pull hf:acme/m5)" m5
+}
+
 @test "after a reboot only what was synced is believed, where no checksum will tell" {
     rbee up
     hub_does <<<"gate 50000 $T/go"

@@ -23,10 +23,10 @@ pull_setup() {
 }
 
 # Ends by itself with the test: its command line names something in $T.
-start_hub() { # NAME [ADDRESS]; its script is $T/NAME.script, its log $T/NAME.log
+start_hub() { # NAME [ADDRESS [OPTION...]]; its script is $T/NAME.script, its log $T/NAME.log
     cp "$TESTS_DIR/fake/fake_hub.py" "$T/bin/$1-server"
     "$T/bin/$1-server" --root "$T/hub" --script "$T/$1.script" --log "$T/$1.log" \
-        --ready "$T/$1.port" --host "${2:-127.0.0.1}" 3>&- &
+        --ready "$T/$1.port" --host "${2:-127.0.0.1}" "${@:3}" 3>&- &
     wait_until [ -s "$T/$1.port" ]
     HUB_URL=http://${2:-127.0.0.1}:$(cat "$T/$1.port")
 }

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """A hub of models that speaks Hugging Face's API and misbehaves to order.
 
-    fake_hub --root FOLDER --script FILE --log FILE --ready FILE [--host ADDRESS]
+    fake_hub --root FOLDER --script FILE --log FILE --ready FILE [--host ADDRESS] [--tls FILE]
 
 FOLDER/ORG/REPO/… are the repositories; what lies there is also served as /files/ORG/REPO/…, as any web
 server would. FILE is the script: one directive a line, read anew for each request, so that a test can
-change it. Each request is a line of JSON in the log. The port is written to the ready file. Standard
+change it. Each request is a line of JSON in the log. The port is written to the ready file. --tls FILE has its key and certificate. Standard
 library only; run by a test, never part of the product.
 """
 
@@ -14,6 +14,7 @@ import hashlib
 import http.server
 import json
 import os
+import ssl
 import sys
 import threading
 import urllib.parse
@@ -279,6 +280,10 @@ class Hub(http.server.ThreadingHTTPServer):
         self.script = Script(options.script)
         self.log_path = options.log
         self.log_lock = threading.Lock()
+        if options.tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(options.tls)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
 
     def note(self, what):
         with self.log_lock, open(self.log_path, "a", encoding="utf-8") as log:
@@ -293,6 +298,7 @@ def main():
     for name in ("root", "script", "log", "ready"):
         parser.add_argument("--" + name, required=True)
     parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--tls")
     options = parser.parse_args()
     hub = Hub(options)
     with open(options.ready + ".tmp", "w", encoding="utf-8") as ready:

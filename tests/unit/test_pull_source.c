@@ -92,25 +92,12 @@ static void a_url_keeps_its_query_to_itself(void **state)
     pull_source_release(&two);
 }
 
-static void an_endpoint_is_a_url_and_nothing_behind_it(void **state)
-{
-    assert_true(pull_endpoint_is_valid("https://huggingface.co"));
-    assert_true(pull_endpoint_is_valid("http://127.0.0.1:8080/mirror"));
-    assert_false(pull_endpoint_is_valid(""));
-    assert_false(pull_endpoint_is_valid("huggingface.co"));
-    assert_false(pull_endpoint_is_valid("https://"));
-    assert_false(pull_endpoint_is_valid("https://a?b"));
-    assert_false(pull_endpoint_is_valid("https://u@a"));
-    assert_false(pull_endpoint_is_valid("https://a b"));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_repository_and_what_of_it),
         cmocka_unit_test(what_cannot_be_pulled_is_refused),
         cmocka_unit_test(a_url_keeps_its_query_to_itself),
-        cmocka_unit_test(an_endpoint_is_a_url_and_nothing_behind_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
