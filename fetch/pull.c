@@ -17,6 +17,7 @@
 #include "fetch/tell.h"
 #include "fetch/transfer.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,9 +72,16 @@ static struct pull_file *add_file(struct pull *pull, char *url, char *name)
     return file;
 }
 
+/* Where the model will be: at its first file. The caller frees it. */
+static char *first_place(const struct pull *pull)
+{
+    assert(pull->files != NULL); /* chosen already */
+    return paths_join(pull->job->folder, pull->files[0].name);
+}
+
 static void tell_chosen(const struct pull *pull, const char *why)
 {
-    AUTO_FREE char *path = paths_join(pull->job->folder, pull->files[0].name);
+    AUTO_FREE char *path = first_place(pull);
 
     tell_line(json_pack("{s:s, s:s, s:s, s:I, s:I, s:o}", "type", "chosen", "file",
                         pull->files[0].name, "why", why, "files", (json_int_t)pull->file_count,
@@ -252,9 +260,10 @@ static int fetch_all(struct pull *pull, struct err *err)
 
 static void tell_fetched(const struct pull *pull)
 {
-    const struct pull_file *first = &pull->files[0];
-    AUTO_FREE char *path = first->is_there ? paths_join(pull->job->folder, first->name)
-                                           : part_path(pull->job->folder, first->name);
+    AUTO_FREE char *place = first_place(pull);
+    AUTO_FREE char *path = pull->files[0].is_there
+                               ? take_ptr(place)
+                               : part_path(pull->job->folder, pull->files[0].name);
 
     tell_line(
         json_pack("{s:s, s:o}", "type", "fetched", "path", json_text_lossy(path, strlen(path))));
@@ -262,7 +271,7 @@ static void tell_fetched(const struct pull *pull)
 
 static void tell_done(const struct pull *pull)
 {
-    AUTO_FREE char *path = paths_join(pull->job->folder, pull->files[0].name);
+    AUTO_FREE char *path = first_place(pull);
     json_t *files = json_array();
 
     for (size_t i = 0; i < pull->file_count; i++) {

@@ -149,16 +149,15 @@ static int verify_all(struct verify *verify, struct err *err)
 int verify_run(const struct job *job, struct err *err)
 {
     const char *slash = strrchr(job->path, '/');
-    AUTO_JSON json_t *guessed = NULL;
+    bool is_known = json_array_size(job->files) > 0;
+    AUTO_JSON json_t *guessed = is_known || slash == NULL ? NULL : guess_files(slash + 1);
     AUTO_JSON json_t *now = json_array();
     AUTO_FREE char *folder = NULL;
-    struct verify verify = {.known = job->files, .now = now};
+    struct verify verify = {.known = is_known ? job->files : guessed, .now = now};
 
     if (slash == NULL)
         return err_set(err, ERR_INVALID, "path must be absolute");
     folder = xstrndup(job->path, (size_t)(slash - job->path) + 1);
     verify.folder = folder;
-    if (json_array_size(job->files) == 0)
-        verify.known = guessed = guess_files(slash + 1);
     return verify_all(&verify, err);
 }

@@ -16,32 +16,6 @@ static void follower_free(struct pull_follower *follower)
     free(follower);
 }
 
-static void follower_on_closed(struct api_held *held)
-{
-    struct pull_follower *follower = CONTAINER_OF(held, struct pull_follower, held);
-    struct pull *pull = follower->pull;
-
-    follower->exchange = NULL;
-    if (pull == NULL)
-        return; /* the store will still tell */
-    pull_forget(pull, follower);
-    follower_free(follower);
-}
-
-struct pull_follower *pull_follower_new(struct api_call *call, struct pull *pull, const char *name)
-{
-    struct pull_follower *follower = xcalloc(1, sizeof(*follower));
-
-    follower->held.on_closed = follower_on_closed;
-    follower->supervisor = call->supervisor;
-    follower->exchange = call->exchange;
-    follower->pull = pull;
-    memcpy(follower->name, name, strlen(name) + 1);
-    api_hold(call, &follower->held);
-    http_stream_begin(call->exchange, 200, "text/event-stream");
-    return follower;
-}
-
 void pull_follower_tell(struct pull_follower *follower, const json_t *event)
 {
     const char *type = json_string_value(json_object_get(event, "type"));
@@ -57,25 +31,69 @@ void pull_follower_tell(struct pull_follower *follower, const json_t *event)
         http_stream_write(follower->exchange, out.data, out.len);
 }
 
-/* The client has all that it gets. */
-static void follower_finish(struct pull_follower *follower)
+/* The client has all that it gets; with CAUSE, when it has heard that. */
+static void follower_end_stream(struct pull_follower *follower, const struct err *cause)
 {
-    if (follower->exchange != NULL) {
-        api_release(follower->exchange);
-        http_stream_end(follower->exchange);
+    AUTO_JSON json_t *event = NULL;
+
+    if (follower->exchange == NULL)
+        return;
+    if (cause != NULL) {
+        event = api_error_event(follower->exchange, cause, NULL);
+        pull_follower_tell(follower, event);
     }
-    follower_free(follower);
+    api_release(follower->exchange);
+    http_stream_end(follower->exchange);
+    follower->exchange = NULL;
 }
 
 void pull_follower_fail(struct pull_follower *follower, const struct err *cause)
 {
-    AUTO_JSON json_t *event = NULL;
+    follower_end_stream(follower, cause);
+    follower_free(follower);
+}
 
-    if (follower->exchange != NULL) {
-        event = api_error_event(follower->exchange, cause, NULL);
-        pull_follower_tell(follower, event);
-    }
-    follower_finish(follower);
+static void follower_on_closed(struct api_held *held)
+{
+    struct pull_follower *follower = CONTAINER_OF(held, struct pull_follower, held);
+    struct pull *pull = follower->pull;
+
+    follower->exchange = NULL;
+    if (pull == NULL)
+        return; /* the store will still tell */
+    pull_forget(pull, follower);
+    follower_free(follower);
+}
+
+/* The download itself goes on for others; one whose model is being stored is stored anyway. */
+static void follower_on_deadline(struct api_held *held)
+{
+    struct pull_follower *follower = CONTAINER_OF(held, struct pull_follower, held);
+    struct pull *pull = follower->pull;
+    struct err late = ERR_INIT;
+
+    err_fill(&late, ERR_DEADLINE,
+             "the deadline passed; what came is kept, the next pull goes on from there");
+    if (pull != NULL)
+        pull_forget(pull, follower);
+    follower_end_stream(follower, &late);
+    if (pull != NULL)
+        follower_free(follower);
+}
+
+struct pull_follower *pull_follower_new(struct api_call *call, struct pull *pull, const char *name)
+{
+    struct pull_follower *follower = xcalloc(1, sizeof(*follower));
+
+    follower->held.on_closed = follower_on_closed;
+    follower->held.on_deadline = follower_on_deadline;
+    follower->supervisor = call->supervisor;
+    follower->exchange = call->exchange;
+    follower->pull = pull;
+    memcpy(follower->name, name, strlen(name) + 1);
+    api_hold(call, &follower->held);
+    http_stream_begin(call->exchange, 200, "text/event-stream");
+    return follower;
 }
 
 /* Of a split model, the name without the number of the part. */
@@ -117,7 +135,8 @@ static void follower_on_stored(void *owner, const struct err *result)
     }
     event = json_pack("{s:s, s:o}", "type", "model", "model", model_record(model));
     pull_follower_tell(follower, event);
-    follower_finish(follower);
+    follower_end_stream(follower, NULL);
+    follower_free(follower);
 }
 
 /* Told in the name of who asked; one that has left is not known any more. */

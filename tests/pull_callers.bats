@@ -153,6 +153,17 @@ odd_range'; do
     done
 }
 
+@test "a deadline ends it for who had one, and says so" {
+    rbee up
+    hub_holds
+    pull_until_half "$T/one"
+    run api POST /v1/pulls -d '{"source":"hf:acme/tiny","name":"late"}' -H 'X-Timeout-Ms: 100'
+    assert_output --partial '"code":"DEADLINE_EXCEEDED"'
+    touch "$T/go"
+    assert_ends "$CALLER" 0
+    assert_equal "$(rbee model ls --json | jq -c '[.data[].name]')" '["tiny"]'
+}
+
 @test "so many at a time, and one more is told to come later" {
     rbee up
     hub_holds
