@@ -18,7 +18,7 @@ sed -nE 's/^KEY\( *([a-z_]+), *([a-z_]+), *([A-Z]+), *"([^"]*)",.*, *"(.*)"\)$/\
     $1 != section { if (section != "") print "# }"; section = $1; print "\n# " section " {" }
     {
         if ($3 == "CHOICE") { $5 = $5 " (" $4 ")"; sub(/\|.*/, "", $4) }
-        value = $3 ~ /^(TEXT|PATH|MODEL|COMMAND|TARGET|DEVICE|ADDRESS|HOSTS|ORIGINS)$/ ? "\"" $4 "\"" : $4
+        value = $3 ~ /^(TEXT|PATH|MODEL|COMMAND|ENDPOINT|TARGET|DEVICE|ADDRESS|HOSTS|ORIGINS)$/ ? "\"" $4 "\"" : $4
         printf "#     # %s\n#     %s = %s\n", $5, $2, value
     }
     END { print "# }" }'
