@@ -164,6 +164,26 @@ odd_range'; do
     assert_equal "$(rbee model ls --json | jq -c '[.data[].name]')" '["tiny"]'
 }
 
+@test "who pulls with a token that is none any more is told so, and that is the end" {
+    local token=$XDG_CONFIG_HOME/rbee/token address
+    { cat "$XDG_CONFIG_HOME/rbee/rbee.conf" && printf 'supervisor {\n listen = "127.0.0.1:0"\n}\n'; } >"$T/conf"
+    write_config <"$T/conf"
+    (umask 077 && echo token-0123456789abcdef >"$token")
+    start_rbeed
+    address=$(api GET /v1/status | jq -r .listen)
+    hub_holds
+    curl -sSN "http://$address/v1/pulls" -H 'Authorization: Bearer token-0123456789abcdef' \
+        --json '{"source":"hf:acme/tiny"}' >"$T/stream" 2>&1 3>&- &
+    local stream=$!
+    wait_for_line "$T/hub.log" '"stopped"'
+    echo other-0123456789abcdef >"$token"
+    kill -HUP "$RBEED_PID"
+    assert_ends "$stream" 0
+    assert_equal "$(grep -c '"code":"INVALID_API_KEY"' "$T/stream")" 1
+    assert_no_process rbee-fetch
+    assert_no_model
+}
+
 @test "so many at a time, and one more is told to come later" {
     rbee up
     hub_holds
