@@ -43,6 +43,7 @@ rbee_setup() {
     use_program "$RBEE_BUILD/bin/rbee-worker"
     use_program "$RBEE_BUILD/bin/rbee-watch"
     use_program "$RBEE_BUILD/bin/rbee-gpu"
+    use_program "$RBEE_BUILD/bin/rbee-fetch"
     PATH=$T/bin:$PATH
     SOCKET=$T/run/rbee/rbee.sock
     # shellcheck disable=SC2034 # for the suites

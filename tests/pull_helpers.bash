@@ -10,7 +10,6 @@ bats_require_minimum_version 1.5.0 # run --separate-stderr
 # size, $HUB the hub's URL, $PLACE where the file is to be.
 pull_setup() {
     rbee_setup
-    use_program "$RBEE_BUILD/bin/rbee-fetch"
     TINY=$T/hub/acme/tiny/tiny.gguf
     mkdir -p "$T/hub/acme/tiny"
     tiny_model "$TINY"
