@@ -1,6 +1,6 @@
 # rbee: `make help` lists the targets.
 #
-# Five programs from one tree. A file belongs to the program of its folder; what is in common/ and
+# Six programs from one tree. A file belongs to the program of its folder; what is in common/ and
 # db/ goes through archives, so that each program links only what it uses. SANITIZE=, CC= and
 # TEST_HOOKS=1 build into folders of their own.
 
@@ -85,7 +85,7 @@ CLI_LIBS := -lncursesw -ltinfo -lm
 FETCH_LIBS := -lcurl
 
 .PHONY: all
-all: $(BIN)/rbee $(BIN)/rbeed $(BIN)/rbee-worker $(BIN)/rbee-watch $(BIN)/rbee-fetch $(BIN)/rbee-gpu ## Build the five programs
+all: $(BIN)/rbee $(BIN)/rbeed $(BIN)/rbee-worker $(BIN)/rbee-watch $(BIN)/rbee-fetch $(BIN)/rbee-gpu ## Build the six programs
 
 $(BIN)/rbee: $(call objects,cli/main.c) $(CLI_LIB) $(COMMON_LIB)
 	@mkdir -p $(@D)

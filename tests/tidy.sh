@@ -44,9 +44,8 @@ INCLUDE_TABLE=(
     "gpu:        common gpu"
     "tui:        common tui"
     "cli:        common cli tui/tui.h"
-    "tests:      common db supervisor hip watch gpu tui cli tests"
     "fetch:      common fetch"
-    "tests:      common db supervisor hip watch fetch tui cli tests"
+    "tests:      common db supervisor hip watch gpu fetch tui cli tests"
 )
 
 # Extended regular expression @ where alone it may stand (a prefix of the path).
@@ -58,7 +57,6 @@ PLACE_TABLE=(
     '#include <pcre2\.h> @ hip/text/'
     '\b(dlopen|dlsym)\( @ hip/backend/gpu_runtime.c|gpu/nvml.c'
     '#include <curl/.*\.h> @ fetch/'
-    '\b(dlopen|dlsym)\( @ hip/backend/gpu_runtime.c'
     '\b(fork|vfork|posix_spawnp?|clone3?)\( @ common/spawn.c'
     '\b(clock_gettime|gettimeofday|time|ftime)\( @ common/clock'
 )
