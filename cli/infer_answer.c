@@ -67,14 +67,25 @@ static int on_started(struct infer_answer *answer, const json_t *event, struct e
     return 0;
 }
 
+static int take_text(struct infer_answer *answer, const json_t *text, struct err *err)
+{
+    const char *bytes = json_string_value(text);
+    size_t len = json_string_length(text);
+
+    if (answer->text != NULL && buf_add(answer->text, bytes, len) < 0)
+        return err_set(err, ERR_BODY_TOO_LARGE, "an answer of more than %zu bytes",
+                       answer->text->max);
+    if (answer->is_ndjson || answer->cli->wants_json)
+        return 0;
+    return output_text(answer->output, bytes, len, err);
+}
+
 static int on_token(struct infer_answer *answer, const json_t *event, struct err *err)
 {
     const json_t *text = json_object_get(event, "t");
 
     answer->token_count++;
-    if (answer->is_ndjson)
-        return 0;
-    return output_text(answer->output, json_string_value(text), json_string_length(text), err);
+    return take_text(answer, text, err);
 }
 
 static int on_end(struct infer_answer *answer, const json_t *event, struct err *err)
@@ -141,9 +152,9 @@ int infer_answer_whole(struct infer_answer *answer, const json_t *reply, struct 
         return err_set(err, ERR_PROTOCOL, "the supervisor's answer has no text");
     answer->end = json_deep_copy(reply);
     say_warnings(answer, reply);
-    if (answer->cli->wants_json)
-        return output_json(answer->output, reply, err);
-    return output_text(answer->output, json_string_value(text), json_string_length(text), err);
+    if (answer->cli->wants_json && output_json(answer->output, reply, err) < 0)
+        return -1;
+    return take_text(answer, text, err);
 }
 
 int infer_answer_check_end(const struct infer_answer *answer, struct err *err)
@@ -170,10 +181,10 @@ static double per_second(double count, double ms)
     return ms > 0 ? count / ms * MS_PER_SECOND : 0;
 }
 
-void infer_answer_say_stats(const struct infer_answer *answer)
+void infer_answer_say_stats(struct cli *cli, const json_t *end)
 {
-    const json_t *usage = json_object_get(answer->end, "usage");
-    const json_t *timings = json_object_get(answer->end, "timings");
+    const json_t *usage = json_object_get(end, "usage");
+    const json_t *timings = json_object_get(end, "timings");
     double prompt = number_of(usage, "prompt_tokens");
     double cached = number_of(usage, "cached_tokens"); /* 0 where the worker does not tell */
     double completion = number_of(usage, "completion_tokens");
@@ -181,13 +192,12 @@ void infer_answer_say_stats(const struct infer_answer *answer)
     double decode_ms = number_of(timings, "decode_ms");
 
     message_always(
-        answer->cli,
+        cli,
         "prompt %.0f tokens (%.0f cached) in %.1f ms (%.1f/s), answer %.0f tokens in %.1f ms "
         "(%.1f/s), first token after %.1f ms, queue %.1f ms, load %.1f ms, stop: %s",
         prompt, cached, prefill_ms, per_second(prompt - cached, prefill_ms), completion, decode_ms,
         per_second(completion, decode_ms), number_of(timings, "first_token_ms"),
-        number_of(timings, "queue_ms"), number_of(timings, "load_ms"),
-        text_of(answer->end, "stop_reason"));
+        number_of(timings, "queue_ms"), number_of(timings, "load_ms"), text_of(end, "stop_reason"));
 }
 
 void infer_answer_tell_failure(struct infer_answer *answer, const struct err *failure)

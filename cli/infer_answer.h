@@ -4,6 +4,7 @@
 #define RBEE_CLI_INFER_ANSWER_H
 
 #include "cli/output.h"
+#include "common/buf.h"
 #include "common/err.h"
 
 #include <jansson.h>
@@ -20,6 +21,7 @@ struct infer_answer {
     bool is_ndjson;            /* events go out as they are */
     bool has_told_end;         /* an "end" or "error" event went out */
     size_t token_count;        /* token events so far */
+    struct buf *text;          /* borrowed: gets the text as it comes; NULL: nobody keeps it */
     json_t *end;               /* the "end" event, or the whole reply; NULL until then */
 };
 
@@ -34,8 +36,8 @@ int infer_answer_whole(struct infer_answer *answer, const json_t *reply, struct 
 int infer_answer_check_end(const struct infer_answer *answer, struct err *err);
 /* Whether a limit cut the answer; only after an end. */
 bool infer_answer_is_cut(const struct infer_answer *answer);
-/* --stats */
-void infer_answer_say_stats(const struct infer_answer *answer);
+/* --stats: END is an "end" event or a whole reply. */
+void infer_answer_say_stats(struct cli *cli, const json_t *end);
 /* With ndjson the last line is an "end" or an "error" event, whatever went wrong. */
 void infer_answer_tell_failure(struct infer_answer *answer, const struct err *failure);
 

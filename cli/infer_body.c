@@ -180,15 +180,24 @@ static int check_combinations(const struct args *args, struct err *err)
     return 0;
 }
 
-json_t *infer_body_new(struct cli *cli, struct err *err)
+json_t *infer_body_options(struct cli *cli, struct err *err)
 {
     AUTO_JSON json_t *body = json_object();
 
-    if (check_combinations(cli->args, err) < 0 || set_model(cli->args, body, err) < 0 ||
-        set_stops(cli->args, body, err) < 0 || set_biases(cli->args, body, err) < 0 ||
-        set_device(cli->args, body, err) < 0)
+    if (set_model(cli->args, body, err) < 0 || set_stops(cli->args, body, err) < 0 ||
+        set_biases(cli->args, body, err) < 0 || set_device(cli->args, body, err) < 0)
         return NULL;
     set_numbers(cli->args, body);
     set_flags(cli->args, body);
-    return set_prompt(cli, body, err) < 0 ? NULL : take_ptr(body);
+    return take_ptr(body);
+}
+
+json_t *infer_body_new(struct cli *cli, struct err *err)
+{
+    AUTO_JSON json_t *body = NULL;
+
+    if (check_combinations(cli->args, err) < 0)
+        return NULL;
+    body = infer_body_options(cli, err);
+    return body == NULL || set_prompt(cli, body, err) < 0 ? NULL : take_ptr(body);
 }

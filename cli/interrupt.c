@@ -4,6 +4,7 @@
 #include "common/attr.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -18,16 +19,21 @@ static bool is_ignored(int signo)
     return sigaction(signo, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
+static void make_set(sigset_t *set)
+{
+    sigemptyset(set);
+    for (size_t i = 0; i < ARRAY_COUNT(WATCHED); i++) {
+        /* nohup, or a job that a script put in the background: blocked, it would reach us. */
+        if (!is_ignored(WATCHED[i]))
+            sigaddset(set, WATCHED[i]);
+    }
+}
+
 int interrupt_watch(struct interrupt *interrupt, struct err *err)
 {
     sigset_t set;
 
-    sigemptyset(&set);
-    for (size_t i = 0; i < ARRAY_COUNT(WATCHED); i++) {
-        /* nohup, or a job that a script put in the background: blocked, it would reach us. */
-        if (!is_ignored(WATCHED[i]))
-            sigaddset(&set, WATCHED[i]);
-    }
+    make_set(&set);
     interrupt->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (interrupt->fd < 0)
         return err_set(err, ERR_INTERNAL, "signalfd: %m");
@@ -48,6 +54,31 @@ void interrupt_take(struct interrupt *interrupt)
     for (size_t i = 0; i < ARRAY_COUNT(WATCHED); i++)
         sigaddset(&all, WATCHED[i]);
     (void)sigprocmask(SIG_UNBLOCK, &all, NULL); /* cannot fail: the arguments are constant */
+}
+
+int interrupt_rearm(struct interrupt *interrupt, struct err *err)
+{
+    sigset_t set;
+
+    make_set(&set);
+    interrupt->signal = 0;
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return err_set(err, ERR_INTERNAL, "sigprocmask: %m");
+    return 0;
+}
+
+int interrupt_wait_readable(struct interrupt *interrupt, int fd)
+{
+    struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = interrupt->fd, .events = POLLIN}};
+
+    while (poll(fds, ARRAY_COUNT(fds), -1) < 0) {
+        if (errno != EINTR)
+            return 0; /* the read that follows says what is wrong */
+    }
+    if (fds[1].revents == 0)
+        return 0;
+    interrupt_take(interrupt);
+    return interrupt->signal != 0 ? -1 : 0;
 }
 
 void interrupt_end_process(int signo)

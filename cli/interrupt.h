@@ -19,6 +19,10 @@ struct interrupt {
 int interrupt_watch(struct interrupt *interrupt, struct err *err);
 /* Takes what has arrived, without waiting; the next of these signals ends the process at once. */
 void interrupt_take(struct interrupt *interrupt);
+/* What was taken is over and done with: the next one is watched for again. */
+int interrupt_rearm(struct interrupt *interrupt, struct err *err);
+/* Waits until FD has something to read, or its end. -1: a watched signal came first. */
+int interrupt_wait_readable(struct interrupt *interrupt, int fd);
 /* Ends the process as SIGNO would; the exit status a shell sees is 128 + SIGNO. */
 void interrupt_end_process(int signo) __attribute__((noreturn));
 

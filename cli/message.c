@@ -68,6 +68,15 @@ void message_always(struct cli *cli, const char *format, ...)
     va_end(args);
 }
 
+void message_plain(struct cli *cli, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    write_formatted(cli, "", "\n", format, args);
+    va_end(args);
+}
+
 void message_note(struct cli *cli, const char *format, ...)
 {
     va_list args;

@@ -11,6 +11,8 @@ struct cli;
 void message_error(struct cli *cli, const struct err *err);
 /* What was asked for by an option of its own: with --quiet, too. */
 void message_always(struct cli *cli, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The same without "rbee: ": a line of a list. */
+void message_plain(struct cli *cli, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Not with --quiet. */
 void message_note(struct cli *cli, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Only with --verbose. */

@@ -5,6 +5,8 @@
 
 #define ON(command) (1ull << COMMAND_##command)
 #define ON_ALL UINT64_MAX
+/* Those that send prompts. */
+#define ON_ASKING (ON(INFER) | ON(CHAT))
 static_assert(COMMAND_COUNT <= 64, "an option's commands are the bits of a uint64_t");
 
 static const struct option OPTIONS[OPTION_COUNT] = {

@@ -104,9 +104,14 @@ int output_json(struct output *output, const json_t *value, struct err *err)
     return write_bytes(output, "\n", 1, err);
 }
 
+int output_end_line(struct output *output, struct err *err)
+{
+    return output->ends_in_line ? 0 : write_bytes(output, "\n", 1, err);
+}
+
 int output_commit(struct output *output, struct err *err)
 {
-    if (output->is_terminal && !output->ends_in_line && write_bytes(output, "\n", 1, err) < 0)
+    if (output->is_terminal && output_end_line(output, err) < 0)
         return -1;
     return output->file.path != NULL ? io_atomic_commit(&output->file, err) : 0;
 }

@@ -35,6 +35,8 @@ int output_open(struct output *output, struct interrupt *interrupt, const char *
 int output_text(struct output *output, const char *text, size_t len, struct err *err);
 /* One line of JSON. */
 int output_json(struct output *output, const json_t *value, struct err *err);
+/* A newline where the last byte was none. */
+int output_end_line(struct output *output, struct err *err);
 /* Ends the line on a terminal, puts a file in its place. */
 int output_commit(struct output *output, struct err *err);
 /* After a failure: an unfinished line on a terminal is ended, so that the message stands alone. */

@@ -57,6 +57,7 @@ PLACE_TABLE=(
     '#include <pcre2\.h> @ hip/text/'
     '\b(dlopen|dlsym)\( @ hip/backend/gpu_runtime.c|gpu/nvml.c'
     '#include <curl/.*\.h> @ fetch/'
+    '\b(dlopen|dlsym)\( @ (hip/backend/gpu_runtime.c|cli/line_editor.c)'
     '\b(fork|vfork|posix_spawnp?|clone3?)\( @ common/spawn.c'
     '\b(clock_gettime|gettimeofday|time|ftime)\( @ common/clock'
 )
