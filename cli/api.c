@@ -26,6 +26,9 @@ enum {
     RETRY_AFTER_MAX_S = 86400, /* a day; more is no advice */
 };
 
+/* A timer needs a time. */
+static const uint64_t API_FOR_EVER_MS = 365ull * 86400 * MS_PER_S;
+
 struct api {
     struct event_base *base;
     struct http_client *client;
@@ -33,19 +36,26 @@ struct api {
     char *authorization; /* value of that header; NULL: none is sent */
 };
 
-/* A request on its way. */
-struct transfer {
-    const struct api_request *request;
-    struct interrupt *interrupt;
-    struct event_base *base;
+/* A request on its way.
+ *
+ * It ends in the timer's callback alone: at once when the reply is complete, an event's handler has
+ * given up or a signal came, else when its time has passed. A connection cannot be closed from
+ * inside its own callbacks. */
+struct api_call {
+    struct api_request request;
+    struct api *api;
     struct http_call *call; /* NULL once it has ended */
+    struct event *timer;
     int status;             /* 0: no head yet */
     bool is_stream;         /* the body is events for on_event; what failed is read as a whole */
     int64_t retry_after_ms; /* -1: not said */
     struct buf body;
     struct sse_parser events;
-    bool has_failed; /* err is set */
-    struct err *err;
+    bool is_over; /* the timer's next callback is the end */
+    bool has_ended;
+    struct err err; /* set: it has failed */
+    void (*on_done)(void *owner, struct api_call *call);
+    void *owner;
 };
 
 struct api *api_new(const struct http_address *address, struct interrupt *interrupt,
@@ -127,137 +137,118 @@ static int64_t read_retry_after(const struct http_head *head)
     return seconds * MS_PER_S;
 }
 
-static int on_head(struct http_call *call, void *owner, const struct http_head *head,
+/* The end, or a failure that is in call->err: the first one counts. */
+static void finish(struct api_call *call)
+{
+    static const struct timeval NOW = {0};
+
+    if (call->is_over)
+        return;
+    call->is_over = true;
+    (void)evtimer_add(call->timer, &NOW); /* cannot fail: it has been added before */
+}
+
+static int on_head(struct http_call *http, void *owner, const struct http_head *head,
                    struct err *err)
 {
     static const char SSE_TYPE[] = "text/event-stream";
-    struct transfer *transfer = owner;
+    struct api_call *call = owner;
     const char *type = http_head_find(head, "Content-Type");
 
-    transfer->status = head->status;
-    transfer->retry_after_ms = read_retry_after(head);
+    call->status = head->status;
+    call->retry_after_ms = read_retry_after(head);
     if (!is_ok(head->status))
         return 0;
-    transfer->is_stream = type != NULL && strncasecmp(type, SSE_TYPE, strlen(SSE_TYPE)) == 0;
-    if (transfer->is_stream != (transfer->request->on_event != NULL))
+    call->is_stream = type != NULL && strncasecmp(type, SSE_TYPE, strlen(SSE_TYPE)) == 0;
+    if (call->is_stream != (call->request.on_event != NULL))
         return err_set(err, ERR_PROTOCOL, "the supervisor answered with %.64s",
                        type != NULL ? type : "no type of content");
     return 0;
 }
 
-/* Ends the wait; the call is cancelled there, not inside its own callback. */
-static void give_up(struct transfer *transfer)
+static void on_body(struct http_call *http, void *owner, const char *data, size_t len)
 {
-    transfer->has_failed = true;
-    (void)event_base_loopbreak(transfer->base); /* cannot fail while the loop runs */
-}
+    struct api_call *call = owner;
 
-static void on_body(struct http_call *call, void *owner, const char *data, size_t len)
-{
-    struct transfer *transfer = owner;
-
-    if (transfer->has_failed)
+    if (call->is_over)
         return;
-    if (transfer->is_stream) {
-        if (sse_parser_feed(&transfer->events, data, len, transfer->request->on_event,
-                            transfer->request->owner, transfer->err) < 0)
-            give_up(transfer);
-    } else if (buf_add(&transfer->body, data, len) < 0) {
-        err_fill(transfer->err, ERR_PROTOCOL, "a reply of more than %d bytes", API_REPLY_MAX_BYTES);
-        give_up(transfer);
+    if (call->is_stream) {
+        if (sse_parser_feed(&call->events, data, len, call->request.on_event, call->request.owner,
+                            &call->err) < 0)
+            finish(call);
+    } else if (buf_add(&call->body, data, len) < 0) {
+        err_fill(&call->err, ERR_PROTOCOL, "a reply of more than %d bytes", API_REPLY_MAX_BYTES);
+        finish(call);
     }
 }
 
-static void on_end(struct http_call *call, void *owner, const struct err *failure)
+static void on_end(struct http_call *http, void *owner, const struct err *failure)
 {
-    struct transfer *transfer = owner;
+    struct api_call *call = owner;
 
-    transfer->call = NULL;
-    if (failure == NULL || transfer->has_failed)
-        return;
-    *transfer->err = *failure;
-    transfer->has_failed = true;
+    call->call = NULL;
+    if (failure != NULL && !call->is_over)
+        call->err = *failure;
+    finish(call);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *owner)
+{
+    struct api_call *call = owner;
+
+    if (!call->is_over)
+        err_fill(&call->err, ERR_TIMED_OUT, "no answer within the time");
+    call->is_over = true;
+    call->has_ended = true;
+    if (call->call != NULL)
+        http_call_cancel(take_ptr(call->call));
+    if (call->on_done != NULL)
+        call->on_done(call->owner, call); /* may free the call */
 }
 
 static void on_signal(evutil_socket_t fd, short what, void *owner)
 {
-    struct transfer *transfer = owner;
+    struct api_call *call = owner;
 
-    interrupt_take(transfer->interrupt);
-    if (transfer->interrupt->signal == 0 || transfer->has_failed)
+    interrupt_take(call->api->interrupt);
+    if (call->api->interrupt->signal == 0 || call->is_over)
         return;
-    err_fill(transfer->err, ERR_CANCELLED, "interrupted");
-    give_up(transfer);
-}
-
-static void on_timeout(evutil_socket_t fd, short what, void *owner)
-{
-    struct transfer *transfer = owner;
-
-    if (transfer->has_failed)
-        return;
-    err_fill(transfer->err, ERR_TIMED_OUT, "no answer within the time");
-    give_up(transfer);
-}
-
-static void release_event(struct event **event)
-{
-    if (*event != NULL)
-        event_free(*event);
-}
-
-/* Runs the loop until the call has ended, one way or another. */
-static int transfer_wait(struct transfer *transfer, struct err *err)
-{
-    __attribute__((cleanup(release_event))) struct event *signals = NULL;
-    __attribute__((cleanup(release_event))) struct event *timer =
-        evtimer_new(transfer->base, on_timeout, transfer);
-    uint64_t timeout_ms = transfer->request->timeout_ms;
-    struct timeval time = {.tv_sec = (time_t)(timeout_ms / MS_PER_S),
-                           .tv_usec = (suseconds_t)(timeout_ms % MS_PER_S * US_PER_MS)};
-
-    if (transfer->interrupt->fd >= 0) {
-        signals = event_new(transfer->base, transfer->interrupt->fd, EV_READ | EV_PERSIST,
-                            on_signal, transfer);
-        if (signals == NULL || event_add(signals, NULL) < 0)
-            return err_set(err, ERR_INTERNAL, "watch signals: %m");
-    }
-    if (timeout_ms > 0 && (timer == NULL || event_add(timer, &time) < 0))
-        return err_set(err, ERR_INTERNAL, "set a timer: %m");
-    while (transfer->call != NULL && !transfer->has_failed) {
-        if (event_base_loop(transfer->base, EVLOOP_ONCE) < 0)
-            return err_set(err, ERR_INTERNAL, "event loop: %m");
-    }
-    return transfer->has_failed ? -1 : 0;
+    err_fill(&call->err, ERR_CANCELLED, "interrupted");
+    finish(call);
 }
 
 /* The envelope of a reply that is an error, with what its headers add. */
-static int read_failure(struct transfer *transfer, json_t **out_failure, struct err *err)
+static int read_failure(const struct api_call *call, json_t **out_failure, struct err *err)
 {
     AUTO_JSON json_t *envelope =
-        json_parse(transfer->body.data, transfer->body.len, API_REPLY_MAX_BYTES, err);
+        json_parse(call->body.data, call->body.len, API_REPLY_MAX_BYTES, err);
     json_t *error = json_object_get(envelope, "error");
 
     if (error == NULL)
         return err_set(err, ERR_PROTOCOL, "the supervisor answered %d without saying why",
-                       transfer->status);
+                       call->status);
     json_error_from_envelope(envelope, err);
-    if (transfer->retry_after_ms >= 0 && json_object_get(error, "retry_after_ms") == NULL)
-        (void)json_object_set_new(error, "retry_after_ms", json_integer(transfer->retry_after_ms));
+    if (call->retry_after_ms >= 0 && json_object_get(error, "retry_after_ms") == NULL)
+        (void)json_object_set_new(error, "retry_after_ms", json_integer(call->retry_after_ms));
     if (out_failure != NULL)
         *out_failure = take_ptr(envelope);
     return -1;
 }
 
-static int read_reply(struct transfer *transfer, json_t **out_reply, json_t **out_failure,
-                      struct err *err)
+int api_call_result(const struct api_call *call, json_t **out_reply, json_t **out_failure,
+                    struct err *err)
 {
     json_t *reply = NULL;
 
-    if (!is_ok(transfer->status))
-        return read_failure(transfer, out_failure, err);
-    if (transfer->body.len > 0) {
-        reply = json_parse(transfer->body.data, transfer->body.len, API_REPLY_MAX_BYTES, err);
+    assert(call->has_ended);
+    if (err_is_set(&call->err)) {
+        *err = call->err;
+        return -1;
+    }
+    if (!is_ok(call->status))
+        return read_failure(call, out_failure, err);
+    if (call->body.len > 0) {
+        reply = json_parse(call->body.data, call->body.len, API_REPLY_MAX_BYTES, err);
         if (reply == NULL) {
             err->kind = ERR_PROTOCOL; /* whatever is wrong with it, it is not our input */
             return err_wrap(err, "the supervisor's answer");
@@ -270,48 +261,84 @@ static int read_reply(struct transfer *transfer, json_t **out_reply, json_t **ou
     return 0;
 }
 
-static int transfer_run(struct api *api, struct transfer *transfer, struct err *err)
+static void send_request(struct api_call *call)
 {
     static const struct http_call_events EVENTS = {
         .on_head = on_head, .on_body = on_body, .on_end = on_end};
-    const struct api_request *request = transfer->request;
+    const struct api_request *request = &call->request;
     struct http_header headers[API_HEADER_MAX_COUNT];
     char deadline[DEADLINE_TEXT_BYTES];
     AUTO_FREE char *body = request->body != NULL ? json_to_text(request->body) : NULL;
     struct http_request http = {.method = request->method,
                                 .target = request->target,
                                 .headers = headers,
-                                .header_count = add_headers(api, body != NULL, headers),
+                                .header_count = add_headers(call->api, body != NULL, headers),
                                 .body = body,
                                 .body_len = body != NULL ? strlen(body) : 0};
-    int rc = 0;
 
     (void)snprintf(deadline, sizeof(deadline), "%" PRIu64, request->deadline_ms);
     if (request->deadline_ms > 0)
         headers[http.header_count++] = (struct http_header){DEADLINE_TIMEOUT_HEADER, deadline};
-    transfer->call = http_client_send(api->client, &http, &EVENTS, transfer);
-    rc = transfer_wait(transfer, err);
-    if (transfer->call != NULL)
-        http_call_cancel(transfer->call);
-    return rc;
+    call->call = http_client_send(call->api->client, &http, &EVENTS, call);
+}
+
+struct api_call *api_call_start(struct api *api, const struct api_request *request,
+                                void (*on_done)(void *owner, struct api_call *call), void *owner)
+{
+    struct api_call *call = xcalloc(1, sizeof(*call));
+    uint64_t timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : API_FOR_EVER_MS;
+    struct timeval time = {.tv_sec = (time_t)(timeout_ms / MS_PER_S),
+                           .tv_usec = (suseconds_t)(timeout_ms % MS_PER_S * US_PER_MS)};
+
+    *call = (struct api_call){
+        .request = *request, .api = api, .retry_after_ms = -1, .on_done = on_done, .owner = owner};
+    buf_init(&call->body, API_REPLY_MAX_BYTES);
+    sse_parser_init(&call->events);
+    call->timer = evtimer_new(api->base, on_timer, call);
+    if (call->timer == NULL || evtimer_add(call->timer, &time) < 0)
+        abort(); /* as xmalloc: memory is gone, and nothing else can be */
+    send_request(call);
+    return call;
+}
+
+void api_call_free(struct api_call *call)
+{
+    if (call == NULL)
+        return;
+    if (call->call != NULL)
+        http_call_cancel(call->call);
+    event_free(call->timer);
+    buf_release(&call->body);
+    sse_parser_release(&call->events);
+    free(call);
+}
+
+static void release_call(struct api_call **call)
+{
+    api_call_free(*call);
+}
+
+static void release_event(struct event **event)
+{
+    if (*event != NULL)
+        event_free(*event);
 }
 
 int api_send(struct api *api, const struct api_request *request, json_t **out_reply,
              json_t **out_failure, struct err *err)
 {
-    struct transfer transfer = {.request = request,
-                                .interrupt = api->interrupt,
-                                .base = api->base,
-                                .retry_after_ms = -1,
-                                .err = err};
-    int rc = 0;
+    __attribute__((cleanup(release_call))) struct api_call *call =
+        api_call_start(api, request, NULL, NULL);
+    __attribute__((cleanup(release_event))) struct event *signals = NULL;
 
-    buf_init(&transfer.body, API_REPLY_MAX_BYTES);
-    sse_parser_init(&transfer.events);
-    rc = transfer_run(api, &transfer, err);
-    if (rc == 0)
-        rc = read_reply(&transfer, out_reply, out_failure, err);
-    buf_release(&transfer.body);
-    sse_parser_release(&transfer.events);
-    return rc;
+    if (api->interrupt->fd >= 0) {
+        signals = event_new(api->base, api->interrupt->fd, EV_READ | EV_PERSIST, on_signal, call);
+        if (signals == NULL || event_add(signals, NULL) < 0)
+            return err_set(err, ERR_INTERNAL, "watch signals: %m");
+    }
+    while (!call->has_ended) {
+        if (event_base_loop(api->base, EVLOOP_ONCE) < 0)
+            return err_set(err, ERR_INTERNAL, "event loop: %m");
+    }
+    return api_call_result(call, out_reply, out_failure, err);
 }

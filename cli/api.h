@@ -1,5 +1,5 @@
 /* The supervisor's API as commands use it: one request at a time, on a private event loop that runs
- * only while one is on its way. */
+ * only while one is on its way; or several at a time, for who runs that loop (api_call). */
 #ifndef RBEE_CLI_API_H
 #define RBEE_CLI_API_H
 
@@ -53,5 +53,17 @@ struct http_call *api_get_beside(struct api *api, const char *target,
  * other side learns of it. ERR_TIMED_OUT, ERR_UNREACHABLE, ERR_STREAM_BROKEN, ERR_PROTOCOL. */
 int api_send(struct api *api, const struct api_request *request, json_t **out_reply,
              json_t **out_failure, struct err *err);
+
+/* The same beside others, for who runs the loop of api_base() and watches signals. REQUEST is
+ * copied; its body is not needed any more when this returns, its target and owner are. ON_DONE is
+ * called once, from the loop, when the result is there, and frees the call then or later. */
+struct api_call;
+struct api_call *api_call_start(struct api *api, const struct api_request *request,
+                                void (*on_done)(void *owner, struct api_call *call), void *owner);
+/* As api_send(), once ON_DONE was called. */
+int api_call_result(const struct api_call *call, json_t **out_reply, json_t **out_failure,
+                    struct err *err);
+/* What still runs is cancelled, without ON_DONE; accepts NULL. */
+void api_call_free(struct api_call *call);
 
 #endif

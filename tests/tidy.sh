@@ -169,6 +169,7 @@ rule_place() {
         pattern=${row% @ *} place=${row##* @ }
         if [[ $pattern == '#'* ]]; then grep_directives "$pattern"; else grep_code "$pattern"; fi |
             grep -vE "^($place|tests/)" | sed "s@\$@ (belongs in $place)@"
+            grep -vE "^($place|tests/)" | sed "s#\$# (belongs in $place)#"
     done
 }
 
