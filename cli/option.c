@@ -6,7 +6,7 @@
 #define ON(command) (1ull << COMMAND_##command)
 #define ON_ALL UINT64_MAX
 /* Those that send prompts. */
-#define ON_ASKING (ON(INFER) | ON(CHAT))
+#define ON_ASKING (ON(INFER) | ON(CHAT) | ON(BATCH))
 static_assert(COMMAND_COUNT <= 64, "an option's commands are the bits of a uint64_t");
 
 static const struct option OPTIONS[OPTION_COUNT] = {

@@ -8,8 +8,8 @@ the file $FAKE_SCRIPT, one line a route:
     POST /v1/inference  sse; started; tokens 3 "one "; end stop; done
     GET /v1/status      error 503 SERVER_BUSY "come back later"
 
-The first line that fits wins; the path may hold the wildcards of the shell. Steps are done in order;
-STEPS below is the whole list. A line that begins with `start` is done before the socket is made,
+The first line that fits wins; the path may hold the wildcards of the shell, and a line may begin with
+conditions, CONDITIONS below. Steps are done in order; STEPS below is the whole list. A line that begins with `start` is done before the socket is made,
 STARTS below. Without a line of its own: /v1/status and /v1/shutdown work, everything else is 404.
 
 $FAKE_SCRIPT.log gets one JSON object a line: each start, each request with its body, and {"left": ID}
@@ -42,6 +42,10 @@ STEPS = {
     "close": "closes the connection there and then",
     "gate": "PATH: goes on when that file exists",
     "hang": "until the client leaves",
+}
+CONDITIONS = {
+    "if": "TEXT: only for requests whose body holds it",
+    "times": "N: only so many times",
 }
 STARTS = {
     "error": "WIRE MESSAGE: says so instead of ready, and exits",
@@ -211,6 +215,18 @@ class Supervisor:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         self.socket_path = os.path.join(folder, "rbee.sock")
         self.must_stop = threading.Event()
+        self.uses = {}  # of each line, by its text
+        self.uses_lock = threading.Lock()
+
+    def fits(self, head, steps, request):
+        """Whether its conditions hold; this use is counted."""
+        key = repr((head, steps))
+        conditions = [words for words in steps if words[0] in CONDITIONS]
+        if any(words[0] == "if" and words[1] not in request["body"] for words in conditions):
+            return False
+        with self.uses_lock:
+            self.uses[key] = self.uses.get(key, 0) + 1
+            return all(self.uses[key] <= int(words[1]) for words in conditions if words[0] == "times")
 
     def status(self):
         return {
@@ -222,8 +238,10 @@ class Supervisor:
         request = exchange.request
         path = request["path"].split("?")[0]
         for head, steps in read_script(self.script_path):
-            if head[0] == request["method"] and fnmatch.fnmatch(path, head[1]):
-                exchange.run(steps)
+            if head[0] != request["method"] or not fnmatch.fnmatch(path, head[1]):
+                continue
+            if self.fits(head, steps, request):
+                exchange.run([words for words in steps if words[0] not in CONDITIONS])
                 return
         if path == "/v1/status":
             exchange.do_json(200, json.dumps(self.status()))
