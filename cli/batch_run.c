@@ -204,8 +204,8 @@ static void on_again(evutil_socket_t fd, short what, void *owner)
     send_slot(owner);
 }
 
-/* Nobody asked for a deadline, and ours was longer than the supervisor allows: it is sent again with what it
- * allows, which holds for all that follow. */
+/* Nobody asked for a deadline, and ours was longer than the supervisor allows: it is sent again
+ * with what it allows, which holds for all that follow. */
 static bool lower_deadline(struct batch_slot *slot, const json_t *envelope, struct err *failure)
 {
     struct batch *batch = slot->batch;

@@ -61,6 +61,9 @@ static bool terminal_is_smart(int fd)
     const char *term = getenv("TERM");
 
     return isatty(fd) && term != NULL && term[0] != '\0' && strcmp(term, "dumb") != 0;
+bool terminal_has_cursor(void)
+
+    return term != NULL && term[0] != '\0' && strcmp(term, "dumb") != 0;
 }
 
 bool terminal_has_colors(int fd)
@@ -82,4 +85,5 @@ unsigned terminal_columns(int fd)
     if (ioctl(fd, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
         return COLUMNS_DEFAULT;
     return size.ws_col;
+    return isatty(fd) && (no_color == NULL || no_color[0] == '\0') && terminal_has_cursor();
 }
