@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DOCTOR_ANSWER_MS = 5000 };
+enum { DOCTOR_ANSWER_MS = 3000 };
 
 /* Whether a process holds the lock of the state. */
 static bool is_state_held(void)
@@ -83,11 +83,12 @@ void doctor_supervisor(struct doctor *doctor)
     struct err err = ERR_INIT;
     AUTO_JSON json_t *status = NULL;
 
-    if (start_find(cli, &err) < 0) {
+    if (cli->api == NULL && start_find(cli, &err) < 0) {
         look_for_remains(doctor, &err);
         return;
     }
-    if (cli_connect(cli, &err) == 0 && call_send(cli, &STATUS, &status, &err) == 0)
+    if ((cli->api != NULL || cli_connect(cli, &err) == 0) &&
+        call_send(cli, &STATUS, &status, &err) == 0)
         judge_status(doctor, status);
     else
         doctor_say(doctor, DOCTOR_PROBLEM, "rbee status -v", "the supervisor cannot be asked: %s",
