@@ -231,7 +231,7 @@ STEPS
 @test "a deadline that is longer than the supervisor allows is lowered, unless somebody asked for it" {
     questions 4
     answers <<LINES
-POST /v1/inference times 4; json 400 "{\"error\":{\"code\":\"INVALID_DEADLINE\",\"message\":\"long\",\"details\":{\"max_ms\":60000}}}"
+POST /v1/inference times 1; json 400 "{\"error\":{\"code\":\"INVALID_DEADLINE\",\"message\":\"long\",\"details\":{\"max_ms\":60000}}}"
 POST /v1/inference $ANSWER
 LINES
     run -0 rbee batch in.jsonl -o out.jsonl -j 4
