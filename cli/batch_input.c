@@ -113,9 +113,10 @@ static int split(struct batch_input *input, struct err *err)
         const char *text = input->text.data + offset;
         const char *newline = memchr(text, '\n', input->text.len - offset);
         size_t len = newline != NULL ? (size_t)(newline - text) : input->text.len - offset;
-        struct batch_line line = {.offset = offset, .len = len, .number = ++number};
+        struct batch_line line = {.offset = offset, .len = len, .number = number + 1};
 
         offset += len + 1;
+        number++;
         if (is_blank(text, len))
             continue;
         if (check_line(input, &line, err) < 0) {

@@ -12,8 +12,10 @@
 #include "common/metrics_text.h"
 #include "common/paths.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 enum {
     BUNDLE_ANSWER_MS = 3000, /* a supervisor that hangs is what a bundle is made for */
@@ -181,19 +183,19 @@ static int add_log_file(struct bundle *bundle, struct err *err)
 {
     AUTO_FREE char *state = paths_state_dir();
     AUTO_FREE char *path = paths_join(state, "logs/rbeed.log");
-    AUTO_FCLOSE FILE *stream = fopen(path, "re");
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    AUTO_BUF struct buf tail = BUF_INIT(BUNDLE_TEXT_MAX_BYTES);
     AUTO_BUF struct buf text = BUF_INIT(BUNDLE_TEXT_MAX_BYTES);
-    AUTO_FREE char *line = NULL;
-    size_t capacity = 0;
-    ssize_t len = 0;
+    struct err ignored = ERR_INIT; /* a log that cannot be read is not in it */
+    bool is_cut = fd >= 0 && lseek(fd, -BUNDLE_LOG_TAIL_BYTES, SEEK_END) >= 0;
+    const char *newline = NULL;
 
-    if (stream == NULL)
+    if (fd < 0 || io_read_all(fd, &tail, &ignored) < 0)
         return 0;
-    if (fseek(stream, -BUNDLE_LOG_TAIL_BYTES, SEEK_END) == 0 &&
-        getline(&line, &capacity, stream) < 0) /* the rest of one that was begun before */
-        return 0;
-    while ((len = getline(&line, &capacity, stream)) > 0)
-        scrub_log_line(line, (size_t)len - (line[len - 1] == '\n'), &text);
+    for (const char *at = tail.data; (newline = strchr(at, '\n')) != NULL; at = newline + 1) {
+        if (!is_cut || at > tail.data) /* the first one was begun before */
+            scrub_log_line(at, (size_t)(newline - at), &text);
+    }
     return add_log(bundle, &text, err);
 }
 

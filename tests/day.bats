@@ -2,7 +2,7 @@
 # A working day in a shell: what people write in scripts, on the programs as they are (the worker is
 # the fake one, because its answers are known).
 
-# shellcheck disable=SC2154,SC2016 # $output and $stderr are of run; inner shells expand what is quoted
+# shellcheck disable=SC2154,SC2016,SC2030,SC2031,SC2089,SC2090 # $output and $stderr are of run; what is quoted is for inner shells
 
 load supervisor_helpers
 
@@ -188,7 +188,7 @@ if rbee status -q >/dev/null; then exit 1; else [ $? = 3 ]; fi
 echo done
 DAY
     run -0 --separate-stderr bash day.sh
-    assert_output done
+    assert_output "done"
     assert_no_process
 }
 

@@ -114,9 +114,11 @@ assert_finding() { # CHECK LEVEL MESSAGE [FIX]
     assert_finding memory warning 'not known'
     run --separate-stderr bash -c "ulimit -n 64; rbee doctor --root '$ROOT' --json"
     assert_finding limits warning 'only 64 files' 'ulimit -n 4096'
-    run --separate-stderr faketime '2001-01-01' rbee doctor --root "$ROOT" --json
-    assert_finding clock problem 'it says 2001-' 'sudo timedatectl set-ntp true'
-    mkdir -p -m 700 "$STATE"
+    if ! is_sanitized; then # whose runtime wants to be loaded before faketime's library
+        run --separate-stderr faketime '2001-01-01' rbee doctor --root "$ROOT" --json
+        assert_finding clock problem 'it says 2001-' 'sudo timedatectl set-ntp true'
+    fi
+    mkdir -m 700 "$STATE"
     touch -d '+3 days' "$STATE/rbee.db"
     run --separate-stderr rbee doctor --root "$ROOT" --json
     assert_finding clock warning 'written after that'
