@@ -83,8 +83,8 @@ static json_t *request_body(const struct chat *chat, struct err *err)
     return body;
 }
 
-/* 0: the answer is whole. TEXT gets what came of it in any case. */
-static int ask(struct chat *chat, struct buf *text, struct err *err)
+/* 0: the answer has an end. TEXT gets what came of it in any case. */
+static int ask(struct chat *chat, struct buf *text, bool *out_is_cut, struct err *err)
 {
     AUTO_JSON json_t *body = request_body(chat, err);
     struct infer_answer answer;
@@ -100,8 +100,8 @@ static int ask(struct chat *chat, struct buf *text, struct err *err)
         json_decref(chat->last_end);
         chat->last_end = json_incref(answer.end);
     }
-    if (rc == 0 && infer_answer_is_cut(&answer))
-        message_note(chat->cli, "the answer was cut by its limit of tokens");
+    if (rc == 0)
+        *out_is_cut = infer_answer_is_cut(&answer);
     infer_answer_release(&answer);
     return rc;
 }
@@ -138,10 +138,12 @@ static int survive(struct chat *chat, const struct buf *text, struct err *err)
     }
     (void)chat_take_back(chat);
     output_break_line(&chat->output);
-    advise(chat, err);
-    if (!chat->is_interactive || interrupt->signal != 0 || err->kind == ERR_OUTPUT)
+    if (!chat->is_interactive || interrupt->signal != 0 || err->kind == ERR_OUTPUT) {
+        advise(chat, err);
         return -1;
+    }
     message_error(chat->cli, err);
+    advise(chat, err);
     err_clear(err);
     return 0;
 }
@@ -150,6 +152,7 @@ int chat_say(struct chat *chat, const char *text, struct err *err)
 {
     AUTO_BUF struct buf answer = BUF_INIT(INPUT_MAX_BYTES);
     size_t len = strlen(text);
+    bool is_cut = false;
 
     if (text != chat->last_text) {
         free(chat->last_text);
@@ -159,10 +162,12 @@ int chat_say(struct chat *chat, const char *text, struct err *err)
     if (output_end_line(&chat->output, err) < 0)
         return -1;
     (void)json_array_append_new(chat->messages, message_new("user", chat->last_text, len));
-    if (ask(chat, &answer, err) < 0)
+    if (ask(chat, &answer, &is_cut, err) < 0)
         return survive(chat, &answer, err);
     if (keep_answer(chat, &answer, err) < 0)
         return -1;
+    if (is_cut)
+        message_note(chat->cli, "the answer was cut by its limit of tokens");
     if (args_has(chat->cli->args, OPTION_STATS))
         infer_answer_say_stats(chat->cli, chat->last_end);
     return 0;

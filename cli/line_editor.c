@@ -10,6 +10,7 @@
 #include "common/io.h"
 #include "common/mem.h"
 #include "common/paths.h"
+#include "common/terminal.h"
 #include "common/utf8.h"
 
 #include <assert.h>
@@ -32,6 +33,13 @@ enum {
 };
 
 #define EDIT_LIBRARY "libedit.so.2"
+
+/* A line break that was pasted, as it stands in the line that is edited: one paste is one text, and
+ * not as many turns as it has lines. */
+#define PASTED_BREAK L'\u23CE'
+#define PASTED_BREAK_UTF8 "\u23CE"
+#define PASTE_MARKS_ON "\033[?2004h"
+#define PASTE_MARKS_OFF "\033[?2004l"
 
 /* What we use of libedit, by its own declarations. */
 #define EDIT_FUNCTIONS(F)                                                                          \
@@ -62,6 +70,7 @@ struct line_editor {
     const char *prompt;
     int terminal_fd; /* a signalfd: CONT and WINCH */
     bool was_interrupted;
+    bool is_pasting; /* between the marks that a terminal puts around what is pasted */
 };
 
 static int load(struct line_editor *editor, struct err *err)
@@ -160,7 +169,60 @@ static int read_character(EditLine *edit, wchar_t *out)
     } while (utf8_decode(bytes, len, &codepoint) == 0 && utf8_incomplete_tail(bytes, len) == len &&
              len < UTF8_MAX_BYTES);
     *out = (wchar_t)codepoint;
+    if (editor->is_pasting && (codepoint == '\r' || codepoint == '\n'))
+        *out = PASTED_BREAK;
+    else if (editor->is_pasting && codepoint == '\t')
+        *out = L' '; /* a tab would be a command */
     return 1;
+}
+
+static unsigned char begin_paste(EditLine *edit, int character)
+{
+    editor_of(edit)->is_pasting = true;
+    return CC_NORM;
+}
+
+static unsigned char end_paste(EditLine *edit, int character)
+{
+    editor_of(edit)->is_pasting = false;
+    return CC_NORM;
+}
+
+static void bind_paste(struct line_editor *editor)
+{
+    __typeof__(el_set) *set = editor->use.el_set;
+
+    /* Where one of these fails, a paste is typed text. */
+    (void)set(editor->edit, EL_ADDFN, "paste-begin", "what follows is pasted", begin_paste);
+    (void)set(editor->edit, EL_ADDFN, "paste-end", "the end of a paste", end_paste);
+    (void)set(editor->edit, EL_BIND, "\\e[200~", "paste-begin", NULL);
+    (void)set(editor->edit, EL_BIND, "\\e[201~", "paste-end", NULL);
+}
+
+/* Whether the terminal is to mark what is pasted, while a line is read. */
+static void mark_pastes(const char *marks)
+{
+    int fd = isatty(STDOUT_FILENO) ? STDOUT_FILENO : STDERR_FILENO;
+
+    if (terminal_has_cursor() && write(fd, marks, strlen(marks)) < 0)
+        return; /* the line that is read next fails, too */
+}
+
+/* Appends TEXT with its line breaks as they were pasted. */
+static int add_text(struct buf *line, const char *text, struct err *err)
+{
+    size_t break_len = strlen(PASTED_BREAK_UTF8);
+    int rc = 0;
+
+    for (const char *at = text; *at != '\0' && *at != '\n' && rc == 0;) {
+        bool is_break = strncmp(at, PASTED_BREAK_UTF8, break_len) == 0;
+
+        rc = buf_add_byte(line, is_break ? '\n' : *at);
+        at += is_break ? break_len : 1;
+    }
+    if (rc < 0)
+        return err_set(err, ERR_BODY_TOO_LARGE, "a line of more than %zu bytes", line->max);
+    return 0;
 }
 
 /* A locale without UTF-8 would show é as \303\251; the text itself is UTF-8 in any case. */
@@ -211,6 +273,7 @@ static int start(struct line_editor *editor, struct err *err)
     (void)editor->use.el_set(editor->edit, EL_PROMPT, prompt_of);
     (void)editor->use.el_set(editor->edit, EL_EDITOR, "emacs");
     (void)editor->use.el_set(editor->edit, EL_GETCFN, read_character);
+    bind_paste(editor);
     (void)editor->use.el_source(editor->edit, NULL); /* ~/.editrc, where there is one */
     load_history(editor);
     return 0;
@@ -261,7 +324,10 @@ int line_editor_read(struct line_editor *editor, const char *prompt, struct buf 
 
     editor->prompt = prompt;
     editor->was_interrupted = false;
+    editor->is_pasting = false;
+    mark_pastes(PASTE_MARKS_ON);
     text = editor->use.el_gets(editor->edit, &count);
+    mark_pastes(PASTE_MARKS_OFF);
     if (editor->was_interrupted) {
         if (editor->interrupt->signal != SIGINT)
             return err_set(err, ERR_CANCELLED, "interrupted");
@@ -274,9 +340,7 @@ int line_editor_read(struct line_editor *editor, const char *prompt, struct buf 
     }
     remember(editor, text);
     *out_result = LINE_TEXT;
-    if (buf_add(line, text, strcspn(text, "\n")) < 0)
-        return err_set(err, ERR_BODY_TOO_LARGE, "a line of more than %zu bytes", line->max);
-    return 0;
+    return add_text(line, text, err);
 }
 
 int line_editor_save(struct line_editor *editor, struct err *err)

@@ -176,6 +176,19 @@ STEPS
     assert_equal "$(grep -c '"left"' "$FAKE_SCRIPT.log")" 2
 }
 
+@test "an answer that its limit cut is said below it" {
+    answers <<<'POST /v1/inference sse; started; tokens 1 "Par"; end length; done'
+    at_terminal rbee chat <<'STEPS'
+expect >\x20
+send one\r
+expect Par\r\n
+expect rbee: the answer was cut
+expect >\x20
+send /quit\r
+STEPS
+    assert_success
+}
+
 @test "Ctrl-C at the prompt clears the line, and a text of several lines" {
     at_terminal rbee chat <<'STEPS'
 expect >\x20
@@ -195,6 +208,55 @@ send \x04
 STEPS
     assert_success
     assert_equal "$(last_body '[.messages[].content]')" '["right"]'
+}
+
+@test "TERM gives the terminal back; after Ctrl-Z and fg the line goes on" {
+    at_terminal rbee chat <<'STEPS'
+expect >\x20
+terminal raw
+signal TERM
+terminal cooked
+STEPS
+    assert_failure 143
+    at_terminal bash --norc --noprofile -i <<'STEPS'
+expect $\x20
+send rbee chat\r
+expect leaves
+expect >\x20
+terminal raw
+send half
+expect half
+send \x1a
+expect Stopped
+send fg\r
+expect half
+send \x20whole\r
+expect Paris is
+expect >\x20
+send /quit\r
+expect $\x20
+send exit\r
+STEPS
+    assert_success
+    assert_equal "$(last_body '[.messages[].content]')" '["half whole"]'
+}
+
+@test "what is pasted is one text, with its lines" {
+    at_terminal rbee chat <<'STEPS'
+expect >\x20
+terminal raw
+send \x1b[200~first\rsecond\tline\nthird\x1b[201~ typed
+expect typed
+send \r
+expect Paris is
+expect >\x20
+terminal raw
+send \x04
+STEPS
+    assert_success
+    assert_equal "$(last_body '[.messages[].content]')" '["first\nsecond line\nthird typed"]'
+    # The terminal marks pastes only while a line is read.
+    assert_regex "$output" $'\x1b\\[\\?2004l[^\x1b]*$'
 }
 
 @test "a failed turn is told, the chat goes on, and /retry asks it again" {

@@ -8,6 +8,7 @@
     terminal cooked whether the terminal would echo and edit lines, "raw" otherwise: waits until so
     file PATH       waits until that file is there
     resize COLUMNS ROWS
+    signal NAME     sends it to the command
 
 All that came is printed at the end, and the exit status is the command's (128 + N by a signal), or 99
 when something did not come within $WAIT_LIMIT_S. Standard library only.
@@ -18,6 +19,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import sys
 import termios
@@ -83,6 +85,9 @@ class Terminal:
 
     def do_file(self, path):
         self.wait_for(lambda: os.path.exists(path), path)
+
+    def do_signal(self, name):
+        os.kill(self.pid, signal.Signals["SIG" + name])
 
     def do_resize(self, size):
         columns, rows = map(int, size.split())
