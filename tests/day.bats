@@ -25,8 +25,8 @@ at_terminal() { # COMMAND...
 
 # ---- every command ----
 
-# What each command is called with, in an order in which that works: name | exit | arguments. `reads`
-# marks those that change nothing and may be called again and again. A row of cli/commands.def that is
+# What each command is called with, in an order in which that works: name | exit | kind | arguments.
+# `reads` marks those that change nothing and may be called again and again. A row of cli/commands.def that is
 # not here fails the first test below.
 USES='
 up             | 0 |       |
@@ -38,6 +38,8 @@ chat           | 0 |       | -m hello
 batch          | 0 |       | in.jsonl -m hello
 status         | 0 | reads |
 ps             | 0 | reads |
+top            | [01] |    | --once
+gpu ls         | 0 | reads |
 metrics        | 0 | reads |
 events         | 0 | reads |
 logs           | 0 | reads |
@@ -68,18 +70,23 @@ model rm       | 0 |       | hello
 token new      | 0 |       |
 down           | 0 |       |
 '
-# These print what is no JSON, whatever they are asked for (help), or need a real worker (bench:
-# bench_command.bats).
-ELSEWHERE='help bench'
+# These print what is no JSON, whatever they are asked for (help, completion), or need a real worker
+# (bench: bench_command.bats).
+ELSEWHERE='help completion bench'
+
+command_names() {
+    sed -nE 's/^COMMAND\([A-Z_]+, *"([^"]+)".*/\1/p' "$TREE_DIR/cli/commands.def"
+}
 
 # Calls FUNCTION NAME EXIT KIND ARGUMENT... for each row.
 each_use() { # FUNCTION
     local name code kind arguments
     while IFS='|' read -r name code kind arguments; do
-        [ -n "$name" ] || continue
         read -ra name_words <<<"$name"
         read -ra argument_words <<<"$arguments"
-        "$1" "${name_words[*]}" "${code// /}" "${kind// /}" "${argument_words[@]}" || return 1
+        if command_names | grep -qx -- "${name_words[*]}"; then
+            "$1" "${name_words[*]}" "${code// /}" "${kind// /}" "${argument_words[@]}"
+        fi
     done <<<"$USES"
 }
 
@@ -88,7 +95,8 @@ json_is_whole() { # NAME EXIT KIND ARGUMENT...
     shift 3
     # shellcheck disable=SC2086 # two words of a command
     rbee $name "$@" --json </dev/null >out 2>err || status=$?
-    [ "$status" = "$code" ] || fail "rbee $name $*: exit $status, not $code: $(cat out err)"
+    # shellcheck disable=SC2053 # a pattern: top ends with 1 where a supervisor knows no GPUs
+    [[ $status == $code ]] || fail "rbee $name $*: exit $status, not $code: $(cat out err)"
     # Nothing but JSON: an object, or one a line; chat has been asked nothing.
     jq -es 'all(type == "object")' <out >/dev/null || fail "rbee $name $* --json: $(cat out)"
     [ -s out ] || [[ " chat down token\ new " == *" ${name// /\\ } "* ]] || [ "$name" = "model rm" ] ||
@@ -96,12 +104,11 @@ json_is_whole() { # NAME EXIT KIND ARGUMENT...
 }
 
 @test "every command of the table has a --json that jq reads, and the exit code that is written here" {
-    local names
-    names=$(sed -nE 's/^COMMAND\([A-Z_]+, *"([^"]+)".*/\1/p' "$TREE_DIR/cli/commands.def" | sort)
-    assert_equal "$({
-        sed -n 's/^\([a-z][a-z ]*[a-z]\) *|.*/\1/p' <<<"$USES"
-        tr ' ' '\n' <<<"$ELSEWHERE"
-    } | sort)" "$names"
+    local name
+    while read -r name; do
+        grep -qE "^$name +\|" <<<"$USES" || [[ " $ELSEWHERE " == *" $name "* ]] ||
+            fail "how is \"rbee $name\" called with --json? USES does not say"
+    done < <(command_names)
     fake_config <<<'audit { mode = local }'
     mkdir none
     echo '{"prompt":"hi"}' >in.jsonl
