@@ -38,6 +38,10 @@ enum {
  * not as many turns as it has lines. */
 #define PASTED_BREAK L'\u23CE'
 #define PASTED_BREAK_UTF8 "\u23CE"
+/* Behind an escape character: the begin and the end of a paste. */
+#define PASTE_BEGIN "[200~"
+#define PASTE_END "[201~"
+enum { PASTE_MARK_BYTES = sizeof(PASTE_BEGIN) - 1 };
 #define PASTE_MARKS_ON "\033[?2004h"
 #define PASTE_MARKS_OFF "\033[?2004l"
 
@@ -71,6 +75,10 @@ struct line_editor {
     int terminal_fd; /* a signalfd: CONT and WINCH */
     bool was_interrupted;
     bool is_pasting; /* between the marks that a terminal puts around what is pasted */
+    /* What began like a mark and was none, to be read yet. */
+    char pending[PASTE_MARK_BYTES];
+    size_t pending_begin;
+    size_t pending_end;
 };
 
 static int load(struct line_editor *editor, struct err *err)
@@ -126,8 +134,8 @@ static void mend_terminal(struct line_editor *editor)
     }
 }
 
-/* One byte; 0 at the end, -1 for a signal or a failure. */
-static int read_byte(struct line_editor *editor, char *out)
+/* One byte of the terminal; 0 at the end, -1 for a signal or a failure. */
+static int read_terminal(struct line_editor *editor, char *out)
 {
     struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
                            {.fd = editor->interrupt->fd, .events = POLLIN},
@@ -152,6 +160,58 @@ static int read_byte(struct line_editor *editor, char *out)
     }
 }
 
+static int read_byte(struct line_editor *editor, char *out)
+{
+    if (editor->pending_begin == editor->pending_end)
+        return read_terminal(editor, out);
+    *out = editor->pending[editor->pending_begin++];
+    return 1;
+}
+
+/* Behind an escape character: takes a mark of a paste away (*OUT_WAS_MARK), or leaves what stands
+ * there to be read. Waiting for it changes nothing: libedit, too, waits for what an escape begins.
+ */
+static int take_mark(struct line_editor *editor, bool *out_was_mark)
+{
+    size_t len = 0;
+
+    editor->pending_begin = 0;
+    do {
+        int got = read_terminal(editor, &editor->pending[len]);
+
+        if (got <= 0)
+            return got;
+        editor->pending_end = ++len;
+    } while (len < PASTE_MARK_BYTES && (memcmp(editor->pending, PASTE_BEGIN, len) == 0 ||
+                                        memcmp(editor->pending, PASTE_END, len) == 0));
+    *out_was_mark = memcmp(editor->pending, PASTE_BEGIN, len) == 0 ||
+                    memcmp(editor->pending, PASTE_END, len) == 0;
+    if (*out_was_mark) {
+        editor->is_pasting = memcmp(editor->pending, PASTE_BEGIN, len) == 0;
+        editor->pending_end = 0;
+    }
+    return 1;
+}
+
+/* The next byte that is none of a mark. */
+static int read_unmarked(struct line_editor *editor, char *out)
+{
+    bool was_mark = false;
+
+    do {
+        bool is_new = editor->pending_begin == editor->pending_end;
+        int got = read_byte(editor, out);
+
+        was_mark = false;
+        if (got <= 0 || *out != '\033' || !is_new)
+            return got;
+        got = take_mark(editor, &was_mark);
+        if (got <= 0)
+            return got;
+    } while (was_mark);
+    return 1;
+}
+
 /* For EL_GETCFN: one character. What is no UTF-8 is U+FFFD. */
 static int read_character(EditLine *edit, wchar_t *out)
 {
@@ -161,7 +221,7 @@ static int read_character(EditLine *edit, wchar_t *out)
     size_t len = 0;
 
     do {
-        int got = read_byte(editor, &bytes[len]);
+        int got = len == 0 ? read_unmarked(editor, &bytes[0]) : read_byte(editor, &bytes[len]);
 
         if (got <= 0)
             return got;
@@ -174,29 +234,6 @@ static int read_character(EditLine *edit, wchar_t *out)
     else if (editor->is_pasting && codepoint == '\t')
         *out = L' '; /* a tab would be a command */
     return 1;
-}
-
-static unsigned char begin_paste(EditLine *edit, int character)
-{
-    editor_of(edit)->is_pasting = true;
-    return CC_NORM;
-}
-
-static unsigned char end_paste(EditLine *edit, int character)
-{
-    editor_of(edit)->is_pasting = false;
-    return CC_NORM;
-}
-
-static void bind_paste(struct line_editor *editor)
-{
-    __typeof__(el_set) *set = editor->use.el_set;
-
-    /* Where one of these fails, a paste is typed text. */
-    (void)set(editor->edit, EL_ADDFN, "paste-begin", "what follows is pasted", begin_paste);
-    (void)set(editor->edit, EL_ADDFN, "paste-end", "the end of a paste", end_paste);
-    (void)set(editor->edit, EL_BIND, "\\e[200~", "paste-begin", NULL);
-    (void)set(editor->edit, EL_BIND, "\\e[201~", "paste-end", NULL);
 }
 
 /* Whether the terminal is to mark what is pasted, while a line is read. */
@@ -273,7 +310,6 @@ static int start(struct line_editor *editor, struct err *err)
     (void)editor->use.el_set(editor->edit, EL_PROMPT, prompt_of);
     (void)editor->use.el_set(editor->edit, EL_EDITOR, "emacs");
     (void)editor->use.el_set(editor->edit, EL_GETCFN, read_character);
-    bind_paste(editor);
     (void)editor->use.el_source(editor->edit, NULL); /* ~/.editrc, where there is one */
     load_history(editor);
     return 0;
@@ -325,6 +361,7 @@ int line_editor_read(struct line_editor *editor, const char *prompt, struct buf 
     editor->prompt = prompt;
     editor->was_interrupted = false;
     editor->is_pasting = false;
+    editor->pending_begin = editor->pending_end = 0; /* of a line that Ctrl-C has cleared */
     mark_pastes(PASTE_MARKS_ON);
     text = editor->use.el_gets(editor->edit, &count);
     mark_pastes(PASTE_MARKS_OFF);
