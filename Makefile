@@ -33,10 +33,8 @@ LDFLAGS += -pie -Wl,--as-needed -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=
 
 # Debian packages: to build, to test beside that, to check beside that. Each is a complete list:
 # nothing but git and make is taken for granted.
-APT_BUILD := gcc libc6-dev libevent-dev libjansson-dev libsodium-dev libconfuse-dev libpcre2-dev \
-             libsqlite3-dev libncurses-dev node-llhttp libcurl4-openssl-dev ca-certificates
-APT_BUILD := gcc libc6-dev libedit-dev libevent-dev libjansson-dev libsodium-dev libconfuse-dev libpcre2-dev \
-             libsqlite3-dev libncurses-dev node-llhttp
+APT_BUILD := gcc libc6-dev libedit-dev libevent-dev libjansson-dev libsodium-dev libconfuse-dev \
+             libpcre2-dev libsqlite3-dev libncurses-dev node-llhttp libcurl4-openssl-dev ca-certificates
 APT_MODEL := python3 python3-pip
 APT_TEST := faketime bats bats-assert bats-support bats-file libcmocka-dev python3 curl jq \
             procps util-linux valgrind strace openssl tmux

@@ -81,7 +81,7 @@ static int paint(struct cli *cli, const json_t *reply, bool is_first, struct err
     if (cli->wants_json)
         return output_print_json(cli, reply, err);
     record_print_table(RECORD_WORKER, json_object_get(reply, "workers"), &table);
-    if (isatty(STDOUT_FILENO) && terminal_has_cursor())
+    if (terminal_can_redraw(STDOUT_FILENO))
         add_screen(&text, &table);
     else
         (void)buf_printf(&text, "%s%s", is_first ? "" : "\n", table.data);

@@ -241,7 +241,7 @@ static void mark_pastes(const char *marks)
 {
     int fd = isatty(STDOUT_FILENO) ? STDOUT_FILENO : STDERR_FILENO;
 
-    if (terminal_has_cursor() && write(fd, marks, strlen(marks)) < 0)
+    if (terminal_can_redraw(fd) && write(fd, marks, strlen(marks)) < 0)
         return; /* the line that is read next fails, too */
 }
 

@@ -56,26 +56,18 @@ int terminal_clean(struct buf *out, const char *text, size_t len)
     return 0;
 }
 
-static bool terminal_is_smart(int fd)
+bool terminal_can_redraw(int fd)
 {
     const char *term = getenv("TERM");
 
     return isatty(fd) && term != NULL && term[0] != '\0' && strcmp(term, "dumb") != 0;
-bool terminal_has_cursor(void)
-
-    return term != NULL && term[0] != '\0' && strcmp(term, "dumb") != 0;
 }
 
 bool terminal_has_colors(int fd)
 {
     const char *no_color = getenv("NO_COLOR");
 
-    return terminal_is_smart(fd) && (no_color == NULL || no_color[0] == '\0');
-}
-
-bool terminal_can_redraw(int fd)
-{
-    return terminal_is_smart(fd);
+    return terminal_can_redraw(fd) && (no_color == NULL || no_color[0] == '\0');
 }
 
 unsigned terminal_columns(int fd)
@@ -85,5 +77,4 @@ unsigned terminal_columns(int fd)
     if (ioctl(fd, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
         return COLUMNS_DEFAULT;
     return size.ws_col;
-    return isatty(fd) && (no_color == NULL || no_color[0] == '\0') && terminal_has_cursor();
 }

@@ -14,11 +14,10 @@ enum { TERMINAL_GROWTH_MAX = 3 };
  * escape character becomes U+241B), and what turns the direction of text, ends a line in a way of
  * its own, or is not UTF-8 by U+FFFD. -1: OUT is full. */
 int terminal_clean(struct buf *out, const char *text, size_t len);
-/* Whether a terminal here would take the usual ANSI sequences: TERM is set and not "dumb". */
-bool terminal_has_cursor(void);
 /* Whether FD is a terminal that takes colours: TERM is set and not "dumb", NO_COLOR is empty. */
 bool terminal_has_colors(int fd);
-/* Whether FD is a terminal on which a line can be written over: TERM is set and not "dumb". */
+/* Whether FD is a terminal that takes the usual ANSI sequences, so that what stands there can be
+ * written over: TERM is set and not "dumb". */
 bool terminal_can_redraw(int fd);
 /* How wide FD is; 80 where nobody knows. */
 unsigned terminal_columns(int fd);
