@@ -119,6 +119,7 @@ $(WATCH_LIB): $(call objects,$(filter-out watch/main.c,$(WATCH_SOURCES)))
 $(GPU_LIB): $(call objects,$(filter-out gpu/main.c,$(GPU_SOURCES)))
 $(FETCH_LIB): $(call objects,$(filter-out fetch/main.c,$(FETCH_SOURCES)))
 $(CLI_LIB): $(call objects,$(filter-out cli/main.c,$(CLI_SOURCES)))
+$(CLI_LIB): $(call objects,$(filter-out cli/main.c,$(CLI_SOURCES))) $(BUILD)/obj/cli/completion_files_data.o
 $(BUILD)/%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
@@ -142,6 +143,26 @@ $(BUILD)/generated/migrations_data.c: $(MIGRATIONS) db/embed_migrations.sh
 $(BUILD)/obj/db/migrations_data.o: $(BUILD)/generated/migrations_data.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# The completions, as C strings: `rbee completion` prints them.
+COMPLETIONS := bash=completions/rbee.bash zsh=completions/_rbee fish=completions/rbee.fish
+$(BUILD)/generated/completion_files.c: completions/rbee.bash completions/_rbee completions/rbee.fish scripts/embed_completions.sh
+	@mkdir -p $(@D)
+	scripts/embed_completions.sh $(COMPLETIONS) >$@
+$(BUILD)/obj/cli/completion_files_data.o: $(BUILD)/generated/completion_files.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# What is committed, and made of the .def files: completions/ and man/.
+GENERATOR := $(BUILD)/tests/generate
+$(GENERATOR): $(call objects,$(wildcard scripts/generate/*.c)) $(CLI_LIB) $(COMMON_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(COMMON_LIBS)
+
+.PHONY: generated
+generated: $(GENERATOR) ## Write completions/ and man/ anew, from the tables
+	@rm -f man/*.[157]
+	@$(GENERATOR) . .
 
 # ---- tests ----
 # One binary for each tests/unit/test_*.c, tests/tools/*.c and tests/bench/bench_*.c, linked with
@@ -185,6 +206,7 @@ $(FAKE_NVML): tests/fake/fake_nvml.c
 
 .PHONY: test-programs
 test-programs: all $(UNIT_TESTS) $(TEST_TOOLS) $(FUZZ_REPLAYS) $(FAKE_NVML) hooks
+test-programs: all $(GENERATOR) $(UNIT_TESTS) $(TEST_TOOLS) $(FUZZ_REPLAYS) hooks
 
 # The supervisor alone has any.
 .PHONY: hooks
