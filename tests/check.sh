@@ -13,6 +13,7 @@ STEPS=(
     "analyzer     gcc -fanalyzer"
     "lint         clang-tidy (.clang-tidy)"
     "clang        everything compiles with clang, too"
+    "generated    completions/ and man/ are what the tables give"
     "promtool     promtool has nothing to say of the metrics"
     "test         make test"
 )
@@ -63,6 +64,11 @@ step_lint() {
 
 step_clang() {
     make --no-print-directory -s CC=clang -j"$(nproc)" test-programs
+}
+
+step_generated() {
+    make --no-print-directory -s -j"$(nproc)" generated && git diff --exit-code --stat -- completions man &&
+        [ -z "$(git ls-files --others --exclude-standard completions man)" ]
 }
 
 step_promtool() {

@@ -86,7 +86,8 @@ class Shell:
         """The words of the line after the keys: it is run as the arguments of a function."""
         if self.name == "fish" and keys == "all":
             quoted = text.replace("\\", "\\\\").replace("'", "\\'")
-            self.type(f"show (complete -C '{quoted}' | string replace -r '\\t.*' '')\r")
+            before = text.rpartition(" ")[0]
+            self.type(f"show {before} (complete -C '{quoted}' | string replace -r '\\t.*' '')\r")
         else:
             self.type(text + ("\t" if keys == "tab" else ALL_MATCHES[self.name]) + "\x01show \r")
         got = self.wait_for(r"GOT<(?!%s)(.*?)>\r?\n").group(1)

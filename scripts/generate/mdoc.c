@@ -28,7 +28,7 @@ int mdoc_begin(struct mdoc *page, const char *folder, const char *name, const ch
     (void)fprintf(page->file, ".Dd " MANUAL_DATE "\n.Dt ");
     for (const char *at = name; *at != '\0'; at++)
         (void)fputc(toupper((unsigned char)*at), page->file);
-    (void)fprintf(page->file, " %s\n.Os rbee\n.Sh NAME\n.Nm %s\n", section, name);
+    (void)fprintf(page->file, " %s\n.Os\n.Sh NAME\n.Nm %s\n", section, name);
     mdoc_macro(page, "Nd", summary);
     return 0;
 }
