@@ -2,6 +2,7 @@
 #include "supervisor/doors.h"
 
 #include "common/mem.h"
+#include "common/paths.h"
 #include "supervisor/api.h"
 #include "supervisor/supervisor.h"
 
@@ -13,17 +14,22 @@ static bool doors_chose_address(const struct config *config)
     return config_origin(config, CONFIG_supervisor_listen) != CONFIG_FROM_DEFAULT;
 }
 
-/* What CONFIG wants of the port, given TOKENS. ERR_CONFIG when that would be unsafe. */
-static int doors_read_wish(const struct config *config, const struct tokens *tokens,
-                           struct tcp_wish *out, struct err *err)
+/* What CONFIG wants of the port, given TOKENS; a port that was handed over is wanted. ERR_CONFIG
+ * when that would be unsafe. */
+static int doors_read_wish(const struct supervisor *supervisor, const struct config *config,
+                           const struct tokens *tokens, struct tcp_wish *out, struct err *err)
 {
     const char *listen = config_text(config, CONFIG_supervisor_listen);
+    const struct handed *handed = &supervisor->handed;
 
     *out = (struct tcp_wish){.is_required = doors_chose_address(config)};
-    if (strcmp(listen, "off") == 0)
+    if (handed->tcp_fd >= 0)
+        out->address = handed->tcp_address;
+    else if (strcmp(listen, "off") == 0)
         return 0;
-    if (http_address_parse(listen, &out->address, err) != 0 ||
-        auth_check_bind(&out->address, tokens, err) != 0)
+    else if (http_address_parse(listen, &out->address, err) != 0)
+        return -1;
+    if (auth_check_bind(&out->address, tokens, err) != 0)
         return -1;
     out->is_on = tokens_has_any(tokens);
     return 0;
@@ -34,6 +40,10 @@ int doors_prepare(struct supervisor *supervisor, struct err *err)
     struct auth *auth = &supervisor->auth;
     struct tcp_wish wish;
 
+    if (handed_take(&supervisor->handed, err) != 0)
+        return -1;
+    supervisor->listener.handed_fd = supervisor->handed.unix_fd;
+    supervisor->tcp.handed_fd = supervisor->handed.tcp_fd;
     auth->config = supervisor->config;
     auth->address = &supervisor->tcp.wish.address;
     auth->metrics = &supervisor->metrics;
@@ -41,7 +51,16 @@ int doors_prepare(struct supervisor *supervisor, struct err *err)
         return -1;
     supervisor->listener.has_group = auth->has_group;
     supervisor->listener.group = auth->group;
-    return doors_read_wish(supervisor->config, &auth->tokens, &wish, err);
+    return doors_read_wish(supervisor, supervisor->config, &auth->tokens, &wish, err);
+}
+
+char *doors_socket_path(const struct supervisor *supervisor)
+{
+    const char *socket = config_text(supervisor->config, CONFIG_supervisor_socket);
+
+    if (supervisor->handed.unix_fd >= 0)
+        return xstrdup(supervisor->handed.unix_address.path);
+    return socket[0] == '\0' ? paths_socket() : xstrdup(socket);
 }
 
 static struct http_limits doors_limits(const struct config *config)
@@ -67,7 +86,7 @@ int doors_open(struct supervisor *supervisor, struct err *err)
     listener->owner = tcp->owner = supervisor;
     listener->limits = tcp->limits = doors_limits(supervisor->config);
     if (listener_open(listener, err) != 0 ||
-        doors_read_wish(supervisor->config, &supervisor->auth.tokens, &wish, err) != 0)
+        doors_read_wish(supervisor, supervisor->config, &supervisor->auth.tokens, &wish, err) != 0)
         return -1;
     return tcp_apply(tcp, &wish, err);
 }
@@ -81,7 +100,7 @@ int doors_reload(struct supervisor *supervisor, const struct config *config, str
     struct tcp_wish wish;
 
     if (tokens_load(&tokens, config, &auth->environment, err) != 0 ||
-        doors_read_wish(config, &tokens, &wish, err) != 0 ||
+        doors_read_wish(supervisor, config, &tokens, &wish, err) != 0 ||
         tcp_apply(&supervisor->tcp, &wish, err) != 0)
         return -1;
     audit_tokens_changed(supervisor, &tokens);
@@ -114,6 +133,7 @@ void doors_close(struct supervisor *supervisor)
 {
     listener_close(&supervisor->listener);
     tcp_close(&supervisor->tcp);
+    handed_release(&supervisor->handed);
 }
 
 char *doors_warning(const struct supervisor *supervisor)
@@ -123,6 +143,10 @@ char *doors_warning(const struct supervisor *supervisor)
 
     if (err_is_set(&tcp->failure))
         return xasprintf("%s; supervisor.listen chooses another address", tcp->failure.message);
+    if (supervisor->handed.tcp_fd >= 0 && !tcp->wish.is_on)
+        return xasprintf("nobody is served on port %u, which was handed over, while there is no "
+                         "token: rbee token new",
+                         (unsigned)supervisor->handed.tcp_address.port);
     if (doors_chose_address(supervisor->config) && !tcp->wish.is_on && strcmp(listen, "off") != 0)
         return xasprintf("nothing listens on %s while there is no token: rbee token new", listen);
     return NULL;

@@ -12,6 +12,8 @@ struct supervisor;
 /* Who may come in, before anything else of ours is there: the environment holds a token no longer
  * than that. ERR_CONFIG for tokens, groups and addresses that must not be. */
 int doors_prepare(struct supervisor *supervisor, struct err *err);
+/* Where the Unix socket is, or will be; the caller frees it. After doors_prepare(). */
+char *doors_socket_path(const struct supervisor *supervisor);
 int doors_open(struct supervisor *supervisor, struct err *err);
 /* Tokens and port as CONFIG, which was read anew, and the tokens' files want them now. On failure
  * nothing has changed. */

@@ -6,6 +6,7 @@
 #include "common/mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -87,7 +88,19 @@ static int listener_admit_group(const struct listener *listener, const char *fol
     return listener_give_to_group(listener, listener->path, GROUP_SOCKET_MODE, err);
 }
 
-int listener_open(struct listener *listener, struct err *err)
+/* Its place, its mode and its end are for who has made it. */
+static int listener_open_handed(struct listener *listener, struct err *err)
+{
+    int fd = fcntl(listener->handed_fd, F_DUPFD_CLOEXEC, 0);
+
+    if (fd < 0)
+        return err_set(err, ERR_IO, "take over the socket %s: %m", listener->path);
+    listener->server = http_server_new(listener->base, fd, &listener->limits, listener->service,
+                                       listener->owner, err);
+    return listener->server == NULL ? -1 : 0;
+}
+
+static int listener_open_own(struct listener *listener, struct err *err)
 {
     struct http_address address = {.is_unix = true};
     struct stat status;
@@ -113,6 +126,12 @@ int listener_open(struct listener *listener, struct err *err)
     listener->device = status.st_dev;
     listener->inode = status.st_ino;
     return 0;
+}
+
+int listener_open(struct listener *listener, struct err *err)
+{
+    return listener->handed_fd >= 0 ? listener_open_handed(listener, err)
+                                    : listener_open_own(listener, err);
 }
 
 static bool listener_owns_place(const struct listener *listener)
@@ -143,7 +162,7 @@ static void listener_reopen(struct listener *listener)
 void listener_upkeep(struct listener *listener)
 {
     retired_upkeep(&listener->retired);
-    if (!listener_owns_place(listener))
+    if (listener->handed_fd < 0 && !listener_owns_place(listener))
         listener_reopen(listener);
 }
 
@@ -151,7 +170,7 @@ void listener_stop(struct listener *listener)
 {
     if (listener->server == NULL)
         return;
-    if (listener_owns_place(listener))
+    if (listener->handed_fd < 0 && listener_owns_place(listener))
         (void)unlink(listener->path); /* it may vanish between the look and this */
     http_server_stop_accepting(listener->server);
 }

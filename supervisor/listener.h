@@ -15,6 +15,7 @@ struct event_base;
 struct listener {
     struct event_base *base;
     char *path;
+    int handed_fd;  /* one that somebody else has made (handed.h), borrowed; -1: none */
     bool has_group; /* whose members may connect, too */
     gid_t group;
     struct http_limits limits;
@@ -28,7 +29,8 @@ struct listener {
 };
 
 /* Listens on path with service for owner, all set by the caller, who holds the state folder's lock:
- * a stale socket is replaced. A living one, or a file that is no socket: ERR_CONFLICT. */
+ * a stale socket is replaced. A living one, or a file that is no socket: ERR_CONFLICT. With a
+ * handed_fd that is the socket, and its file is left alone, now and later. */
 int listener_open(struct listener *listener, struct err *err);
 /* Makes the socket again when it is gone, and lets go of retired servers without clients. */
 void listener_upkeep(struct listener *listener);

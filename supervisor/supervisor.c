@@ -29,6 +29,8 @@ enum {
     /* What the last replies have to leave us; their bytes are with the kernel already. */
     FAREWELL_MS = 2000,
     FAREWELL_LOOK_MS = 10,
+    /* What a killed process takes to go, its memory with it, on a machine that is busy. */
+    STOP_SLACK_MS = 20000,
     MS_PER_DAY = 24 * 60 * 60 * 1000,
 };
 
@@ -94,6 +96,13 @@ static void supervisor_fail_resolving(struct supervisor *supervisor)
     }
 }
 
+/* Answers, TERM, KILL and what a process takes to end by that, and the last replies. */
+static uint64_t supervisor_stop_max_ms(const struct supervisor *supervisor, uint64_t drain_ms)
+{
+    return drain_ms + (uint64_t)config_number(supervisor->config, CONFIG_life_term_grace) +
+           STOP_SLACK_MS + FAREWELL_MS;
+}
+
 void supervisor_stop(struct supervisor *supervisor, uint64_t drain_ms)
 {
     struct worker *worker = NULL;
@@ -103,6 +112,7 @@ void supervisor_stop(struct supervisor *supervisor, uint64_t drain_ms)
         supervisor->stopping_since_ms = clock_monotonic_ms();
     }
     supervisor->is_stopping = true;
+    notify_stopping(&supervisor->notify, supervisor_stop_max_ms(supervisor, drain_ms));
     supervisor_fail_resolving(supervisor);
     pull_end_all(supervisor);
     verify_end_all(supervisor);
@@ -122,6 +132,14 @@ void supervisor_worker_changed(struct supervisor *supervisor, struct worker *wor
 
 /* ---- what the loop tells ---- */
 
+/* Refused or not, it is over afterwards: systemd counts on a READY=1. */
+static void supervisor_reload(struct supervisor *supervisor)
+{
+    notify_reloading(&supervisor->notify);
+    reload(supervisor);
+    notify_ready(&supervisor->notify);
+}
+
 static void supervisor_on_signal(evutil_socket_t number, short what, void *arg)
 {
     struct supervisor *supervisor = arg;
@@ -129,7 +147,7 @@ static void supervisor_on_signal(evutil_socket_t number, short what, void *arg)
 
     if (number == SIGHUP) {
         if (!supervisor->is_stopping) /* who stops opens nothing any more */
-            reload(supervisor);
+            supervisor_reload(supervisor);
         return;
     }
     /* Who asks twice does not want to wait for answers. */
@@ -167,6 +185,26 @@ static void supervisor_on_lost(void *owner, const struct err *err)
     log_event(LOG_ERROR, "store_row_lost", "error=%s", err->message);
 }
 
+static void supervisor_tell_status(struct supervisor *supervisor)
+{
+    unsigned ready_count = 0;
+    unsigned worker_count = 0;
+    unsigned request_count = 0;
+    const struct worker *worker = NULL;
+    const struct request *request = NULL;
+
+    TAILQ_FOREACH(worker, &supervisor->workers, link)
+    {
+        worker_count++;
+        ready_count += worker->state == LIFE_READY;
+    }
+    TAILQ_FOREACH(request, &supervisor->requests, in_registry)
+    {
+        request_count++;
+    }
+    notify_status(&supervisor->notify, ready_count, worker_count, request_count);
+}
+
 static void supervisor_on_upkeep(evutil_socket_t fd, short what, void *arg)
 {
     struct supervisor *supervisor = arg;
@@ -175,6 +213,7 @@ static void supervisor_on_upkeep(evutil_socket_t fd, short what, void *arg)
         doors_upkeep(supervisor);
     feed_retry(supervisor);
     audit_upkeep(supervisor);
+    supervisor_tell_status(supervisor);
     if (supervisor->own_log.path != NULL)
         log_file_redirect(&supervisor->own_log, STDERR_FILENO);
 }
@@ -183,12 +222,11 @@ static void supervisor_on_upkeep(evutil_socket_t fd, short what, void *arg)
 
 static void supervisor_find_places(struct supervisor *supervisor)
 {
-    const char *socket = config_text(supervisor->config, CONFIG_supervisor_socket);
     const char *program = config_text(supervisor->config, CONFIG_supervisor_worker_program);
 
     supervisor->state_dir = paths_state_dir();
     supervisor->runtime_dir = paths_runtime_dir();
-    supervisor->listener.path = socket[0] == '\0' ? paths_socket() : xstrdup(socket);
+    supervisor->listener.path = doors_socket_path(supervisor);
     supervisor->worker_program =
         program[0] == '\0' ? paths_sibling_program("rbee-worker") : xstrdup(program);
 }
@@ -289,6 +327,7 @@ static void supervisor_watch(struct supervisor *supervisor)
     (void)event_add(supervisor->upkeep, &upkeep);
     supervisor->farewell = evtimer_new(supervisor->base, supervisor_on_farewell, supervisor);
     supervisor->clock_mover = clock_mover_new(supervisor->base);
+    notify_watch(&supervisor->notify, supervisor->base);
 }
 
 /* The lock comes before everything that another supervisor could be using. */
@@ -325,6 +364,8 @@ struct supervisor *supervisor_new(struct config *config, struct err *err)
     supervisor->config = config;
     supervisor->lock.fd = -1;
     supervisor->own_log.fd = -1;
+    supervisor->handed.unix_fd = supervisor->handed.tcp_fd = -1;
+    notify_init(&supervisor->notify);
     supervisor->started_ms = clock_monotonic_ms();
     clock_boot_id(supervisor->boot_id);
     policy_read(config, &supervisor->policy);
@@ -369,6 +410,8 @@ static void supervisor_tell_stopped(struct supervisor *supervisor)
 
 int supervisor_run(struct supervisor *supervisor, struct err *err)
 {
+    notify_ready(&supervisor->notify);
+    supervisor_tell_status(supervisor);
     if (event_base_dispatch(supervisor->base) < 0)
         return err_set(err, ERR_INTERNAL, "the event loop failed: %m");
     supervisor_tell_stopped(supervisor);
@@ -406,6 +449,7 @@ void supervisor_free(struct supervisor *supervisor)
     supervisor_free_event(supervisor->upkeep);
     supervisor_free_event(supervisor->farewell);
     clock_mover_free(supervisor->clock_mover);
+    notify_release(&supervisor->notify);
     if (supervisor->base != NULL)
         event_base_free(supervisor->base);
     log_file_release(&supervisor->own_log);

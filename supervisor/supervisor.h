@@ -22,12 +22,14 @@
 #include "supervisor/feed.h"
 #include "supervisor/fetch_child.h"
 #include "supervisor/gpu/reader.h"
+#include "supervisor/handed.h"
 #include "supervisor/listener.h"
 #include "supervisor/lock.h"
 #include "supervisor/log_file.h"
 #include "supervisor/log_stream.h"
 #include "supervisor/metrics.h"
 #include "supervisor/models.h"
+#include "supervisor/notify.h"
 #include "supervisor/policy.h"
 #include "supervisor/pull.h"
 #include "supervisor/request.h"
@@ -67,6 +69,8 @@ struct supervisor {
     struct policy policy;
     struct metrics metrics;
     struct breaker_rows stored_breakers; /* until stored_restore() */
+    struct notify notify;
+    struct handed handed;
     struct listener listener;
     struct tcp tcp;
     struct auth auth;

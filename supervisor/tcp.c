@@ -4,6 +4,7 @@
 #include "common/attr.h"
 #include "common/log.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,13 +26,23 @@ static uint16_t tcp_port_of(int fd)
     return ntohs(name.any.sa_family == AF_INET ? name.in.sin_port : name.in6.sin6_port);
 }
 
+/* One that was handed over stays open beside its copy: it may be wanted again. */
+static int tcp_listen(const struct tcp *tcp, const struct http_address *address, int *out_fd,
+                      struct err *err)
+{
+    if (tcp->handed_fd < 0)
+        return http_address_listen(address, 0, out_fd, err);
+    *out_fd = fcntl(tcp->handed_fd, F_DUPFD_CLOEXEC, 0);
+    return *out_fd < 0 ? err_set(err, ERR_IO, "take over the TCP socket: %m") : 0;
+}
+
 static int tcp_open(struct tcp *tcp, const struct http_address *address, struct err *err)
 {
     AUTO_CLOSE int fd = -1;
     struct http_server *server = NULL;
     uint16_t port = 0;
 
-    if (http_address_listen(address, 0, &fd, err) != 0)
+    if (tcp_listen(tcp, address, &fd, err) != 0)
         return -1;
     port = tcp_port_of(fd);
     server = http_server_new(tcp->base, take_fd(&fd), &tcp->limits, tcp->service, tcp->owner, err);

@@ -31,6 +31,7 @@ struct tcp {
     const struct http_service *service;
     void *owner;
     struct tcp_wish wish;
+    int handed_fd; /* a socket that somebody else has made (handed.h), borrowed; -1: none */
     struct http_server *server; /* NULL: off or waiting */
     char name[TCP_NAME_BYTES];  /* where it listens, with the real port; "" when it does not */
     struct err failure;         /* why it waits; said once */
