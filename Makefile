@@ -285,6 +285,34 @@ fuzz: ## Fuzz every parser of foreign bytes: FUZZ_SECONDS=60 each
 .PHONY: fuzz-programs
 fuzz-programs: $(FUZZERS)
 
+# ---- install ----
+# The names and defaults of GNU make's conventions. Helpers lie in ../libexec/rbee beside bindir, where
+# rbeed looks for them wherever all of it has been moved to.
+prefix ?= /usr/local
+bindir = $(prefix)/bin
+libexecdir = $(patsubst %/,%,$(dir $(bindir)))/libexec
+datadir = $(prefix)/share
+mandir = $(datadir)/man
+docdir = $(datadir)/doc/rbee
+bashcompdir = $(datadir)/bash-completion/completions
+zshcompdir = $(datadir)/zsh/site-functions
+fishcompdir = $(datadir)/fish/vendor_completions.d
+systemduserdir = $(prefix)/lib/systemd/user
+systemdsystemdir = $(prefix)/lib/systemd/system
+sysusersdir = $(prefix)/lib/sysusers.d
+INSTALL_FOLDERS := bindir libexecdir mandir docdir bashcompdir zshcompdir fishcompdir systemduserdir \
+                   systemdsystemdir sysusersdir
+install_files = @DESTDIR='$(DESTDIR)' BIN='$(BIN)' $(foreach name,$(INSTALL_FOLDERS),$(name)='$($(name))') \
+                scripts/install.sh $(1)
+
+.PHONY: install
+install: all ## Install programs, manual, completions and units: prefix=/usr/local, DESTDIR=
+	$(call install_files,install)
+
+.PHONY: uninstall
+uninstall: ## Take away what install has put there, with the same prefix and DESTDIR
+	$(call install_files,uninstall)
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 .PHONY: clean

@@ -120,33 +120,6 @@ char *paths_socket(void)
     return paths_join(folder, "rbee.sock");
 }
 
-char *paths_sibling_program(const char *name)
-{
-    char own[PATH_MAX];
-    ssize_t len = readlink("/proc/self/exe", own, sizeof(own) - 1);
-    AUTO_FREE char *sibling = NULL;
-    char *slash = NULL;
-
-    if (len <= 0)
-        return xstrdup(name);
-    own[len] = '\0';
-    slash = strrchr(own, '/');
-    if (slash == NULL)
-        return xstrdup(name);
-    *slash = '\0';
-    sibling = paths_join(own, name);
-    return access(sibling, X_OK) == 0 ? take_ptr(sibling) : xstrdup(name);
-}
-
-char *paths_join(const char *folder, const char *name)
-{
-    size_t len = strlen(folder);
-
-    while (len > 0 && folder[len - 1] == '/')
-        len--;
-    return xasprintf("%.*s/%s", (int)len, folder, name);
-}
-
 /* Writes the parts of PATH behind OUT, which holds "" (the root) or "/a/b". OUT never gets longer
  * than what went in. */
 static void paths_append_resolved(char *out, const char *path)
@@ -169,6 +142,40 @@ static void paths_append_resolved(char *out, const char *path)
         path += len;
         path += strspn(path, "/");
     }
+}
+
+char *paths_sibling_program(const char *name)
+{
+    static const char *const FOLDERS[] = {".", "../libexec/rbee"};
+    char own[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", own, sizeof(own) - 1);
+    char *slash = NULL;
+
+    if (len <= 0)
+        return xstrdup(name);
+    own[len] = '\0';
+    slash = strrchr(own, '/');
+    if (slash == NULL)
+        return xstrdup(name);
+    *slash = '\0';
+    for (size_t i = 0; i < ARRAY_COUNT(FOLDERS); i++) {
+        AUTO_FREE char *joined = xasprintf("%s/%s/%s", own, FOLDERS[i], name);
+        AUTO_FREE char *sibling = xcalloc(strlen(joined) + 1, 1);
+
+        paths_append_resolved(sibling, joined);
+        if (access(sibling, X_OK) == 0)
+            return take_ptr(sibling);
+    }
+    return xstrdup(name);
+}
+
+char *paths_join(const char *folder, const char *name)
+{
+    size_t len = strlen(folder);
+
+    while (len > 0 && folder[len - 1] == '/')
+        len--;
+    return xasprintf("%.*s/%s", (int)len, folder, name);
 }
 
 char *paths_absolute(const char *path, struct err *err)

@@ -24,6 +24,8 @@ char *paths_models_dir(void);
  * $XDG_CACHE_HOME/huggingface/token, else ~/.cache/huggingface/token */
 char *paths_hub_token(void);
 /* The program NAME beside the running one (/proc/self/exe), else NAME alone for the PATH. */
+/* The program NAME beside the running one (/proc/self/exe), else in ../libexec/rbee from there,
+ * where an installation keeps what people do not start; else NAME alone for the PATH. */
 char *paths_sibling_program(const char *name);
 /* TEXT below FOLDER. */
 char *paths_join(const char *folder, const char *name);
