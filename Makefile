@@ -39,6 +39,7 @@ APT_MODEL := python3 python3-pip
 APT_TEST := faketime bats bats-assert bats-support bats-file libcmocka-dev python3 curl jq \
             procps util-linux valgrind strace openssl tmux
 APT_CHECK := clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck
+APT_DEB := debhelper dpkg-dev lintian
 # Other supervisors to compare with: installed for who names that bench, because one of them starts
 # a service of its own.
 APT_RESPAWN := s6 supervisor
@@ -312,6 +313,19 @@ install: all ## Install programs, manual, completions and units: prefix=/usr/loc
 .PHONY: uninstall
 uninstall: ## Take away what install has put there, with the same prefix and DESTDIR
 	$(call install_files,uninstall)
+
+.PHONY: deb
+deb: ## Build the Debian package into build/deb, and ask lintian
+	@scripts/packages.sh $(APT_BUILD) $(APT_DEB)
+	@rm -rf build/deb
+	@scripts/deb.sh build/deb
+
+.PHONY: deb-test
+deb-test: ## Install, run, upgrade and purge the package of make deb in a clean chroot: root, 3 minutes
+	@scripts/packages.sh $(APT_BUILD) $(APT_DEB) debootstrap
+	@[ -e build/deb ] || $(MAKE) --no-print-directory deb
+	@$(MAKE) --no-print-directory -s -j$(JOBS) $(BUILD)/tests/make_gguf
+	@MAKE_GGUF=$(BUILD)/tests/make_gguf tests/deb/chroot.sh build/deb
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
