@@ -2,6 +2,7 @@
 # Installs, runs, upgrades and purges the Debian package in a clean system, which debootstrap makes:
 # chroot.sh FOLDER, which holds what scripts/deb.sh built. Needs root and a mirror of Debian; called by
 # `make deb-test`. Each line says what was seen; the last one is "deb-test: all is well".
+# shellcheck disable=SC2016 # ${...} is dpkg-query's to expand
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=$(cd "${1:?}" && pwd)
@@ -20,7 +21,8 @@ chmod 755 "$system" # it is the root folder of ordinary users, too
 end_processes() {
     local root
     for root in /proc/[0-9]*/root; do
-        [ "$(readlink "$root" 2>/dev/null)" = "$system" ] && kill "$1" "$(cut -d/ -f3 <<<"$root")" || true
+        [ "$(readlink "$root" 2>/dev/null)" = "$system" ] || continue
+        kill "$1" "$(cut -d/ -f3 <<<"$root")" 2>/dev/null || true # it may just have ended
     done
 }
 
@@ -45,7 +47,7 @@ inside() {
 }
 
 as_user() {
-    inside setpriv --reuid=tester --regid=tester --init-groups --inh-caps=-all env HOME=/home/tester "$@"
+    inside setpriv --reuid=tester --regid=tester --init-groups --inh-caps=-all env HOME=/srv/tester "$@"
 }
 
 # The unit's own words for it, as far as they hold without systemd.
@@ -55,15 +57,15 @@ as_service() {
 }
 
 install_package() { # FILE
-    cp "$1" "$system/root/rbee.deb"
-    inside apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends /root/rbee.deb >"$system/log" 2>&1 ||
+    cp "$1" "$system/srv/rbee.deb"
+    inside apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends /srv/rbee.deb >"$system/log" 2>&1 ||
         { cat "$system/log"; die "apt-get install"; }
-    rm "$system/root/rbee.deb"
+    rm "$system/srv/rbee.deb"
 }
 
 # Everything with our name on it, but what a person has.
 our_files() {
-    (cd "$system" && find . -xdev \( -path ./proc -o -path ./home -o -path ./root \) -prune -o -path '*rbee*' -print) | sort
+    (cd "$system" && find . -xdev \( -path ./proc -o -path ./srv \) -prune -o -path '*rbee*' -print) | sort
 }
 
 no_process() {
@@ -78,9 +80,9 @@ next_version() { # FILE VERSION
     local tree=$system/next
     dpkg-deb -R "$1" "$tree"
     sed -i "s/^Version: .*/Version: $2/" "$tree/DEBIAN/control"
-    dpkg-deb --root-owner-group -b "$tree" "$system/root/next.deb" >/dev/null
+    dpkg-deb --root-owner-group -b "$tree" "$system/srv/next.deb" >/dev/null
     rm -rf "$tree"
-    mv "$system/root/next.deb" "$folder/next.deb"
+    mv "$system/srv/next.deb" "$folder/next.deb"
 }
 
 make_system() {
@@ -89,7 +91,7 @@ make_system() {
     rm -f "$system.log"
     mount -t proc proc "$system/proc"
     cp /etc/resolv.conf "$system/etc/resolv.conf"
-    inside useradd -m -s /bin/sh tester
+    inside useradd -m -d /srv/tester -s /bin/sh tester
     say "a clean $suite, $(inside dpkg-query -f '.\n' -W | wc -l) packages"
 }
 
@@ -99,7 +101,8 @@ check_install() {
     install_package "$package"
     say "installed $(inside dpkg-query -f '${Package} ${Version}' -W rbee)"
     no_process || die "installing started something"
-    [ ! -e "$system/etc/rbee" ] && [ ! -e "$system/var/lib/rbee" ] || die "installing made folders"
+    [ ! -e "$system/etc/rbee" ] || die "installing made /etc/rbee"
+    [ ! -e "$system/var/lib/rbee" ] || die "installing made /var/lib/rbee"
     [ -z "$(find "$system/etc/systemd" -name '*rbee*')" ] || die "installing enabled a unit"
     [[ $(inside getent passwd rbee) == rbee:*:/var/lib/rbee:/usr/sbin/nologin ]] || die "the user rbee"
     say "it made the user rbee, started nothing and enabled nothing"
@@ -107,9 +110,9 @@ check_install() {
 
 check_run() {
     local answer
-    "$make_gguf" "$system/home/tester/tiny.gguf"
-    chmod 644 "$system/home/tester/tiny.gguf"
-    as_user rbee model add /home/tester/tiny.gguf >/dev/null 2>&1 || die "rbee model add"
+    "$make_gguf" "$system/srv/tester/tiny.gguf"
+    chmod 644 "$system/srv/tester/tiny.gguf"
+    as_user rbee model add /srv/tester/tiny.gguf >/dev/null 2>&1 || die "rbee model add"
     answer=$(as_user rbee infer -m tiny --raw -n 4 --temp 0 hello </dev/null 2>"$system/log") ||
         { cat "$system/log"; die "rbee infer"; }
     [ -n "$answer" ] || die "an empty answer"
