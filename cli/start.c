@@ -276,6 +276,9 @@ static int spawn_rbeed(struct cli *cli, pid_t *out_pid, int *out_ready_fd, struc
 
     if (config_for_rbeed(cli, &config, err) < 0)
         return -1;
+    /* A service that asks a question is not the one that starts here: its manager is not rbeed's to
+     * tell that it is ready. */
+    (void)unsetenv("NOTIFY_SOCKET"); /* fails only for a name that is none */
     if (config != NULL) {
         argv[3] = "--config";
         argv[4] = config;

@@ -18,8 +18,7 @@ all_commands() {
 
 @test "what is committed is what the tables give" {
     "$RBEE_BUILD/tests/generate" "$TREE_DIR" out
-    cp "$MAN/rbeed.8" "$MAN/prose.def" out/man/ # written by hand
-    run diff -r out/man "$MAN"
+    run diff -r -x rbeed.8 -x prose.def out/man "$MAN" # those are written by hand
     assert_output '' # else: make generated
 }
 
