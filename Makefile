@@ -318,7 +318,7 @@ uninstall: ## Take away what install has put there, with the same prefix and DES
 deb: ## Build the Debian package into build/deb, and ask lintian
 	@scripts/packages.sh $(APT_BUILD) $(APT_DEB)
 	@rm -rf build/deb
-	@scripts/deb.sh build/deb
+	@APT_BUILD='$(APT_BUILD)' scripts/deb.sh build/deb
 
 .PHONY: deb-test
 deb-test: ## Install, run, upgrade and purge the package of make deb in a clean chroot: root, 3 minutes

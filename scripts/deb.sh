@@ -15,6 +15,9 @@ mkdir "$source"
 # As it is here, whether committed or not; without what is built or fetched.
 git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$source"
 cp -r packaging/debian "$source/debian"
+# The list that building needs is the Makefile's; what every build has is not named.
+needed=$(printf '%s\n' "${APT_BUILD:?}" | tr ' ' '\n' | grep -vxE 'gcc|libc6-dev|ca-certificates' | paste -sd, | sed 's/,/, /g')
+sed -i "s/@APT_BUILD@/$needed/" "$source/debian/control"
 if [ "$wanted" != "$version" ]; then
     {
         printf 'rbee (%s) unstable; urgency=medium\n\n  * A version to upgrade to.\n\n' "$wanted"

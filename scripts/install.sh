@@ -6,14 +6,13 @@ cd "$(dirname "$0")/.."
 : "${BIN:?}" "${bindir:?}" "${libexecdir:?}" "${mandir:?}" "${docdir:?}" "${bashcompdir:?}" \
     "${zshcompdir:?}" "${fishcompdir:?}" "${systemduserdir:?}" "${systemdsystemdir:?}" "${sysusersdir:?}"
 
-# One file a line: mode, source, target. rbeed looks for its helpers in ../libexec/rbee beside itself.
+# One file a line: mode, source, target. The helpers are all programs of the name, which are looked for
+# in ../libexec/rbee beside who needs them.
 files() {
-    local page
+    local page helper
     printf '%s\t%s\t%s\n' \
         755 "$BIN/rbee" "$bindir/rbee" \
         755 "$BIN/rbeed" "$bindir/rbeed" \
-        755 "$BIN/rbee-worker" "$libexecdir/rbee/rbee-worker" \
-        755 "$BIN/rbee-watch" "$libexecdir/rbee/rbee-watch" \
         644 completions/rbee.bash "$bashcompdir/rbee" \
         644 completions/_rbee "$zshcompdir/_rbee" \
         644 completions/rbee.fish "$fishcompdir/rbee.fish" \
@@ -24,6 +23,9 @@ files() {
         644 packaging/systemd/system/rbeed.service.in "$systemdsystemdir/rbeed.service" \
         644 packaging/systemd/system/rbeed.socket "$systemdsystemdir/rbeed.socket" \
         644 packaging/systemd/rbee.sysusers "$sysusersdir/rbee.conf"
+    for helper in "$BIN"/rbee-*; do
+        printf '755\t%s\t%s\n' "$helper" "$libexecdir/rbee/${helper##*/}"
+    done
     for page in man/*.[1578]; do
         printf '644\t%s\t%s\n' "$page" "$mandir/man${page##*.}/${page#man/}"
     done
@@ -50,6 +52,7 @@ uninstall_all() {
     files | cut -f3 | while IFS= read -r target; do
         rm -f "${DESTDIR:-}$target"
     done
+    rm -f "${DESTDIR:-}$libexecdir"/rbee/rbee-* # also those of another version
     own_folders | while IFS= read -r folder; do
         rmdir "${DESTDIR:-}$folder" 2>/dev/null || true # somebody keeps a file there, or it is gone
     done

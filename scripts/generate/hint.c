@@ -28,6 +28,7 @@ static const struct {
     {"", "FILE", "<file>"},
     {"", "FILE.jsonl", "<file>"},
     {"", "OUT", "<file>"},
+    {"", "FOLDER", "<file>"},
     {"", "COMMAND", "<command>"},
     {"breaker", "gpu:ID", ""}, /* <breaker> has them */
     {"", "gpu:ID", "<gpu>"},
