@@ -154,11 +154,15 @@ $(BUILD)/obj/cli/completion_files_data.o: $(BUILD)/generated/completion_files.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
+$(CLI_LIB): $(BUILD)/obj/cli/completion_files_data.o
+
 # What is committed, and made of the .def files: completions/ and man/.
 GENERATOR := $(BUILD)/tests/generate
 $(GENERATOR): $(call objects,$(wildcard scripts/generate/*.c)) $(CLI_LIB) $(COMMON_LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(COMMON_LIBS)
+
+test-programs: $(GENERATOR)
 
 .PHONY: generated
 generated: $(GENERATOR) ## Write completions/ and man/ anew, from the tables
@@ -208,6 +212,7 @@ $(FAKE_NVML): tests/fake/fake_nvml.c
 .PHONY: test-programs
 test-programs: all $(UNIT_TESTS) $(TEST_TOOLS) $(FUZZ_REPLAYS) $(FAKE_NVML) hooks
 test-programs: all $(GENERATOR) $(UNIT_TESTS) $(TEST_TOOLS) $(FUZZ_REPLAYS) hooks
+test-programs: all $(UNIT_TESTS) $(TEST_TOOLS) $(FUZZ_REPLAYS) hooks
 
 # The supervisor alone has any.
 .PHONY: hooks

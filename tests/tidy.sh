@@ -38,6 +38,7 @@ RULES=(
 INCLUDE_TABLE=(
     "common:     common"
     "db:         common db"
+    "scripts:    common cli scripts man/prose.def"
     "supervisor: common db supervisor"
     "hip:        common hip"
     "watch:      common watch"
