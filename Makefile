@@ -39,6 +39,8 @@ APT_MODEL := python3 python3-pip
 APT_TEST := faketime bats bats-assert bats-support bats-file libcmocka-dev python3 curl jq \
             procps util-linux valgrind strace openssl tmux
 APT_CHECK := clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck
+# Shells that complete, formatters of the manual, who reads the units.
+APT_TEST += zsh fish mandoc man-db groff systemd
 APT_DEB := debhelper dpkg-dev lintian
 # Other supervisors to compare with: installed for who names that bench, because one of them starts
 # a service of its own.
