@@ -125,7 +125,8 @@ static const char *add_typed(struct filler *filler, const char *text)
     assert(end != NULL); /* the texts are ours */
     break_line(filler);
     add_escaped(&escaped, text + 1, (size_t)(end - text - 1), true);
-    (void)fprintf(filler->page->file, ".Ic \"%s\"", escaped.data);
+    /* A mark alone would be taken for the end of a sentence. */
+    (void)fprintf(filler->page->file, ".Ic \"%s%s\"", end == text + 2 ? "\\&" : "", escaped.data);
     for (end++; *end != '\0' && *end != ' '; end++)
         (void)fprintf(filler->page->file, " %c", *end);
     (void)fputc('\n', filler->page->file);
