@@ -108,8 +108,7 @@ static void add_examples(struct mdoc *page, const struct command *command)
     for (size_t i = 0; i < ARRAY_COUNT(EXAMPLES); i++) {
         if (EXAMPLES[i].command != command->id)
             continue;
-        if (!has_any)
-            mdoc_line(page, ".Sh EXAMPLES");
+        mdoc_line(page, "%s", has_any ? ".Pp" : ".Sh EXAMPLES");
         has_any = true;
         mdoc_sentence(page, EXAMPLES[i].what);
         mdoc_line(page, ".Bd -literal -offset indent");
