@@ -162,7 +162,7 @@ $(CLI_LIB): $(BUILD)/obj/cli/completion_files_data.o
 GENERATOR := $(BUILD)/tests/generate
 $(GENERATOR): $(call objects,$(wildcard scripts/generate/*.c)) $(CLI_LIB) $(COMMON_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(COMMON_LIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(COMMON_LIBS) $(CLI_LIBS)
 
 test-programs: $(GENERATOR)
 

@@ -10,6 +10,7 @@ up	start the supervisor
 down	drain the supervisor, stop it and all it started
 status	is all well? exit 0 well, 1 degraded, 3 stopped
 ps	list the workers
+top	the dashboard: workers, requests, GPUs, breakers, events, logs
 metrics	what is counted and measured, as Prometheus reads it
 wait	block until a worker is in a state, or cannot be
 drill	make a worker fail, to see that the alarms work
@@ -106,6 +107,14 @@ _rbee_options() {
 --no-stdin	do not read stdin' ;;
     up) REPLY='--foreground	become the supervisor, in this terminal' ;;
     down) REPLY='--drain	how long running requests may go on' ;;
+    top) REPLY='--once	print one screen as text, and end
+--delay	how long between two looks
+-d	how long between two looks
+--count	end after N looks
+-n	end after N looks
+--readonly	no key changes anything
+--ascii	draw with ASCII alone
+--no-mouse	leave the mouse to the terminal' ;;
     wait) REPLY='--for	what to wait for; closed is its breaker
 --timeout	give up after this long, exit 124' ;;
     drill) REPLY='--yes	do not ask' ;;
@@ -190,6 +199,8 @@ _rbee_values() {
     none:--timeout | wait:--timeout) REPLY='' ;;
     none:--role | token-new:--role) REPLY='admin infer' ;;
     none:--reason | worker-hold:--reason | breaker-open:--reason | audit-accept:--reason) REPLY='' ;;
+    none:--delay | top:--delay | none:-d | top:-d) REPLY='' ;;
+    none:--count | top:--count | top:-n) REPLY='' ;;
     none:--lines | events:--lines | audit-ls:--lines | events:-n | audit-ls:-n) REPLY='' ;;
     logs:--lines | logs:-n) REPLY='' ;;
     none:--since | logs:--since | events:--since | audit-ls:--since | audit-export:--since) REPLY='' ;;

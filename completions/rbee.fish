@@ -9,6 +9,7 @@ up	start the supervisor
 down	drain the supervisor, stop it and all it started
 status	is all well? exit 0 well, 1 degraded, 3 stopped
 ps	list the workers
+top	the dashboard: workers, requests, GPUs, breakers, events, logs
 metrics	what is counted and measured, as Prometheus reads it
 wait	block until a worker is in a state, or cannot be
 drill	make a worker fail, to see that the alarms work
@@ -115,6 +116,15 @@ function __rbee_options
             echo '--foreground	become the supervisor, in this terminal'
         case down
             echo '--drain	how long running requests may go on'
+        case top
+            echo '--once	print one screen as text, and end
+--delay	how long between two looks
+-d	how long between two looks
+--count	end after N looks
+-n	end after N looks
+--readonly	no key changes anything
+--ascii	draw with ASCII alone
+--no-mouse	leave the mouse to the terminal'
         case wait
             echo '--for	what to wait for; closed is its breaker
 --timeout	give up after this long, exit 124'
@@ -248,6 +258,10 @@ function __rbee_values
         case none:--role token-new:--role
             echo 'admin infer'
         case none:--reason worker-hold:--reason breaker-open:--reason audit-accept:--reason
+            echo ''
+        case none:--delay top:--delay none:-d top:-d
+            echo ''
+        case none:--count top:--count top:-n
             echo ''
         case none:--lines events:--lines audit-ls:--lines events:-n audit-ls:-n
             echo ''
