@@ -32,7 +32,7 @@ function __rbee_complete
         if test -n "$pending"
             contains -- $pending --host --config; and set -a connection $pending $word
             set pending
-        else if test "$word" = -- -a -z "$is_ended"
+        else if string match -q -- -- $word; and test -z "$is_ended"
             set is_ended 1
         else if string match -q -- '--*=*' $word; and test -z "$is_ended"
             set -l parts (string split -m 1 = -- $word)
