@@ -111,7 +111,9 @@ $(BIN)/rbee-watch: $(call objects,watch/main.c) $(WATCH_LIB) $(COMMON_LIB)
 $(BIN)/rbee-gpu: $(call objects,gpu/main.c) $(GPU_LIB) $(COMMON_LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(COMMON_LIBS) -lm
+
 $(BIN)/rbee-fetch: $(call objects,fetch/main.c) $(FETCH_LIB) $(COMMON_LIB)
+	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(COMMON_LIBS) $(FETCH_LIBS)
 
 $(COMMON_LIB): $(call objects,$(COMMON_SOURCES)) $(LLHTTP_OBJECTS)
@@ -122,7 +124,6 @@ $(WATCH_LIB): $(call objects,$(filter-out watch/main.c,$(WATCH_SOURCES)))
 $(GPU_LIB): $(call objects,$(filter-out gpu/main.c,$(GPU_SOURCES)))
 $(FETCH_LIB): $(call objects,$(filter-out fetch/main.c,$(FETCH_SOURCES)))
 $(CLI_LIB): $(call objects,$(filter-out cli/main.c,$(CLI_SOURCES)))
-$(CLI_LIB): $(call objects,$(filter-out cli/main.c,$(CLI_SOURCES))) $(BUILD)/obj/cli/completion_files_data.o
 $(BUILD)/%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
@@ -213,8 +214,6 @@ $(FAKE_NVML): tests/fake/fake_nvml.c
 
 .PHONY: test-programs
 test-programs: all $(UNIT_TESTS) $(TEST_TOOLS) $(FUZZ_REPLAYS) $(FAKE_NVML) hooks
-test-programs: all $(GENERATOR) $(UNIT_TESTS) $(TEST_TOOLS) $(FUZZ_REPLAYS) hooks
-test-programs: all $(UNIT_TESTS) $(TEST_TOOLS) $(FUZZ_REPLAYS) hooks
 
 # The supervisor alone has any.
 .PHONY: hooks

@@ -23,7 +23,6 @@ char *paths_models_dir(void);
 /* Where Hugging Face's own programs keep the token of its user: $HF_HOME/token, else
  * $XDG_CACHE_HOME/huggingface/token, else ~/.cache/huggingface/token */
 char *paths_hub_token(void);
-/* The program NAME beside the running one (/proc/self/exe), else NAME alone for the PATH. */
 /* The program NAME beside the running one (/proc/self/exe), else in ../libexec/rbee from there,
  * where an installation keeps what people do not start; else NAME alone for the PATH. */
 char *paths_sibling_program(const char *name);

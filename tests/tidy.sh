@@ -47,8 +47,6 @@ INCLUDE_TABLE=(
     "cli:        common cli tui/tui.h"
     "fetch:      common fetch"
     "tests:      common db supervisor hip watch gpu fetch tui cli tests"
-    "scripts:    common cli scripts man/prose.def"
-    "tests:      common db supervisor hip watch tui cli tests"
 )
 
 # Extended regular expression @ where alone it may stand (a prefix of the path).
