@@ -55,6 +55,8 @@ static void hide_tokens(struct bundle *bundle)
 #include "common/token_roles.def"
 #undef TOKEN_ROLE
     hide_file(bundle, hub);
+    if (config != NULL)
+        hide_file(bundle, config_text(config, CONFIG_pull_token_file));
     if (given != NULL)
         hide_file(bundle, given);
 }

@@ -6,6 +6,8 @@ _rbee_commands() {
     REPLY=''
     case $1 in
     .) REPLY='infer	one answer, streamed to stdout
+chat	a conversation, with line editing and history
+batch	many prompts, JSONL in and out, in parallel, resumable
 up	start the supervisor
 down	drain the supervisor, stop it and all it started
 status	is all well? exit 0 well, 1 degraded, 3 stopped
@@ -17,11 +19,14 @@ drill	make a worker fail, to see that the alarms work
 why	explain a worker'\''s state, and what to do about it
 logs	what a worker has written, or the supervisor
 events	what happened to the workers
+doctor	what would keep this machine from working, each with its fix
+bundle	make a support tarball, free of prompts and secrets
 bench	measure how fast a model runs on this machine
 completion	print the completions for a shell
 help	what a command does and its options
 worker	the life of one worker
 breaker	circuit breakers: they stop starts that will not help
+gpu	the graphics cards of this machine
 audit	who did what, and whether that is still what was written
 model	the GGUF files that can be run
 token	what opens the supervisor'\''s port
@@ -36,12 +41,16 @@ show	everything known about a worker' ;;
 show	everything known about a breaker
 reset	close a breaker, with all counts at 0
 open	refuse starts until a reset; what runs goes on' ;;
+    gpu) REPLY='ls	list the GPUs: load, memory, temperature, power
+show	everything known about a GPU, and who uses it' ;;
     audit) REPLY='ls	who did what
 verify	whether all rows are what was written; exit 1 when not
 export	all rows, one JSON object a line
 archive	move the first rows into a file
 accept	take a trail that does not hold as it is' ;;
     model) REPLY='add	make a GGUF file known under a name
+pull	fetch a model: hf:ORG/REPO[:QUANT|/FILE] or a URL
+verify	are a model'\''s files what they were? exit 1 when not
 ls	list the models
 show	everything known about a model
 rm	forget a model; its file stays where it is' ;;
@@ -105,8 +114,71 @@ _rbee_options() {
 --allow-cpu	run on the CPU when the GPU cannot
 --no-start	start neither the supervisor nor a worker
 --no-stdin	do not read stdin' ;;
+    chat) REPLY='--model	a worker, a model, or the path of a GGUF file
+-m	a worker, a model, or the path of a GGUF file
+--system	system message, or the file that holds it
+-s	system message, or the file that holds it
+--max-tokens	most tokens of the answer
+-n	most tokens of the answer
+--temp	temperature; 0 always takes the likeliest token
+--top-p	keep the likeliest tokens that hold this share
+--top-k	keep the K likeliest tokens; 0: all
+--min-p	drop tokens below this share of the likeliest
+--repeat-penalty	make the last 64 tokens less likely
+--frequency-penalty	less likely for each time in the last 64 tokens
+--presence-penalty	less likely where it is in the last 64 tokens
+--typical-p	keep the tokens of usual surprise that hold this share
+--mirostat	aim at a constant surprise instead; version 1 or 2
+--mirostat-tau	the surprise that mirostat aims at
+--mirostat-eta	how fast mirostat gets there
+--logit-bias	make a token by its number likelier; may be repeated
+--seed	the same seed gives the same answer
+--stop	end the answer before this text; may be repeated
+--stats	say on stderr how many tokens took how long
+--deadline	give up when there is no answer by then, exit 124
+--ctx	tokens of context of a worker that this starts
+--slots	requests at a time on a worker that this starts
+--device	where a worker that this starts runs
+--allow-cpu	run on the CPU when the GPU cannot
+--no-start	start neither the supervisor nor a worker
+--no-history	neither read nor keep the lines of earlier chats' ;;
+    batch) REPLY='--model	a worker, a model, or the path of a GGUF file
+-m	a worker, a model, or the path of a GGUF file
+--system	system message, or the file that holds it
+-s	system message, or the file that holds it
+--max-tokens	most tokens of the answer
+-n	most tokens of the answer
+--temp	temperature; 0 always takes the likeliest token
+--top-p	keep the likeliest tokens that hold this share
+--top-k	keep the K likeliest tokens; 0: all
+--min-p	drop tokens below this share of the likeliest
+--repeat-penalty	make the last 64 tokens less likely
+--frequency-penalty	less likely for each time in the last 64 tokens
+--presence-penalty	less likely where it is in the last 64 tokens
+--typical-p	keep the tokens of usual surprise that hold this share
+--mirostat	aim at a constant surprise instead; version 1 or 2
+--mirostat-tau	the surprise that mirostat aims at
+--mirostat-eta	how fast mirostat gets there
+--logit-bias	make a token by its number likelier; may be repeated
+--seed	the same seed gives the same answer
+--stop	end the answer before this text; may be repeated
+--deadline	give up when there is no answer by then, exit 124
+--ctx	tokens of context of a worker that this starts
+--slots	requests at a time on a worker that this starts
+--device	where a worker that this starts runs
+--allow-cpu	run on the CPU when the GPU cannot
+--no-start	start neither the supervisor nor a worker
+--output	append results here; must not be there without --resume
+-o	append results here; must not be there without --resume
+--jobs	requests at a time
+-j	requests at a time
+--resume	go on with -o: ask what has no answer there
+--max-failures	send nothing more when so many have failed' ;;
     up) REPLY='--foreground	become the supervisor, in this terminal' ;;
     down) REPLY='--drain	how long running requests may go on' ;;
+    ps) REPLY='--watch	again and again, until Ctrl-C
+--delay	time between two looks of --watch
+-d	time between two looks of --watch' ;;
     top) REPLY='--once	print one screen as text, and end
 --delay	how long between two looks
 -d	how long between two looks
@@ -128,6 +200,9 @@ _rbee_options() {
 --lines	begin with the last N
 -n	begin with the last N
 --since	begin at this time, or so long ago' ;;
+    doctor) REPLY='--root	look at /dev, /proc, /sys, /etc and /var below this folder' ;;
+    bundle) REPLY='--output	the file to make
+-o	the file to make' ;;
     bench) REPLY='--ctx	tokens of context of a worker that this starts
 --device	where a worker that this starts runs
 --threads	CPU threads of the worker
@@ -158,6 +233,7 @@ _rbee_options() {
     audit-archive) REPLY='--before	rows of before this time, or older than so long' ;;
     audit-accept) REPLY='--reason	why, in one line; shown wherever it matters' ;;
     model-add) REPLY='--name	the name it is called by' ;;
+    model-pull) REPLY='--name	the name it is called by' ;;
     token-new) REPLY='--force	replace a token that is there
 --role	what it may do: everything, or ask models' ;;
     *) return 1 ;;
@@ -167,39 +243,45 @@ _rbee_options() {
 _rbee_values() {
     REPLY=''
     case $1 in
-    none:--model | infer:--model | none:-m | infer:-m) REPLY='<worker> <model> <file>' ;;
+    none:--model | infer:--model | chat:--model | batch:--model | none:-m | infer:-m | chat:-m | batch:-m) REPLY='<worker> <model> <file>' ;;
     worker-start:--model | worker-start:-m) REPLY='<worker> <model> <file>' ;;
-    none:--system | infer:--system | none:-s | infer:-s) REPLY='' ;;
+    none:--system | infer:--system | chat:--system | batch:--system | none:-s | infer:-s | chat:-s | batch:-s) REPLY='' ;;
     none:--file | infer:--file | none:-f | infer:-f) REPLY='<file>' ;;
-    none:--max-tokens | infer:--max-tokens | none:-n | infer:-n) REPLY='' ;;
-    none:--temp | infer:--temp) REPLY='' ;;
-    none:--top-p | infer:--top-p) REPLY='' ;;
-    none:--top-k | infer:--top-k) REPLY='' ;;
-    none:--min-p | infer:--min-p) REPLY='' ;;
-    none:--repeat-penalty | infer:--repeat-penalty) REPLY='' ;;
-    none:--frequency-penalty | infer:--frequency-penalty) REPLY='' ;;
-    none:--presence-penalty | infer:--presence-penalty) REPLY='' ;;
-    none:--typical-p | infer:--typical-p) REPLY='' ;;
-    none:--mirostat | infer:--mirostat) REPLY='0 1 2' ;;
-    none:--mirostat-tau | infer:--mirostat-tau) REPLY='' ;;
-    none:--mirostat-eta | infer:--mirostat-eta) REPLY='' ;;
-    none:--logit-bias | infer:--logit-bias) REPLY='' ;;
+    none:--max-tokens | infer:--max-tokens | chat:--max-tokens | batch:--max-tokens | none:-n | infer:-n | chat:-n | batch:-n) REPLY='' ;;
+    none:--temp | infer:--temp | chat:--temp | batch:--temp) REPLY='' ;;
+    none:--top-p | infer:--top-p | chat:--top-p | batch:--top-p) REPLY='' ;;
+    none:--top-k | infer:--top-k | chat:--top-k | batch:--top-k) REPLY='' ;;
+    none:--min-p | infer:--min-p | chat:--min-p | batch:--min-p) REPLY='' ;;
+    none:--repeat-penalty | infer:--repeat-penalty | chat:--repeat-penalty | batch:--repeat-penalty) REPLY='' ;;
+    none:--frequency-penalty | infer:--frequency-penalty | chat:--frequency-penalty | batch:--frequency-penalty) REPLY='' ;;
+    none:--presence-penalty | infer:--presence-penalty | chat:--presence-penalty | batch:--presence-penalty) REPLY='' ;;
+    none:--typical-p | infer:--typical-p | chat:--typical-p | batch:--typical-p) REPLY='' ;;
+    none:--mirostat | infer:--mirostat | chat:--mirostat | batch:--mirostat) REPLY='0 1 2' ;;
+    none:--mirostat-tau | infer:--mirostat-tau | chat:--mirostat-tau | batch:--mirostat-tau) REPLY='' ;;
+    none:--mirostat-eta | infer:--mirostat-eta | chat:--mirostat-eta | batch:--mirostat-eta) REPLY='' ;;
+    none:--logit-bias | infer:--logit-bias | chat:--logit-bias | batch:--logit-bias) REPLY='' ;;
     none:--logprobs | infer:--logprobs) REPLY='' ;;
-    none:--seed | infer:--seed) REPLY='' ;;
-    none:--stop | infer:--stop) REPLY='' ;;
+    none:--seed | infer:--seed | chat:--seed | batch:--seed) REPLY='' ;;
+    none:--stop | infer:--stop | chat:--stop | batch:--stop) REPLY='' ;;
     none:--stream | infer:--stream) REPLY='ndjson' ;;
     none:--output | infer:--output | none:-o | infer:-o) REPLY='<file>' ;;
-    none:--deadline | infer:--deadline) REPLY='' ;;
-    none:--ctx | infer:--ctx | bench:--ctx | worker-start:--ctx) REPLY='' ;;
-    none:--slots | infer:--slots | worker-start:--slots) REPLY='' ;;
-    none:--device | infer:--device | bench:--device | worker-start:--device) REPLY='cpu <gpu>' ;;
+    none:--deadline | infer:--deadline | chat:--deadline | batch:--deadline) REPLY='' ;;
+    none:--ctx | infer:--ctx | chat:--ctx | batch:--ctx | bench:--ctx | worker-start:--ctx) REPLY='' ;;
+    none:--slots | infer:--slots | chat:--slots | batch:--slots | worker-start:--slots) REPLY='' ;;
+    none:--device | infer:--device | chat:--device | batch:--device | bench:--device | worker-start:--device) REPLY='cpu <gpu>' ;;
     none:--threads | bench:--threads | worker-start:--threads) REPLY='' ;;
+    batch:--output | batch:-o) REPLY='<file>' ;;
+    none:--jobs | batch:--jobs | none:-j | batch:-j) REPLY='' ;;
+    none:--max-failures | batch:--max-failures) REPLY='' ;;
+    none:--delay | ps:--delay | none:-d | ps:-d) REPLY='' ;;
+    none:--root | doctor:--root) REPLY='<file>' ;;
+    bundle:--output | bundle:-o) REPLY='<file>' ;;
     none:--drain | down:--drain) REPLY='' ;;
     none:--for | wait:--for) REPLY='ready idle stopped closed' ;;
     none:--timeout | wait:--timeout) REPLY='' ;;
     none:--role | token-new:--role) REPLY='admin infer' ;;
     none:--reason | worker-hold:--reason | breaker-open:--reason | audit-accept:--reason) REPLY='' ;;
-    none:--delay | top:--delay | none:-d | top:-d) REPLY='' ;;
+    top:--delay | top:-d) REPLY='' ;;
     none:--count | top:--count | top:-n) REPLY='' ;;
     none:--lines | events:--lines | audit-ls:--lines | events:-n | audit-ls:-n) REPLY='' ;;
     logs:--lines | logs:-n) REPLY='' ;;
@@ -207,7 +289,7 @@ _rbee_values() {
     none:--actor | audit-ls:--actor) REPLY='' ;;
     none:--before | audit-archive:--before) REPLY='' ;;
     none:--head | audit-verify:--head) REPLY='' ;;
-    none:--name | model-add:--name) REPLY='' ;;
+    none:--name | model-add:--name | model-pull:--name) REPLY='' ;;
     *:--host) REPLY='' ;;
     *:--token-file) REPLY='<file>' ;;
     *:--config) REPLY='<file>' ;;
@@ -218,6 +300,7 @@ _rbee_values() {
 _rbee_operands() {
     REPLY=''
     case $1 in
+    batch:0) REPLY='<file>' ;;
     wait:0) REPLY='<worker>' ;;
     drill:0) REPLY='crash hang oom slow gpu-fault' ;;
     drill:1) REPLY='<worker>' ;;
@@ -234,7 +317,9 @@ _rbee_operands() {
     breaker-show:0) REPLY='<breaker>' ;;
     breaker-reset:0) REPLY='<breaker>' ;;
     breaker-open:0) REPLY='<breaker>' ;;
+    gpu-show:0) REPLY='<gpu>' ;;
     model-add:0) REPLY='<file>' ;;
+    model-verify:0) REPLY='<model>' ;;
     model-show:0) REPLY='<model>' ;;
     model-rm:0) REPLY='<model>' ;;
     completion:0) REPLY='bash zsh fish' ;;

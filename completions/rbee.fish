@@ -5,6 +5,8 @@ function __rbee_commands
     switch $argv[1]
         case .
             echo 'infer	one answer, streamed to stdout
+chat	a conversation, with line editing and history
+batch	many prompts, JSONL in and out, in parallel, resumable
 up	start the supervisor
 down	drain the supervisor, stop it and all it started
 status	is all well? exit 0 well, 1 degraded, 3 stopped
@@ -16,11 +18,14 @@ drill	make a worker fail, to see that the alarms work
 why	explain a worker\'s state, and what to do about it
 logs	what a worker has written, or the supervisor
 events	what happened to the workers
+doctor	what would keep this machine from working, each with its fix
+bundle	make a support tarball, free of prompts and secrets
 bench	measure how fast a model runs on this machine
 completion	print the completions for a shell
 help	what a command does and its options
 worker	the life of one worker
 breaker	circuit breakers: they stop starts that will not help
+gpu	the graphics cards of this machine
 audit	who did what, and whether that is still what was written
 model	the GGUF files that can be run
 token	what opens the supervisor\'s port
@@ -37,6 +42,9 @@ show	everything known about a worker'
 show	everything known about a breaker
 reset	close a breaker, with all counts at 0
 open	refuse starts until a reset; what runs goes on'
+        case gpu
+            echo 'ls	list the GPUs: load, memory, temperature, power
+show	everything known about a GPU, and who uses it'
         case audit
             echo 'ls	who did what
 verify	whether all rows are what was written; exit 1 when not
@@ -45,6 +53,8 @@ archive	move the first rows into a file
 accept	take a trail that does not hold as it is'
         case model
             echo 'add	make a GGUF file known under a name
+pull	fetch a model: hf:ORG/REPO[:QUANT|/FILE] or a URL
+verify	are a model\'s files what they were? exit 1 when not
 ls	list the models
 show	everything known about a model
 rm	forget a model; its file stays where it is'
@@ -112,10 +122,76 @@ function __rbee_options
 --allow-cpu	run on the CPU when the GPU cannot
 --no-start	start neither the supervisor nor a worker
 --no-stdin	do not read stdin'
+        case chat
+            echo '--model	a worker, a model, or the path of a GGUF file
+-m	a worker, a model, or the path of a GGUF file
+--system	system message, or the file that holds it
+-s	system message, or the file that holds it
+--max-tokens	most tokens of the answer
+-n	most tokens of the answer
+--temp	temperature; 0 always takes the likeliest token
+--top-p	keep the likeliest tokens that hold this share
+--top-k	keep the K likeliest tokens; 0: all
+--min-p	drop tokens below this share of the likeliest
+--repeat-penalty	make the last 64 tokens less likely
+--frequency-penalty	less likely for each time in the last 64 tokens
+--presence-penalty	less likely where it is in the last 64 tokens
+--typical-p	keep the tokens of usual surprise that hold this share
+--mirostat	aim at a constant surprise instead; version 1 or 2
+--mirostat-tau	the surprise that mirostat aims at
+--mirostat-eta	how fast mirostat gets there
+--logit-bias	make a token by its number likelier; may be repeated
+--seed	the same seed gives the same answer
+--stop	end the answer before this text; may be repeated
+--stats	say on stderr how many tokens took how long
+--deadline	give up when there is no answer by then, exit 124
+--ctx	tokens of context of a worker that this starts
+--slots	requests at a time on a worker that this starts
+--device	where a worker that this starts runs
+--allow-cpu	run on the CPU when the GPU cannot
+--no-start	start neither the supervisor nor a worker
+--no-history	neither read nor keep the lines of earlier chats'
+        case batch
+            echo '--model	a worker, a model, or the path of a GGUF file
+-m	a worker, a model, or the path of a GGUF file
+--system	system message, or the file that holds it
+-s	system message, or the file that holds it
+--max-tokens	most tokens of the answer
+-n	most tokens of the answer
+--temp	temperature; 0 always takes the likeliest token
+--top-p	keep the likeliest tokens that hold this share
+--top-k	keep the K likeliest tokens; 0: all
+--min-p	drop tokens below this share of the likeliest
+--repeat-penalty	make the last 64 tokens less likely
+--frequency-penalty	less likely for each time in the last 64 tokens
+--presence-penalty	less likely where it is in the last 64 tokens
+--typical-p	keep the tokens of usual surprise that hold this share
+--mirostat	aim at a constant surprise instead; version 1 or 2
+--mirostat-tau	the surprise that mirostat aims at
+--mirostat-eta	how fast mirostat gets there
+--logit-bias	make a token by its number likelier; may be repeated
+--seed	the same seed gives the same answer
+--stop	end the answer before this text; may be repeated
+--deadline	give up when there is no answer by then, exit 124
+--ctx	tokens of context of a worker that this starts
+--slots	requests at a time on a worker that this starts
+--device	where a worker that this starts runs
+--allow-cpu	run on the CPU when the GPU cannot
+--no-start	start neither the supervisor nor a worker
+--output	append results here; must not be there without --resume
+-o	append results here; must not be there without --resume
+--jobs	requests at a time
+-j	requests at a time
+--resume	go on with -o: ask what has no answer there
+--max-failures	send nothing more when so many have failed'
         case up
             echo '--foreground	become the supervisor, in this terminal'
         case down
             echo '--drain	how long running requests may go on'
+        case ps
+            echo '--watch	again and again, until Ctrl-C
+--delay	time between two looks of --watch
+-d	time between two looks of --watch'
         case top
             echo '--once	print one screen as text, and end
 --delay	how long between two looks
@@ -142,6 +218,11 @@ function __rbee_options
 --lines	begin with the last N
 -n	begin with the last N
 --since	begin at this time, or so long ago'
+        case doctor
+            echo '--root	look at /dev, /proc, /sys, /etc and /var below this folder'
+        case bundle
+            echo '--output	the file to make
+-o	the file to make'
         case bench
             echo '--ctx	tokens of context of a worker that this starts
 --device	where a worker that this starts runs
@@ -185,6 +266,8 @@ function __rbee_options
             echo '--reason	why, in one line; shown wherever it matters'
         case model-add
             echo '--name	the name it is called by'
+        case model-pull
+            echo '--name	the name it is called by'
         case token-new
             echo '--force	replace a token that is there
 --role	what it may do: everything, or ask models'
@@ -195,60 +278,72 @@ end
 
 function __rbee_values
     switch $argv[1]
-        case none:--model infer:--model none:-m infer:-m
+        case none:--model infer:--model chat:--model batch:--model none:-m infer:-m chat:-m batch:-m
             echo '<worker> <model> <file>'
         case worker-start:--model worker-start:-m
             echo '<worker> <model> <file>'
-        case none:--system infer:--system none:-s infer:-s
+        case none:--system infer:--system chat:--system batch:--system none:-s infer:-s chat:-s batch:-s
             echo ''
         case none:--file infer:--file none:-f infer:-f
             echo '<file>'
-        case none:--max-tokens infer:--max-tokens none:-n infer:-n
+        case none:--max-tokens infer:--max-tokens chat:--max-tokens batch:--max-tokens none:-n infer:-n chat:-n batch:-n
             echo ''
-        case none:--temp infer:--temp
+        case none:--temp infer:--temp chat:--temp batch:--temp
             echo ''
-        case none:--top-p infer:--top-p
+        case none:--top-p infer:--top-p chat:--top-p batch:--top-p
             echo ''
-        case none:--top-k infer:--top-k
+        case none:--top-k infer:--top-k chat:--top-k batch:--top-k
             echo ''
-        case none:--min-p infer:--min-p
+        case none:--min-p infer:--min-p chat:--min-p batch:--min-p
             echo ''
-        case none:--repeat-penalty infer:--repeat-penalty
+        case none:--repeat-penalty infer:--repeat-penalty chat:--repeat-penalty batch:--repeat-penalty
             echo ''
-        case none:--frequency-penalty infer:--frequency-penalty
+        case none:--frequency-penalty infer:--frequency-penalty chat:--frequency-penalty batch:--frequency-penalty
             echo ''
-        case none:--presence-penalty infer:--presence-penalty
+        case none:--presence-penalty infer:--presence-penalty chat:--presence-penalty batch:--presence-penalty
             echo ''
-        case none:--typical-p infer:--typical-p
+        case none:--typical-p infer:--typical-p chat:--typical-p batch:--typical-p
             echo ''
-        case none:--mirostat infer:--mirostat
+        case none:--mirostat infer:--mirostat chat:--mirostat batch:--mirostat
             echo '0 1 2'
-        case none:--mirostat-tau infer:--mirostat-tau
+        case none:--mirostat-tau infer:--mirostat-tau chat:--mirostat-tau batch:--mirostat-tau
             echo ''
-        case none:--mirostat-eta infer:--mirostat-eta
+        case none:--mirostat-eta infer:--mirostat-eta chat:--mirostat-eta batch:--mirostat-eta
             echo ''
-        case none:--logit-bias infer:--logit-bias
+        case none:--logit-bias infer:--logit-bias chat:--logit-bias batch:--logit-bias
             echo ''
         case none:--logprobs infer:--logprobs
             echo ''
-        case none:--seed infer:--seed
+        case none:--seed infer:--seed chat:--seed batch:--seed
             echo ''
-        case none:--stop infer:--stop
+        case none:--stop infer:--stop chat:--stop batch:--stop
             echo ''
         case none:--stream infer:--stream
             echo 'ndjson'
         case none:--output infer:--output none:-o infer:-o
             echo '<file>'
-        case none:--deadline infer:--deadline
+        case none:--deadline infer:--deadline chat:--deadline batch:--deadline
             echo ''
-        case none:--ctx infer:--ctx bench:--ctx worker-start:--ctx
+        case none:--ctx infer:--ctx chat:--ctx batch:--ctx bench:--ctx worker-start:--ctx
             echo ''
-        case none:--slots infer:--slots worker-start:--slots
+        case none:--slots infer:--slots chat:--slots batch:--slots worker-start:--slots
             echo ''
-        case none:--device infer:--device bench:--device worker-start:--device
+        case none:--device infer:--device chat:--device batch:--device bench:--device worker-start:--device
             echo 'cpu <gpu>'
         case none:--threads bench:--threads worker-start:--threads
             echo ''
+        case batch:--output batch:-o
+            echo '<file>'
+        case none:--jobs batch:--jobs none:-j batch:-j
+            echo ''
+        case none:--max-failures batch:--max-failures
+            echo ''
+        case none:--delay ps:--delay none:-d ps:-d
+            echo ''
+        case none:--root doctor:--root
+            echo '<file>'
+        case bundle:--output bundle:-o
+            echo '<file>'
         case none:--drain down:--drain
             echo ''
         case none:--for wait:--for
@@ -259,7 +354,7 @@ function __rbee_values
             echo 'admin infer'
         case none:--reason worker-hold:--reason breaker-open:--reason audit-accept:--reason
             echo ''
-        case none:--delay top:--delay none:-d top:-d
+        case top:--delay top:-d
             echo ''
         case none:--count top:--count top:-n
             echo ''
@@ -275,7 +370,7 @@ function __rbee_values
             echo ''
         case none:--head audit-verify:--head
             echo ''
-        case none:--name model-add:--name
+        case none:--name model-add:--name model-pull:--name
             echo ''
         case *:--host
             echo ''
@@ -290,6 +385,8 @@ end
 
 function __rbee_operands
     switch $argv[1]
+        case batch:0
+            echo '<file>'
         case wait:0
             echo '<worker>'
         case drill:0
@@ -322,8 +419,12 @@ function __rbee_operands
             echo '<breaker>'
         case breaker-open:0
             echo '<breaker>'
+        case gpu-show:0
+            echo '<gpu>'
         case model-add:0
             echo '<file>'
+        case model-verify:0
+            echo '<model>'
         case model-show:0
             echo '<model>'
         case model-rm:0

@@ -38,8 +38,9 @@ chat           | 0 |       | -m hello
 batch          | 0 |       | in.jsonl -m hello
 status         | 0 | reads |
 ps             | 0 | reads |
-top            | [01] |    | --once
+top            | 0 | reads | --once
 gpu ls         | 0 | reads |
+gpu show       | 67 |      | gpu:0
 metrics        | 0 | reads |
 events         | 0 | reads |
 logs           | 0 | reads |
@@ -49,6 +50,7 @@ breaker ls     | 0 | reads |
 breaker show   | 0 | reads | hello
 model ls       | 0 | reads |
 model show     | 0 | reads | hello
+model verify   | 0 | reads | hello
 config check   | 0 | reads |
 config show    | 0 | reads |
 config path    | 0 | reads |
@@ -71,8 +73,8 @@ token new      | 0 |       |
 down           | 0 |       |
 '
 # These print what is no JSON, whatever they are asked for (help, completion), or need a real worker
-# (bench: bench_command.bats).
-ELSEWHERE='help completion bench'
+# (bench: bench_command.bats), or a hub (pull: pull.bats).
+ELSEWHERE='help completion bench model pull'
 
 command_names() {
     sed -nE 's/^COMMAND\([A-Z_]+, *"([^"]+)".*/\1/p' "$TREE_DIR/cli/commands.def"
@@ -95,8 +97,7 @@ json_is_whole() { # NAME EXIT KIND ARGUMENT...
     shift 3
     # shellcheck disable=SC2086 # two words of a command
     rbee $name "$@" --json </dev/null >out 2>err || status=$?
-    # shellcheck disable=SC2053 # a pattern: top ends with 1 where a supervisor knows no GPUs
-    [[ $status == $code ]] || fail "rbee $name $*: exit $status, not $code: $(cat out err)"
+    [ "$status" = "$code" ] || fail "rbee $name $*: exit $status, not $code: $(cat out err)"
     # Nothing but JSON: an object, or one a line; chat has been asked nothing.
     jq -es 'all(type == "object")' <out >/dev/null || fail "rbee $name $* --json: $(cat out)"
     [ -s out ] || [[ " chat down token\ new " == *" ${name// /\\ } "* ]] || [ "$name" = "model rm" ] ||
