@@ -36,7 +36,7 @@ rbee_setup() {
     T=$(mktemp -d "${TMPDIR:-/tmp}/t.XXXXXX")
     mkdir -m 700 "$T"/{bin,home,config,state,data,run}
     export HOME=$T/home XDG_CONFIG_HOME=$T/config XDG_STATE_HOME=$T/state
-    export XDG_DATA_HOME=$T/data XDG_RUNTIME_DIR=$T/run
+    export XDG_DATA_HOME=$T/data XDG_RUNTIME_DIR=$T/run TERM=xterm
     unset RBEE_MODEL RBEE_API_TOKEN LLORCH_API_TOKEN NO_COLOR
     use_program "$RBEE_BUILD/bin/rbee"
     use_program "$RBEE_BUILD/bin/rbeed"

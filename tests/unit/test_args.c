@@ -141,7 +141,7 @@ static void what_is_wrong_is_refused_by_name(void **state)
         {"rbee wait _", "NAME of \"rbee wait\" must not be empty"},
         {"rbee infre x", "there is no command \"infre\"; did you mean \"infer\"?"},
         {"rbee inf x", "there is no command \"inf\"; did you mean \"infer\"?"},
-        {"rbee model", "\"rbee model\" needs one of: add, ls, show, rm"},
+        {"rbee model", "\"rbee model\" needs one of: add, pull, verify, ls, show, rm"},
         {"rbee model list", "there is no command \"model list\"; there are: add, ls, show, rm"},
     };
 
