@@ -13,7 +13,11 @@
 #include <fcntl.h>
 #include <string.h>
 
-enum { BUNDLE_FILE_MODE = 0600, BUNDLE_FILE_MAX_BYTES = 64 << 20, BUNDLE_TOKEN_MAX_BYTES = 4096 };
+enum {
+    BUNDLE_FILE_MODE = 0600,
+    BUNDLE_FILE_MAX_BYTES = 64 << 20,
+    BUNDLE_TOKEN_MAX_BYTES = 4096 + 2
+};
 
 static const struct {
     int (*make)(struct bundle *bundle, struct err *err);

@@ -1,6 +1,7 @@
 /* Owns what is taken out of texts before they leave the machine. Must not know which texts. */
 #include "cli/scrub.h"
 
+#include "common/json.h"
 #include "common/mem.h"
 
 #include <stdbool.h>
@@ -35,12 +36,31 @@ static const struct {
 static const char SECRET_BYTES[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                    "-_.~+=";
 
+/* Takes TEXT over. */
+static void add_rule(struct scrub *scrub, char *text, const char *instead)
+{
+    scrub->rules = xgrow(scrub->rules, scrub->count, sizeof(scrub->rules[0]));
+    scrub->rules[scrub->count++] = (struct scrub_rule){.text = text, .instead = instead};
+}
+
 void scrub_hide(struct scrub *scrub, const char *text, const char *instead)
 {
+    AUTO_JSON json_t *string = NULL;
+    char *quoted = NULL;
+    size_t len = 0;
+
     if (text == NULL || strlen(text) < SCRUB_LEAST_BYTES)
         return;
-    scrub->rules = xgrow(scrub->rules, scrub->count, sizeof(scrub->rules[0]));
-    scrub->rules[scrub->count++] = (struct scrub_rule){.text = xstrdup(text), .instead = instead};
+    add_rule(scrub, xstrdup(text), instead);
+    /* As it stands in JSON and in a quoted value of the log, where that is another text. */
+    string = json_text_lossy(text, strlen(text));
+    quoted = json_dumps(string, JSON_ENCODE_ANY);
+    if (quoted == NULL)
+        return;
+    len = strlen(quoted) - 2;
+    memmove(quoted, quoted + 1, len); /* without its quotes */
+    quoted[len] = '\0';
+    add_rule(scrub, quoted, instead);
 }
 
 void scrub_init(struct scrub *scrub)

@@ -54,6 +54,14 @@ ends_with_keys() {
     screen | tail -1 | grep -q 'q quit'
 }
 
+has_stopped_twin() {
+    local pid
+    for pid in $(test_processes rbee); do
+        ! grep -q '^State:.T' "/proc/$pid/status" || return 0
+    done
+    return 1
+}
+
 @test "every view shows what is there, and follows it" {
     start_rbeed
     model ant <<<$'until gate\ntoken_ms 20\nslots 4'
@@ -204,6 +212,12 @@ ends_with_keys() {
     refute_output --partial '1 Overview'
     keys 'stty -a | grep -c " echo "' Enter
     assert_screen '^1$'
+    keys 'clear; bg' Enter # in the background it stops again, and leaves the terminal alone
+    wait_until has_stopped_twin
+    keys 'jobs' Enter
+    assert_screen 'Stopped +rbee top'
+    run screen
+    refute_output --partial '1 Overview'
     keys fg Enter
     assert_screen '1 Overview'
     rbee worker start ant --wait

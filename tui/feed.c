@@ -339,7 +339,7 @@ static void ask_gpu_history(struct feed *feed)
     const json_t *gpus = snapshot_rows(&feed->top->snapshot, "gpus");
     size_t count = json_array_size(gpus);
 
-    if (feed->has_gpu_history || gpus == NULL)
+    if (feed->has_gpu_history || count == 0)
         return;
     feed->has_gpu_history = true;
     for (size_t i = 0; i < count && i < FEED_GPU_MAX_COUNT; i++) {

@@ -151,9 +151,6 @@ struct screen *screen_open(struct guard *guard, bool has_colors, bool has_mouse,
     (void)signal(SIGTSTP, SIG_DFL); /* these cannot fail */
     (void)signal(SIGINT, SIG_DFL);
     (void)signal(SIGTERM, SIG_DFL);
-    /* Where the guard was killed, the shell has the foreground before we have restored its
-     * terminal: who ignores this may do that from the background. */
-    (void)signal(SIGTTOU, SIG_IGN);
     canvas_init(&screen->shown, 0, 0, false);
     return screen;
 }
@@ -162,7 +159,10 @@ void screen_close(struct screen *screen)
 {
     if (screen == NULL)
         return;
-    (void)endwin(); /* where the terminal is gone there is nothing to restore */
+    /* Where the guard was killed, the shell has the foreground before we have restored its
+     * terminal: who ignores this may do that from the background. */
+    (void)signal(SIGTTOU, SIG_IGN); /* cannot fail */
+    (void)endwin();                 /* where the terminal is gone there is nothing to restore */
     guard_give_terminal_back(screen->guard);
     delscreen(screen->curses);
     canvas_release(&screen->shown);
@@ -182,6 +182,11 @@ void screen_size(struct screen *screen, int *out_rows, int *out_columns)
     }
     *out_rows = LINES;
     *out_columns = COLS;
+}
+
+bool screen_is_ours(void)
+{
+    return tcgetpgrp(STDIN_FILENO) == getpgrp();
 }
 
 void screen_take_again(struct screen *screen)

@@ -20,6 +20,8 @@ void screen_close(struct screen *screen); /* accepts NULL */
 void screen_size(struct screen *screen, int *out_rows, int *out_columns);
 /* Brings the terminal in line with CANVAS; only what differs is sent. */
 void screen_show(struct screen *screen, const struct canvas *canvas);
+/* Whether we are in the foreground; who is not must leave the terminal alone. */
+bool screen_is_ours(void);
 /* As if nothing were on it: after somebody else wrote there, or it was given back meanwhile. */
 void screen_take_again(struct screen *screen);
 /* The next thing the person did; false: nothing for now. *OUT_IS_GONE: there is no terminal any

@@ -136,6 +136,8 @@ static void on_signal(evutil_socket_t signo, short what, void *owner)
 
     if (signo == SIGWINCH) {
         draw(tui);
+    } else if (signo == SIGCONT && !screen_is_ours()) {
+        (void)raise(SIGSTOP); /* "bg": there is nothing to do without a terminal; cannot fail */
     } else if (signo == SIGCONT) {
         screen_take_again(tui->screen);
         draw(tui);

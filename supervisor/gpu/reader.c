@@ -119,6 +119,8 @@ void reader_on_exit(struct reader *reader, struct reader_process *process, const
     if (process->is_left_behind) {
         TAILQ_REMOVE(&reader->left_behind, process, link);
         reader_forget_stuck(reader, process);
+        if (reader->stuck_at_start == process)
+            reader->stuck_at_start = NULL;
         reader_process_free(process);
         return;
     }
@@ -137,6 +139,8 @@ static void reader_on_hang(struct reader *reader)
              READER_STEP_MS / 1000);
     reader_process_kill(process);
     reader_leave_behind(reader, process);
+    if (reader->step[0] == '\0')
+        reader->stuck_at_start = process;
     reader_blame(reader, process);
 }
 
@@ -176,6 +180,11 @@ static int reader_ask_round(struct reader *reader, struct err *err)
 
 static void reader_begin(struct reader *reader)
 {
+    if (reader->stuck_at_start != NULL) { /* the next one would end there, too, and the next */
+        err_fill(&reader->failure, ERR_TIMED_OUT, "an rbee-gpu that was killed is still there");
+        reader_retry_later(reader);
+        return;
+    }
     reader->walk_ms = 0;
     reader->process = reader_process_new(reader, reader->supervisor->base, &reader->failure);
     if (reader->process == NULL || reader_ask_round(reader, &reader->failure) != 0) {

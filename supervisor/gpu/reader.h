@@ -66,6 +66,9 @@ struct reader {
     struct event *timer;            /* of the state: a look, a round, the limit of a step */
     struct reader_process *process; /* NULL: none */
     struct reader_process_list left_behind;
+    /* One of these that was killed before it had named a step: until it is gone, none is started.
+     */
+    struct reader_process *stuck_at_start;
     char step[GPU_PCI_BYTES]; /* READING: what it is in; "" */
     struct reader_skip skips[READER_SKIP_MAX_COUNT];
     size_t skip_count;

@@ -36,6 +36,9 @@ static void test_known_secrets_and_folders_go(void **state)
     check_text(&scrub, "/somewhere/ada/models/x.gguf", "~/models/x.gguf");
     check_text(&scrub, "abc stays, and 0123456789abcde", "abc stays, and 0123456789abcde");
     check_text(&scrub, "", "");
+    scrub_hide(&scrub, "quo\"ted\\", "(secret)");
+    check_text(&scrub, "as it is: quo\"ted\\.", "as it is: (secret).");
+    check_text(&scrub, "{\"in json\": \"quo\\\"ted\\\\\"}", "{\"in json\": \"(secret)\"}");
     scrub_release(&scrub);
 }
 
