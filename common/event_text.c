@@ -4,6 +4,7 @@
 #include "common/json.h"
 #include "common/mem.h"
 
+#include <stdint.h>
 #include <string.h>
 
 static void add_state(struct buf *out, const json_t *details)
@@ -36,12 +37,30 @@ static void add_drill(struct buf *out, const json_t *details)
     (void)buf_printf(out, "drill: %s", json_shown_text(details, "kind"));
 }
 
+static void add_value(struct buf *out, const char *name, const json_t *value)
+{
+    AUTO_FREE char *text = NULL;
+
+    if (json_is_string(value)) {
+        (void)buf_printf(out, " %s=%s", name, json_string_value(value));
+        return;
+    }
+    text = json_to_text(value);
+    (void)buf_printf(out, " %s=%s", name, text);
+}
+
 /* A kind that has no form of its own: a newer supervisor may send more. */
 static void add_other(struct buf *out, const char *kind, const json_t *details)
 {
-    AUTO_FREE char *text = json_to_text(details);
+    const char *name = NULL;
+    json_t *value = NULL;
 
-    (void)buf_printf(out, "%s %s", kind, text);
+    (void)buf_add_string(out, kind);
+    json_object_foreach((json_t *)(uintptr_t)details, name, value) /* it only reads */
+    {
+        if (!json_is_null(value))
+            add_value(out, name, value);
+    }
 }
 
 static const struct {

@@ -240,7 +240,8 @@ void worker_explain_open(const struct worker *worker, struct err *out)
 /* What comes next, or what a person can do. */
 static char *worker_next_step(const struct worker *worker)
 {
-    int64_t left_ms = worker_recovery_due_ms(worker) - (int64_t)clock_monotonic_ms();
+    int64_t due_ms = worker_recovery_due_ms(worker);
+    int64_t left_ms = due_ms - (int64_t)clock_monotonic_ms();
     char left[UNITS_TEXT_BYTES];
 
     switch (worker->state) {
@@ -249,6 +250,8 @@ static char *worker_next_step(const struct worker *worker)
     case LIFE_LOST:
         return xasprintf("it survived KILL and is not gone yet; rbee worker show %s", worker->name);
     case LIFE_WAITING:
+        if (due_ms == INT64_MAX) /* for its turn, or for room */
+            return xasprintf("it starts by itself; rbee why %s", worker->name);
         units_format_duration(left_ms < 0 ? 0 : (uint64_t)left_ms, left);
         return xasprintf("next try in %s, or now with rbee worker start %s", left, worker->name);
     default:

@@ -111,7 +111,7 @@ has_stopped_twin() {
     keys 3
     assert_screen 'r-.*▶ running +ant'
     keys x
-    assert_screen 'cancel request r-.*\? y: yes'
+    assert_screen 'y: yes, else no +cancel request r-'
     keys y
     assert_screen 'cancel request .*: done'
     wait "$ASKED" || true

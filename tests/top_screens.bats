@@ -113,15 +113,16 @@ fi
     for row in 'r POST restart' 's POST stop' 'u POST start'; do
         read -r key method verb <<<"$row"
         run draw 24 80 1 down down "$key"
-        assert_line --partial "$verb worker llama? y: yes, else no"
+        assert_line --partial "y: yes, else no   $verb worker llama?"
         refute_line --partial 'order:'
         run draw 24 80 1 down down "$key" n
         assert_line --partial 'nothing was changed'
         refute_line --partial 'order:'
         run draw 24 80 1 down down "$key" y
         assert_line "order: $method /v1/workers/llama/$verb"
-        run draw --readonly 24 80 1 down down "$key" y
+        run draw --readonly 24 80 1 down down "$key"
         assert_line --partial 'nothing is changed from here: --readonly'
+        run draw --readonly 24 80 1 down down "$key" y
         refute_line --partial 'order:'
     done
     run draw 24 80 5 down down b y
@@ -163,6 +164,15 @@ fi
     assert_line 'left'
     run draw 24 80 : quit enter
     assert_line 'left'
+}
+
+@test "lines that are longer than the screen are read by going sideways" {
+    run draw 24 40 6
+    refute_line --partial 'worker llama died'
+    run draw 24 40 6 right right
+    assert_line --partial 'worker llama died'
+    run draw 24 40 6 right right left left left
+    assert_line --regexp '^13:40:30  llama'
 }
 
 @test "logs: of the chosen worker, of its neighbours, held and followed" {

@@ -93,6 +93,15 @@ int canvas_text_width(const char *text)
     return total;
 }
 
+const char *canvas_text_skip(const char *text, int columns)
+{
+    uint32_t ignored = 0;
+
+    while (columns > 0 && *text != '\0' && *text != '\n')
+        columns -= next_character(&text, &ignored);
+    return text;
+}
+
 int canvas_text(struct canvas *canvas, int row, int column, int width, enum tui_style style,
                 const char *text)
 {

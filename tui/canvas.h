@@ -58,6 +58,8 @@ void canvas_fill(struct canvas *canvas, int row, int column, int width, enum tui
                  uint32_t codepoint);
 /* Gives cells that are drawn another style. */
 void canvas_set_style(struct canvas *canvas, int row, int column, int width, enum tui_style style);
+/* TEXT without its first COLUMNS columns. */
+const char *canvas_text_skip(const char *text, int columns);
 /* How many columns canvas_text() would take with room for all of it. */
 int canvas_text_width(const char *text);
 

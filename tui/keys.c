@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { KEYS_BACK_MAX = LINES_MAX_COUNT };
+enum { KEYS_BACK_MAX = LINES_MAX_COUNT, KEYS_SHIFT_COLUMNS = 20 };
 
 #define KEY(key, shown, views, function, bottom, help)                                             \
     static void function(struct top *top, uint32_t pressed);
@@ -181,6 +181,27 @@ static void key_home(struct top *top, uint32_t pressed)
 static void key_end(struct top *top, uint32_t pressed)
 {
     move(top, KEYS_BACK_MAX);
+}
+
+static void shift(struct top *top, int columns)
+{
+    struct top_scroll *scroll = &top->scrolls[top->view];
+
+    scroll->shift += columns;
+    if (scroll->shift < 0)
+        scroll->shift = 0;
+    if (scroll->shift > LINE_MAX_BYTES)
+        scroll->shift = LINE_MAX_BYTES;
+}
+
+static void key_left(struct top *top, uint32_t pressed)
+{
+    shift(top, -KEYS_SHIFT_COLUMNS);
+}
+
+static void key_right(struct top *top, uint32_t pressed)
+{
+    shift(top, KEYS_SHIFT_COLUMNS);
 }
 
 static void key_follow(struct top *top, uint32_t pressed)
@@ -432,6 +453,7 @@ static void on_key(struct top *top, const struct tui_event *event)
 
 void top_on_event(struct top *top, const struct tui_event *event)
 {
+    top->message[0] = '\0'; /* it has been seen */
     switch (top->mode) {
     case TOP_NORMAL:
         on_key(top, event);

@@ -42,6 +42,14 @@ struct row {
     bool is_reversed;
 };
 
+/* Words of states go from well to bad. */
+static int compare_texts(const char *a, const char *b)
+{
+    int order = word_rank(a) - word_rank(b);
+
+    return order != 0 ? order : strcmp(a, b);
+}
+
 /* Unknown values are last, whichever way the rest goes. */
 static int compare_values(const json_t *a, const json_t *b, bool is_reversed)
 {
@@ -55,7 +63,7 @@ static int compare_values(const json_t *a, const json_t *b, bool is_reversed)
         order = (json_number_value(a) > json_number_value(b)) -
                 (json_number_value(a) < json_number_value(b));
     else if (json_is_string(a) && json_is_string(b))
-        order = strcmp(json_string_value(a), json_string_value(b));
+        order = compare_texts(json_string_value(a), json_string_value(b));
     else
         order = (int)json_is_true(a) - (int)json_is_true(b);
     return is_reversed ? -order : order;
@@ -234,8 +242,10 @@ static void lay_out(const struct table *table, const struct table_state *state, 
             if (table->columns[i].rank != rank || is_hidden)
                 continue;
             out->widths[i] = modest_width(table, out, i);
-            if (layout_total(out, table->column_count) > columns)
-                out->widths[i] = rank == 0 ? columns : 0; /* what names the row is always there */
+            if (rank == 0 && out->widths[i] > columns / 2)
+                out->widths[i] = columns / 2 + 1; /* what names the row is always there */
+            else if (layout_total(out, table->column_count) > columns)
+                out->widths[i] = 0;
         }
     }
     spread(table, out, columns - layout_total(out, table->column_count));

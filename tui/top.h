@@ -53,9 +53,11 @@ struct top_order {
 
 enum top_link { TOP_CONNECTING, TOP_CONNECTED, TOP_LOST };
 
-/* Where a text of lines stands: at its end, or BACK lines before it. */
+/* Where a text of lines stands: at its end, or BACK lines before it; SHIFT columns are to the left
+ * of the screen. */
 struct top_scroll {
     size_t back;
+    int shift;
     bool is_held; /* what comes does not move it */
 };
 

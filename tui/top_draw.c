@@ -18,6 +18,7 @@ enum {
     TIME_BEGIN = 11,
     TIME_LEN = 8,
     CORNER_COLUMNS = TIME_LEN + 3,
+    CORNER_MIN_COLUMNS = 40, /* below, how all is has the room */
     MS_PER_S = 1000,
 };
 
@@ -27,7 +28,7 @@ enum {
 static int draw_corner(const struct top *top, struct canvas *canvas)
 {
     char clock[CLOCK_RFC3339_BYTES];
-    int width = canvas->columns < CORNER_COLUMNS ? 0 : CORNER_COLUMNS;
+    int width = canvas->columns < CORNER_MIN_COLUMNS ? 0 : CORNER_COLUMNS;
 
     clock_format_rfc3339(top->wall_ms, clock);
     clock[TIME_BEGIN + TIME_LEN] = 'Z'; /* as logs and events have it */
@@ -169,7 +170,7 @@ void top_draw_footer(struct top *top, struct canvas *canvas)
     if (top->mode == TOP_PROMPT)
         draw_prompt(top, canvas);
     else if (top->mode == TOP_CONFIRM)
-        (void)canvas_printf(canvas, row, 0, canvas->columns, STYLE_ALERT, " %s? y: yes, else no ",
+        (void)canvas_printf(canvas, row, 0, canvas->columns, STYLE_ALERT, " y: yes, else no   %s? ",
                             top->order.what);
     else if (top->message[0] != '\0')
         (void)canvas_text(canvas, row, 1, canvas->columns - 1, top->message_style, top->message);

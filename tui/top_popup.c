@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 enum {
-    HELP_KEY_COLUMNS = 8,
+    HELP_KEY_COLUMNS = 12,
     HELP_WHERE_COLUMNS = 10,
     HELP_LINE_MAX_COUNT = 64,
 };

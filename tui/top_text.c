@@ -51,7 +51,7 @@ void top_draw_lines(struct top *top, struct canvas *canvas, const struct area *a
         const struct line *line = lines_get(lines, found[first + i]);
 
         (void)canvas_text(canvas, area->row + 1 + (int)i, area->column, area->columns, line->style,
-                          line->text);
+                          canvas_text_skip(line->text, scroll->shift));
     }
 }
 

@@ -35,6 +35,11 @@ enum tui_style word_style(const char *text)
     return i < ARRAY_COUNT(WORDS) ? WORDS[i].style : STYLE_NORMAL;
 }
 
+int word_rank(const char *text)
+{
+    return (int)word_index(text);
+}
+
 void word_with_sign(const struct canvas *canvas, const char *text, char out[WORD_MAX_BYTES])
 {
     size_t i = word_index(text);

@@ -31,6 +31,8 @@ static const struct {
 } NAMES[] = {
     {"up", TUI_KEY_UP},
     {"down", TUI_KEY_DOWN},
+    {"left", TUI_KEY_LEFT},
+    {"right", TUI_KEY_RIGHT},
     {"pgup", TUI_KEY_PAGE_UP},
     {"pgdn", TUI_KEY_PAGE_DOWN},
     {"home", TUI_KEY_HOME},
