@@ -147,6 +147,23 @@ gpu_is() { # STATE
     assert_says a '.state == "waiting" and .waits_for == "back_off"'
 }
 
+@test "one that has failed and waits for another load has no time of its next try, and nobody tells one" {
+    recovery_config <<<'restart { base = 1h
+ max = 1h }'
+    start_rbeed
+    model a <<<'load_gate go'
+    model b <<<'exit 14 internal broken'
+    want_up b
+    wait_says b '.waits_for == "back_off"'
+    want_up a
+    wait_says a '.state == "starting"'
+    want_up b
+    wait_says b '.waits_for == "other_load" and .next_retry_ms == null'
+    run jq -r '.reasons[]' <(rbee status --json)
+    assert_output --partial 'it starts by itself; rbee why b'
+    refute_output --partial 'next try in'
+}
+
 @test "who waits for a load on a GPU that fails by it hears so at once" {
     recovery_config <<<'breaker { failures = 1 }'
     start_rbeed
