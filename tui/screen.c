@@ -139,6 +139,7 @@ struct screen *screen_open(struct guard *guard, bool has_colors, bool has_mouse,
     screen->guard = guard;
     screen->has_colors = has_colors;
     leave_word(screen, has_mouse);
+    (void)del_curterm(cur_term); /* what was looked at; newterm() looks for itself */
     screen->curses = newterm(NULL, stdout, stdin);
     if (screen->curses == NULL) {
         guard_give_terminal_back(guard);
