@@ -39,6 +39,7 @@ struct pull {
     const struct job *job;
     struct transfer *transfer;
     struct tell tell;
+    char *folder; /* of all its files; NULL: not chosen yet */
     struct pull_file *files;
     size_t file_count;
     int64_t total_bytes; /* -1: not known yet */
@@ -76,7 +77,7 @@ static struct pull_file *add_file(struct pull *pull, char *url, char *name)
 static char *first_place(const struct pull *pull)
 {
     assert(pull->files != NULL); /* chosen already */
-    return paths_join(pull->job->folder, pull->files[0].name);
+    return paths_join(pull->folder, pull->files[0].name);
 }
 
 static void tell_chosen(const struct pull *pull, const char *why)
@@ -89,10 +90,22 @@ static void tell_chosen(const struct pull *pull, const char *why)
                         json_text_lossy(path, strlen(path))));
 }
 
+/* PATH of a repository below FOLDER, without its last part: the folders of a repository are kept,
+ * for two of its files may have one name. Owned by the caller. */
+static char *folder_of(const char *folder, const char *path)
+{
+    const char *name = file_path_last(path);
+
+    if (name == path)
+        return xstrdup(folder);
+    return xasprintf("%s/%.*s", folder, (int)(name - path) - 1, path);
+}
+
 static int add_chosen(struct pull *pull, const struct choice *choice, struct err *err)
 {
     const struct job *job = pull->job;
 
+    pull->folder = folder_of(job->folder, choice->files[0]->path); /* the parts lie together */
     pull->total_bytes = 0;
     for (size_t i = 0; i < choice->count; i++) {
         const struct hub_file *from = choice->files[i];
@@ -137,6 +150,7 @@ static int find_url(struct pull *pull, struct err *err)
 
     if (name == NULL)
         return -1;
+    pull->folder = xstrdup(pull->job->folder);
     (void)add_file(pull, xstrdup(pull->job->url), name);
     tell_chosen(pull, "");
     return 0;
@@ -149,7 +163,7 @@ static int find_url(struct pull *pull, struct err *err)
 static int look_for_place(struct pull *pull, struct pull_file *file, int64_t before_bytes,
                           struct err *err)
 {
-    AUTO_FREE char *place = paths_join(pull->job->folder, file->name);
+    AUTO_FREE char *place = paths_join(pull->folder, file->name);
     AUTO_CLOSE int fd = open(place, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     const struct checksum_progress progress = {
         .tell = &pull->tell, .before_bytes = before_bytes, .total_bytes = pull->total_bytes};
@@ -189,7 +203,7 @@ static int gather(struct pull *pull, struct err *err)
 
         if (!file->is_there)
             continue;
-        if (part_take_back(pull->job->folder, file->name, &identity, err) < 0)
+        if (part_take_back(pull->folder, file->name, &identity, err) < 0)
             return -1;
         file->is_there = false;
     }
@@ -202,7 +216,7 @@ static int check_room(const struct pull *pull, struct err *err)
     int64_t needed_bytes = pull->total_bytes;
 
     for (size_t i = 0; i < pull->file_count; i++) {
-        AUTO_FREE char *path = part_path(pull->job->folder, pull->files[i].name);
+        AUTO_FREE char *path = part_path(pull->folder, pull->files[i].name);
         struct stat status;
 
         if (pull->files[i].is_there)
@@ -210,7 +224,7 @@ static int check_room(const struct pull *pull, struct err *err)
         else if (stat(path, &status) == 0)
             needed_bytes -= status.st_size;
     }
-    return part_check_room(pull->job->folder, needed_bytes, err);
+    return part_check_room(pull->folder, needed_bytes, err);
 }
 
 /* ---- fetching ---- */
@@ -223,7 +237,7 @@ static int fetch_file(struct pull *pull, struct pull_file *file, int64_t before_
         .tell = &pull->tell,
         .retry = {.base_ms = pull->job->retry_base_ms, .count_max = pull->job->retries},
         .url = file->url,
-        .folder = pull->job->folder,
+        .folder = pull->folder,
         .name = file->name,
         .sha256 = file->is_published ? file->sha256 : "",
         .size_bytes = file->size_bytes,
@@ -261,9 +275,8 @@ static int fetch_all(struct pull *pull, struct err *err)
 static void tell_fetched(const struct pull *pull)
 {
     AUTO_FREE char *place = first_place(pull);
-    AUTO_FREE char *path = pull->files[0].is_there
-                               ? take_ptr(place)
-                               : part_path(pull->job->folder, pull->files[0].name);
+    AUTO_FREE char *path =
+        pull->files[0].is_there ? take_ptr(place) : part_path(pull->folder, pull->files[0].name);
 
     tell_line(
         json_pack("{s:s, s:o}", "type", "fetched", "path", json_text_lossy(path, strlen(path))));
@@ -290,8 +303,7 @@ static void tell_done(const struct pull *pull)
 static int name_all(const struct pull *pull, struct err *err)
 {
     for (size_t i = pull->file_count; i-- > 0;) {
-        if (!pull->files[i].is_there &&
-            part_commit(pull->job->folder, pull->files[i].name, err) < 0)
+        if (!pull->files[i].is_there && part_commit(pull->folder, pull->files[i].name, err) < 0)
             return -1;
     }
     return 0;
@@ -303,7 +315,7 @@ static void discard(const struct pull *pull)
 {
     for (size_t i = 0; i < pull->file_count; i++) {
         if (!pull->files[i].is_there && !pull->files[i].is_published)
-            part_remove(pull->job->folder, pull->files[i].name);
+            part_remove(pull->folder, pull->files[i].name);
     }
 }
 
@@ -333,7 +345,7 @@ static int run(struct pull *pull, struct err *err)
         return -1;
     if (job_read_answer() != JOB_GO)
         return err_set(err, ERR_CANCELLED, "not wanted any more");
-    if (io_make_folders(pull->job->folder, PULL_FOLDER_MODE, err) < 0)
+    if (io_make_folders(pull->folder, PULL_FOLDER_MODE, err) < 0)
         return -1;
     if (is_hub && (gather(pull, err) < 0 || check_room(pull, err) < 0))
         return -1;
@@ -349,6 +361,7 @@ static void pull_release(struct pull *pull)
         free(pull->files[i].name);
     }
     free(pull->files);
+    free(pull->folder);
     transfer_free(pull->transfer);
 }
 

@@ -56,6 +56,26 @@ assert_refused() { # EXIT CODE TEXT
     assert_failure 67
 }
 
+@test "two files of a repository that have one name have two places" {
+    local folder
+    for folder in a b/c; do
+        mkdir -p "$T/hub/acme/tiny/$folder"
+        tiny_model "seed=${#folder}" "$T/hub/acme/tiny/$folder/same.gguf"
+        assert_equal "$(rbee model pull "hf:acme/tiny/$folder/same.gguf" --name "of-${#folder}")" "of-${#folder}"
+    done
+    for folder in a b/c; do
+        cmp "$T/hub/acme/tiny/$folder/same.gguf" "$(dirname "$PLACE")/$folder/same.gguf"
+        assert_equal "$(rbee model verify "of-${#folder}")" "of-${#folder}: good"
+    done
+    assert_equal "$(find "$XDG_DATA_HOME" -name .part)" ""
+    # Without a name of its own the second is refused, and not put over the first.
+    run rbee model pull "hf:acme/tiny/a/same.gguf"
+    assert_success
+    run rbee model pull "hf:acme/tiny/b/c/same.gguf"
+    assert_failure 1
+    assert_output --partial 'model same is there already, with another file'
+}
+
 @test "what cannot be pulled is said before anything is asked" {
     local source
     for source in tiny ./tiny.gguf ftp://a/b.gguf; do

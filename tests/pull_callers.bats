@@ -34,6 +34,27 @@ teardown() { rbee_teardown; }
     assert_equal "$(rbee model ls --json | jq -c '[.data[].name]')" '["second","third","tiny"]'
 }
 
+@test "two at once that ask for two files of one name get two files" {
+    local folder callers=()
+    for folder in a bb; do
+        mkdir "$T/hub/acme/tiny/$folder"
+        tiny_model "seed=${#folder}" "$T/hub/acme/tiny/$folder/same.gguf"
+    done
+    rbee up
+    hub_holds
+    for folder in a bb; do
+        rbee model pull "hf:acme/tiny/$folder/same.gguf" --name "$folder" >"$T/$folder" 2>&1 3>&- &
+        callers+=("$!")
+    done
+    both_held() { [ "$(grep -c stopped "$T/hub.log")" = 2 ]; }
+    wait_until both_held
+    touch "$T/go"
+    for folder in a bb; do
+        assert_ends "${callers[${#folder} - 1]}" 0
+        cmp "$T/hub/acme/tiny/$folder/same.gguf" "$(rbee model show "$folder" --json | jq -r .path)"
+    done
+}
+
 @test "one who leaves does not end it for the other" {
     rbee up
     hub_holds
