@@ -17,7 +17,7 @@
 
 /* What a part must be a part of to be gone on with. */
 struct part_identity {
-    const char *url;    /* without its query, which may be a secret, and changes */
+    const char *url;    /* without its query, which may be a secret; its folder tells them apart */
     const char *sha256; /* "": not known */
     int64_t size_bytes; /* -1: not known */
 };

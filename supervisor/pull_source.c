@@ -85,13 +85,14 @@ static bool is_one_word(const char *text)
     return true;
 }
 
-static char *url_place(const char *shown, const char *host, size_t host_len)
+/* The query is part of it, for it may say which file: a hash gives nothing of it away. */
+static char *url_place(const char *text, const char *host, size_t host_len)
 {
     struct token_hash hash;
     AUTO_FREE char *folder = xstrndup(host, host_len);
     char digits[2 * sizeof(hash.bytes) + 1];
 
-    token_hash(shown, &hash);
+    token_hash(text, &hash);
     for (size_t i = 0; i < sizeof(hash.bytes); i++)
         (void)snprintf(digits + 2 * i, 3, "%02x", hash.bytes[i]);
     for (char *at = folder; *at != '\0'; at++)
@@ -116,7 +117,7 @@ static int parse_url(const char *text, struct pull_source *out, struct err *err)
     out->repo = xstrdup("");
     out->quant = xstrdup("");
     out->file = xstrdup("");
-    out->place = url_place(out->shown, host, host_len);
+    out->place = url_place(text, host, host_len);
     return 0;
 }
 

@@ -22,7 +22,7 @@ struct pull_source {
     char *file;  /* its path in the repository; "": not given */
     char *shown; /* for records, logs and people: a URL without its query, which may be a secret */
     char *place; /* the folder of its files below that of all models: of no two sources the same,
-                    but for those of one repository */
+                    but for those of one repository; two queries of a URL are two sources */
 };
 
 /* The caller releases *out; nothing is in it after a failure. ERR_INVALID_FIELD. */

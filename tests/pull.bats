@@ -133,6 +133,17 @@ rbee_says_new_endpoint() { grep -q 'config_changed.*key=pull.endpoint' "$STATE/l
     assert_failure 65
 }
 
+@test "two URLs that differ in their query alone are two files" {
+    local key
+    for key in 1 2; do # of one length
+        tiny_model "seed=$key" "$T/hub/acme/get?file=$key"
+        assert_equal "$(rbee model pull "$HUB/files/acme/get?file=$key" --name "of-$key" 2>/dev/null)" "of-$key"
+    done
+    for key in 1 2; do
+        cmp "$T/hub/acme/get?file=$key" "$(rbee model show "of-$key" --json | jq -r .path)"
+    done
+}
+
 @test "a file that is there is not fetched again, one that was damaged is" {
     pull
     assert_pulled

@@ -4,8 +4,8 @@
     fake_hub --root FOLDER --script FILE --log FILE --ready FILE [--host ADDRESS] [--tls FILE]
 
 FOLDER/ORG/REPO/… are the repositories; what lies there is also served as /files/ORG/REPO/…, as any web
-server would. FILE is the script: one directive a line, read anew for each request, so that a test can
-change it. Each request is a line of JSON in the log. The port is written to the ready file. --tls FILE has its key and certificate. Standard
+server would (PATH?QUERY as the file of that name, if there is one). FILE is the script: one directive
+a line, read anew for each request, so that a test can change it. Each request is a line of JSON in the log. The port is written to the ready file. --tls FILE has its key and certificate. Standard
 library only; run by a test, never part of the product.
 """
 
@@ -101,7 +101,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif "/resolve/main/" in path:
             self.send_file(path.replace("/resolve/main/", "/", 1))
         elif path.startswith("/files/"):
-            self.send_file(path[len("/files"):])
+            path = path[len("/files"):]
+            asked = f"{path}?{url.query}"
+            self.send_file(asked if os.path.exists(self.server.root + asked) else path)
         else:
             self.send_words(404, "no such thing")
 

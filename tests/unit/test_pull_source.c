@@ -73,14 +73,19 @@ static void what_cannot_be_pulled_is_refused(void **state)
     }
 }
 
-/* A query may be a secret: it is sent, and shown nowhere. Two files of one host have two places. */
+/* A query may be a secret: it is sent, and shown nowhere. Two files of one host have two places,
+ * and it may be the query that says which. */
 static void a_url_keeps_its_query_to_itself(void **state)
 {
     struct pull_source one;
     struct pull_source two;
+    struct pull_source three;
+    struct pull_source again;
     struct err err = ERR_INIT;
 
     assert_int_equal(pull_source_parse("https://H.example:1/a/x.gguf?key=1", &one, &err), 0);
+    assert_int_equal(pull_source_parse("https://H.example:1/a/x.gguf?key=2", &three, &err), 0);
+    assert_int_equal(pull_source_parse("https://H.example:1/a/x.gguf?key=1", &again, &err), 0);
     assert_int_equal(pull_source_parse("https://H.example:1/b/x.gguf", &two, &err), 0);
     assert_false(one.is_hub);
     assert_string_equal(one.text, "https://H.example:1/a/x.gguf?key=1");
@@ -88,8 +93,13 @@ static void a_url_keeps_its_query_to_itself(void **state)
     assert_int_equal(strncmp(one.place, "url/h-example-1-", 16), 0);
     assert_null(strstr(one.place, "key"));
     assert_string_not_equal(one.place, two.place);
+    assert_string_not_equal(one.place, three.place);
+    assert_string_equal(one.place, again.place);
+    assert_string_equal(one.shown, three.shown);
     pull_source_release(&one);
     pull_source_release(&two);
+    pull_source_release(&three);
+    pull_source_release(&again);
 }
 
 int main(void)
