@@ -369,9 +369,12 @@ static struct model model_next(const struct model *model, const char *name,
 
     memcpy(next.name, name, strlen(name) + 1);
     if (origin == NULL && model != NULL) {
+        bool is_same =
+            strcmp(model->path, facts->path) == 0 && model_stamp_equal(&model->stamp, facts->stamp);
+
         next.source = xstrdup(model->source);
-        next.files = json_incref(model->files);
-        next.is_published = model->is_published;
+        next.files = is_same ? json_incref(model->files) : json_array();
+        next.is_published = is_same && model->is_published;
         return next;
     }
     next.source = xstrdup(origin == NULL ? "" : origin->source);

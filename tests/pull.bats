@@ -156,6 +156,16 @@ rbee_says_new_endpoint() { grep -q 'config_changed.*key=pull.endpoint' "$STATE/l
     assert_equal "$(asked_count)" 2
 }
 
+@test "another file in its place is no more what its repository says" {
+    pull
+    assert_pulled
+    tiny_model seed=2 "$PLACE"
+    run rbee infer -m tiny --raw -n 1 --temp 0 "a"
+    assert_success
+    assert_equal "$(rbee model show tiny --json | jq -c '[.state,.source,.checksum,.sha256]')" \
+        '["ok","hf:acme/tiny",null,null]'
+}
+
 @test "a name that is taken is refused before a byte is fetched" {
     cp "$TINY" "$T/other.gguf"
     rbee model add "$T/other.gguf" --name tiny

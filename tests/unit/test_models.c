@@ -95,6 +95,32 @@ static void a_put_makes_and_replaces(void **state)
     assert_null(model_find_path(&fixture->supervisor, "/old"));
 }
 
+/* What a file is known by is not what another one in its place is. */
+static void a_file_that_has_changed_keeps_no_sum(void **state)
+{
+    struct fixture *fixture = *state;
+    struct err err = ERR_INIT;
+    json_t *details = json_object();
+    json_t *files = json_pack("[{s:s, s:s}]", "file", "m", "sha256", "a");
+    const struct model_origin origin = {.source = "hf:a/b", .files = files, .is_published = true};
+    struct model_stamp stamp = {.size_bytes = 1, .modified_ns = 1};
+    struct model_facts facts = {
+        .path = "/m", .stamp = &stamp, .details = details, .origin = &origin};
+    struct model *model = model_put(&fixture->supervisor, "m", &facts, STORE_NOBODY, &err);
+
+    assert_non_null(model);
+    facts.origin = NULL;
+    assert_non_null(model_put(&fixture->supervisor, "m", &facts, STORE_NOBODY, &err));
+    assert_true(json_equal(model->files, files) && model->is_published);
+    stamp.modified_ns = 2;
+    assert_non_null(model_put(&fixture->supervisor, "m", &facts, STORE_NOBODY, &err));
+    assert_string_equal(model->source, "hf:a/b");
+    assert_int_equal(json_array_size(model->files), 0);
+    assert_false(model->is_published);
+    json_decref(files);
+    json_decref(details);
+}
+
 /* A full disk costs the news, not what was known before. */
 static void a_put_that_the_store_does_not_take_changes_nothing(void **state)
 {
@@ -169,6 +195,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_need_of_a_model_is_what_its_description_says),
+        IN_A_REGISTRY(a_file_that_has_changed_keeps_no_sum),
         IN_A_REGISTRY(a_put_makes_and_replaces),
         IN_A_REGISTRY(a_put_that_the_store_does_not_take_changes_nothing),
         IN_A_REGISTRY(what_is_no_description_changes_nothing),
