@@ -108,14 +108,20 @@ static int64_t read_state(struct part *part)
 /* ---- opening ---- */
 
 /* Whether PATH is still the file that was opened: who had the lock before may have given it its
- * place. */
-static bool is_same_file(int fd, const char *path)
+ * place. One that has its place as well (part_link(), by a process that was killed) must not be
+ * written to: it leaves here. */
+static bool is_ours(int fd, const char *path)
 {
     struct stat opened;
     struct stat there;
 
-    return fstat(fd, &opened) == 0 && stat(path, &there) == 0 && opened.st_dev == there.st_dev &&
-           opened.st_ino == there.st_ino;
+    if (fstat(fd, &opened) < 0 || stat(path, &there) < 0 || opened.st_dev != there.st_dev ||
+        opened.st_ino != there.st_ino)
+        return false;
+    if (opened.st_nlink <= 1)
+        return true;
+    (void)unlink(path); /* the next try makes a new one, or fails */
+    return false;
 }
 
 static int open_locked(const char *path, struct err *err)
@@ -126,7 +132,7 @@ static int open_locked(const char *path, struct err *err)
         if (fd < 0)
             return err_set(err, ERR_OUTPUT, "open %s: %m", path);
         if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-            if (is_same_file(fd, path))
+            if (is_ours(fd, path))
                 return take_fd(&fd);
             continue;
         }
@@ -263,20 +269,22 @@ int part_commit(const char *folder, const char *name, struct err *err)
     return 0;
 }
 
-int part_take_back(const char *folder, const char *name, const struct part_identity *identity,
-                   struct err *err)
+int part_link(const char *folder, const char *name, struct err *err)
 {
     AUTO_FREE char *path = part_path(folder, name);
     AUTO_FREE char *place = paths_join(folder, name);
     AUTO_FREE char *state = state_path(folder, name);
     AUTO_FREE char *parts = paths_join(folder, PART_FOLDER);
-    const struct part part = {
-        .state_path = state, .identity = *identity, .synced_bytes = identity->size_bytes};
 
-    if (io_make_folders(parts, PART_FOLDER_MODE, err) < 0 || write_state(&part, err) < 0)
+    if (io_make_folders(parts, PART_FOLDER_MODE, err) < 0)
         return -1;
-    if (rename(place, path) < 0)
-        return err_set(err, ERR_OUTPUT, "rename %s: %m", place);
+    (void)unlink(path); /* of an end that came in between; the link fails if it stays */
+    (void)unlink(state);
+    if (link(place, path) < 0)
+        return err_set(err, ERR_OUTPUT,
+                       "link %s: %m; without links, a model in parts is only fetched as a whole: "
+                       "remove its parts, and pull again",
+                       place);
     return 0;
 }
 

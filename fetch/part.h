@@ -51,9 +51,9 @@ int part_clear(struct part *part, struct err *err);
 void part_remove(const char *folder, const char *name);
 /* Gives NAME its place in FOLDER and forgets its state; both folders are on disk afterwards. */
 int part_commit(const char *folder, const char *name, struct err *err);
-/* A whole file of FOLDER goes back where parts are, as one that is complete. */
-int part_take_back(const char *folder, const char *name, const struct part_identity *identity,
-                   struct err *err);
+/* NAME, which has its place in FOLDER and keeps it, is also where parts are, until part_remove().
+ * ERR_OUTPUT. */
+int part_link(const char *folder, const char *name, struct err *err);
 /* ERR_OUTPUT with both numbers when FOLDER has no room for NEEDED_BYTES more. */
 int part_check_room(const char *folder, int64_t needed_bytes, struct err *err);
 

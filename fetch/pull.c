@@ -33,6 +33,7 @@ struct pull_file {
     char sha256[CHECKSUM_TEXT_BYTES];
     bool is_published; /* the sum is what the repository says */
     bool is_there;     /* it has its place, and is right */
+    bool is_linked;    /* so it was, and is beside the others now, too */
 };
 
 struct pull {
@@ -184,28 +185,14 @@ static int look_for_place(struct pull *pull, struct pull_file *file, int64_t bef
     return 0;
 }
 
-/* The parts of a split model are looked at together: all where they belong, or all beside. */
-static int gather(struct pull *pull, struct err *err)
+static int look_for_places(struct pull *pull, struct err *err)
 {
     int64_t before_bytes = 0;
-    size_t there = 0;
 
     for (size_t i = 0; i < pull->file_count; i++) {
         if (look_for_place(pull, &pull->files[i], before_bytes, err) < 0)
             return -1;
         before_bytes += pull->files[i].size_bytes;
-        there += pull->files[i].is_there;
-    }
-    for (size_t i = 0; there < pull->file_count && i < pull->file_count; i++) {
-        struct pull_file *file = &pull->files[i];
-        const struct part_identity identity = {
-            .url = file->url, .sha256 = file->sha256, .size_bytes = file->size_bytes};
-
-        if (!file->is_there)
-            continue;
-        if (part_take_back(pull->folder, file->name, &identity, err) < 0)
-            return -1;
-        file->is_there = false;
     }
     return 0;
 }
@@ -272,6 +259,59 @@ static int fetch_all(struct pull *pull, struct err *err)
 
 /* ---- the word, and the names ---- */
 
+/* What was linked has its place as before. */
+static void unlink_all(const struct pull *pull)
+{
+    for (size_t i = 0; i < pull->file_count; i++) {
+        if (pull->files[i].is_linked)
+            part_remove(pull->folder, pull->files[i].name);
+    }
+}
+
+/* What is known of the whole model is of all its files. */
+static int learn_sum(struct pull *pull, struct pull_file *file, struct err *err)
+{
+    AUTO_FREE char *place = paths_join(pull->folder, file->name);
+    AUTO_CLOSE int fd = open(place, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    const struct checksum_progress progress = {.tell = &pull->tell,
+                                               .total_bytes = file->size_bytes};
+
+    if (fd < 0)
+        return err_set(err, ERR_IO, "open %s: %m", place);
+    return checksum_file(fd, &progress, file->sha256, &file->size_bytes, err);
+}
+
+static int link_file(struct pull *pull, struct pull_file *file, struct err *err)
+{
+    if (!file->is_there)
+        return 0;
+    if (!file->is_published && learn_sum(pull, file, err) < 0)
+        return -1;
+    if (part_link(pull->folder, file->name, err) < 0)
+        return -1;
+    file->is_linked = true;
+    file->is_there = false;
+    return 0;
+}
+
+/* The parts of a split model are looked at together: all where they belong, or all beside. Those
+ * that have their places keep them: the model that they are of may be in use until the others are
+ * good. */
+static int gather(struct pull *pull, struct err *err)
+{
+    size_t there = 0;
+
+    for (size_t i = 0; i < pull->file_count; i++)
+        there += pull->files[i].is_there;
+    for (size_t i = 0; there < pull->file_count && i < pull->file_count; i++) {
+        if (link_file(pull, &pull->files[i], err) == 0)
+            continue;
+        unlink_all(pull);
+        return -1;
+    }
+    return 0;
+}
+
 static void tell_fetched(const struct pull *pull)
 {
     AUTO_FREE char *place = first_place(pull);
@@ -303,7 +343,9 @@ static void tell_done(const struct pull *pull)
 static int name_all(const struct pull *pull, struct err *err)
 {
     for (size_t i = pull->file_count; i-- > 0;) {
-        if (!pull->files[i].is_there && part_commit(pull->folder, pull->files[i].name, err) < 0)
+        const struct pull_file *file = &pull->files[i];
+
+        if (!file->is_there && !file->is_linked && part_commit(pull->folder, file->name, err) < 0)
             return -1;
     }
     return 0;
@@ -327,10 +369,11 @@ static int finish(struct pull *pull, struct err *err)
     answer = job_read_answer();
     if (answer == JOB_DISCARD)
         discard(pull);
+    if (answer == JOB_COMMIT && name_all(pull, err) < 0)
+        return -1;
+    unlink_all(pull);
     if (answer != JOB_COMMIT)
         return err_set(err, ERR_CANCELLED, "not wanted any more");
-    if (name_all(pull, err) < 0)
-        return -1;
     tell_done(pull);
     return 0;
 }
@@ -347,9 +390,9 @@ static int run(struct pull *pull, struct err *err)
         return err_set(err, ERR_CANCELLED, "not wanted any more");
     if (io_make_folders(pull->folder, PULL_FOLDER_MODE, err) < 0)
         return -1;
-    if (is_hub && (gather(pull, err) < 0 || check_room(pull, err) < 0))
+    if (is_hub && (look_for_places(pull, err) < 0 || check_room(pull, err) < 0))
         return -1;
-    if (fetch_all(pull, err) < 0)
+    if (fetch_all(pull, err) < 0 || gather(pull, err) < 0)
         return -1;
     return finish(pull, err);
 }

@@ -199,6 +199,43 @@ rbee_says_new_endpoint() { grep -q 'config_changed.*key=pull.endpoint' "$STATE/l
     assert_output --partial 'lacks part 3 of 3'
 }
 
+@test "a pull that fails takes no model in parts away, and the next one makes it whole" {
+    local fault folder part
+    folder=$(dirname "$PLACE")
+    "$TESTS_DIR/split_gguf.py" "$TINY" "$T/hub/acme/tiny/big" 2
+    rm "$TINY"
+    assert_equal "$(rbee model pull hf:acme/tiny)" big
+    # Another second part: the hub has it not, cannot send it, and then it is none.
+    { printf GGUF && head -c 9000 /dev/zero; } >"$T/hub/acme/tiny/big-00002-of-00002.gguf"
+    for fault in 'status 404' 'status 500' ''; do
+        hub_does <<<"$fault"
+        run rbee model pull hf:acme/tiny
+        assert_failure
+        assert_equal "$(rbee model verify big)" "big: good"
+        assert_not_exist "$PARTS/big-00001-of-00002.gguf"
+    done
+    assert_exist "$PARTS/big-00002-of-00002.gguf"
+    # Both are others; a link that a killed rbee-fetch has left is not written to.
+    ln "$folder/big-00001-of-00002.gguf" "$PARTS/"
+    tiny_model seed=2 "$T/other.gguf"
+    "$TESTS_DIR/split_gguf.py" "$T/other.gguf" "$T/hub/acme/tiny/big" 2
+    hub_does <<<'status 500'
+    run rbee model pull hf:acme/tiny
+    assert_failure 75
+    assert_equal "$(rbee model verify big)" "big: good"
+    hub_does </dev/null
+    assert_equal "$(rbee model pull hf:acme/tiny)" big
+    for part in 1 2; do
+        cmp "$T/hub/acme/tiny/big-0000$part-of-00002.gguf" "$folder/big-0000$part-of-00002.gguf"
+    done
+    # Without sums, of one that is missing: what is known is of both.
+    hub_does <<<'no_sum'
+    rm "$folder/big-00002-of-00002.gguf"
+    assert_equal "$(rbee model pull hf:acme/tiny 2>/dev/null)" big
+    assert_equal "$(rbee model verify big --json | jq -c '[.known,.good]')" '[true,true]'
+    assert_not_exist "$PARTS"
+}
+
 # ---- faults ----
 
 @test "cut off at each tenth: it goes on from there" {

@@ -62,7 +62,7 @@ class Script:
         found = {}
         try:
             with open(self.path, encoding="utf-8") as script:
-                for line in script:
+                for line in filter(str.strip, script):
                     name, *words = line.split()
                     assert name in DIRECTIVES, name
                     found[name] = words
