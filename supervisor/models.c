@@ -412,14 +412,17 @@ int model_record_files(struct supervisor *supervisor, struct model *model, const
                        struct store_done done, struct err *err)
 {
     json_t *before = model->files;
+    bool was_published = model->is_published;
 
     model->files = json_deep_copy(files);
+    model->is_published = false;
     if (model_store(supervisor, model, done, err) == 0) {
         json_decref(before);
         return 0;
     }
     json_decref(model->files);
     model->files = before;
+    model->is_published = was_published;
     return -1;
 }
 

@@ -16,8 +16,10 @@ struct verify {
     struct http_exchange *exchange; /* NULL: the client left, the store will still tell */
     struct fetch_child *child;      /* NULL: it has ended */
     char name[CONFIG_NAME_MAX_BYTES + 1];
-    bool is_known;  /* there is something to compare with */
-    json_t *result; /* what rbee-fetch said last; NULL: nothing yet */
+    char *path;               /* of the file that is looked at */
+    struct model_stamp stamp; /* as it was described */
+    bool is_known;            /* there is something to compare with */
+    json_t *result;           /* what rbee-fetch said last; NULL: nothing yet */
 };
 
 static void verify_free(struct verify *verify)
@@ -26,6 +28,7 @@ static void verify_free(struct verify *verify)
     if (verify->child != NULL)
         fetch_child_end(verify->child);
     json_decref(verify->result);
+    free(verify->path);
     free(verify);
 }
 
@@ -102,6 +105,12 @@ static void verify_on_line(void *owner, const json_t *line)
     }
 }
 
+/* Whether the file is the one that was looked at, and is as it was then. */
+static bool verify_is_same(const struct verify *verify, const struct model *model)
+{
+    return model_stamp_equal(&model->stamp, &verify->stamp) && model_look(model) == MODEL_OK;
+}
+
 /* What was found becomes what is known, if the file is still the one that was described. */
 static void verify_record(struct verify *verify)
 {
@@ -111,7 +120,9 @@ static void verify_record(struct verify *verify)
 
     if (model == NULL)
         err_fill(&err, ERR_MODEL_NOT_FOUND, "model %s has been removed meanwhile", verify->name);
-    else if (model_look(model) != MODEL_OK)
+    else if (strcmp(model->path, verify->path) != 0)
+        err_fill(&err, ERR_CONFLICT, "model %s has got another file meanwhile", verify->name);
+    else if (!verify_is_same(verify, model))
         err_fill(&err, ERR_CONFLICT,
                  "the file of model %s has changed since it was added; rbee model add takes it as "
                  "it is",
@@ -150,6 +161,8 @@ int verify_begin(struct api_call *call, const struct model *model, struct err *e
     verify->supervisor = call->supervisor;
     verify->exchange = call->exchange;
     verify->is_known = json_array_size(model->files) > 0;
+    verify->path = xstrdup(model->path);
+    verify->stamp = model->stamp;
     memcpy(verify->name, model->name, sizeof(verify->name));
     TAILQ_INSERT_TAIL(&call->supervisor->verifies, verify, link);
     verify->child = fetch_child_start(call->supervisor, job, &EVENTS, verify, err);
