@@ -135,7 +135,8 @@ static void pull_join(struct pull *pull, struct pull *other)
         pull_catch_up(other, follower);
     }
     pull_free(pull);
-    (void)pull_check_names(other); /* those who were there have theirs */
+    if (!pull_check_names(other))
+        pull_free(other);
 }
 
 static void pull_on_chosen(struct pull *pull, const json_t *line)
@@ -423,8 +424,10 @@ int pull_follow(struct api_call *call, struct pull_source *source, const char *n
     follower = pull_follower_new(call, pull, name);
     TAILQ_INSERT_TAIL(&pull->followers, follower, link);
     pull_catch_up(pull, follower);
-    if (pull->path != NULL) /* it gets the name of the file, if it has none of its own */
-        (void)pull_check_names(pull);
+    /* It gets the name of the file, if it has none of its own; and those who were there may have
+     * lost theirs meanwhile. */
+    if (pull->path != NULL && !pull_check_names(pull))
+        pull_free(pull);
     return 0;
 }
 

@@ -55,6 +55,25 @@ teardown() { rbee_teardown; }
     done
 }
 
+@test "a name that is taken while it comes: all hear it when one more comes, and nobody follows any more" {
+    cp "$TINY" "$T/other.gguf"
+    rbee up
+    hub_holds
+    local source
+    for source in hf:acme/tiny hf:acme/tiny/tiny.gguf; do
+        rm -rf "$XDG_DATA_HOME/rbee/models" "$T/hub.log"
+        pull_until_half "$T/one"
+        rbee model add "$T/other.gguf" --name tiny
+        run rbee model pull "$source"
+        assert_failure 1
+        assert_output --partial 'model tiny is there already, with another file'
+        assert_ends "$CALLER" 1
+        assert_no_process rbee-fetch
+        assert_not_exist "$PLACE"
+        rbee model rm tiny
+    done
+}
+
 @test "one who leaves does not end it for the other" {
     rbee up
     hub_holds
@@ -280,6 +299,32 @@ odd_range'; do
     assert_output --partial 'recorded'
     run rbee model verify none
     assert_failure 67
+}
+
+@test "verify: what was found is of no other file that has got the name meanwhile" {
+    cp "$TINY" "$T/own.gguf"
+    tiny_model seed=2 "$T/other.gguf"
+    rbee up
+    # It begins, and reads the file only when it may.
+    mkfifo "$T/gate"
+    mv "$T/bin/rbee-fetch" "$T/bin/real-fetch"
+    printf '#!/bin/bash\ntouch "%s"\nread -r _ <"%s"\nexec "%s"\n' \
+        "$T/begun" "$T/gate" "$T/bin/real-fetch" >"$T/bin/rbee-fetch"
+    chmod 755 "$T/bin/rbee-fetch"
+    local file
+    for file in other own; do
+        rbee model add "$T/own.gguf" --name v
+        rbee model verify v >"$T/verify" 2>&1 3>&- &
+        wait_until [ -e "$T/begun" ]
+        rm "$T/begun"
+        rbee model rm v
+        [ "$file" = other ] || tiny_model seed=3 "$T/own.gguf"
+        rbee model add "$T/$file.gguf" --name v
+        echo >"$T/gate"
+        assert_ends "$!" 1
+        assert_equal "$(rbee model show v --json | jq -c '[.checksum,.sha256]')" '[null,null]'
+        rbee model rm v
+    done
 }
 
 @test "model rm says where the file is that stays; it can be pulled without a byte" {
