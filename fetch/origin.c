@@ -3,6 +3,7 @@
 
 #include "common/units.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <curl/curl.h>
 #include <stdint.h>
@@ -70,8 +71,11 @@ int origin_of(const char *url, struct origin *out, struct err *err)
 
 bool origin_is_loopback(const struct origin *origin)
 {
-    return strcmp(origin->host, "localhost") == 0 || strncmp(origin->host, "127.", 4) == 0 ||
-           strcmp(origin->host, "[::1]") == 0;
+    unsigned char bytes[4]; /* an address, and no name that begins as one */
+
+    if (inet_pton(AF_INET, origin->host, bytes) == 1)
+        return bytes[0] == IN_LOOPBACKNET;
+    return strcmp(origin->host, "localhost") == 0 || strcmp(origin->host, "[::1]") == 0;
 }
 
 bool origin_may_follow(const struct origin *from, const struct origin *to)

@@ -44,6 +44,10 @@ static void a_token_is_for_its_own_place(void **state)
     assert_false(takes_token("https://hub.example", "https://hub.example.evil/a"));
     assert_false(takes_token("http://hub.example", "http://hub.example/a"));
     assert_true(takes_token("http://127.0.0.1:80", "http://127.0.0.1/a"));
+    assert_true(takes_token("http://127.255.0.9", "http://127.255.0.9/a"));
+    assert_false(takes_token("http://127.evil.example", "http://127.evil.example/a"));
+    assert_false(takes_token("http://127.0.0.1.evil.example", "http://127.0.0.1.evil.example/a"));
+    assert_false(takes_token("http://128.0.0.1", "http://128.0.0.1/a"));
     assert_true(takes_token("http://[::1]:8080", "http://[::1]:8080/a"));
 }
 
