@@ -357,6 +357,26 @@ redirect $HUB_URL"
     assert [ "$here" = "$HUB" ]
 }
 
+@test "what is on this machine is asked without a proxy, which would see the token" {
+    start_hub proxy
+    printf 'let-me-in-please-1\n' >"$T/secret"
+    chmod 600 "$T/secret"
+    HUB=${HUB/127.0.0.1/localhost}
+    pull_config <<<"token_file = \"$T/secret\""
+    hub_does <<<'token let-me-in-please-1'
+    http_proxy=$HUB_URL all_proxy=$HUB_URL pull
+    assert_pulled
+    assert_not_exist "$T/proxy.log"
+    # The proxy is for other hosts.
+    pull_config <<<'retries = 0'
+    sed -i 's,endpoint = .*,endpoint = "http://hub.invalid",' "$XDG_CONFIG_HOME/rbee/rbee.conf"
+    rbee down
+    rm "$PLACE"
+    http_proxy=$HUB_URL pull
+    assert_success
+    assert_equal "$(jq -r .authorization "$T/proxy.log" | sort -u)" ""
+}
+
 @test "Hugging Face's own token file is used, unless others can read it" {
     mkdir -p "$HOME/.cache/huggingface"
     printf 'let-me-in-please-1' >"$HOME/.cache/huggingface/token"
