@@ -2,11 +2,13 @@
 #include "supervisor/fetch_child.h"
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/io.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/paths.h"
+#include "common/process.h"
 #include "common/spawn.h"
 #include "supervisor/environment.h"
 #include "supervisor/supervisor.h"
@@ -20,7 +22,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FETCH_CHILD_READ_BYTES = 16 << 10 };
+enum {
+    FETCH_CHILD_READ_BYTES = 16 << 10,
+    FETCH_CHILD_END_MS = 1000, /* after KILL, all together; a disk holds what takes longer */
+};
 
 struct fetch_child {
     TAILQ_ENTRY(fetch_child) link;
@@ -247,13 +252,18 @@ void fetch_child_end(struct fetch_child *child)
 
 void fetch_child_end_all(struct supervisor *supervisor)
 {
+    uint64_t ends_ms = clock_monotonic_ms() + FETCH_CHILD_END_MS;
     struct fetch_child *child = NULL;
 
+    TAILQ_FOREACH(child, &supervisor->fetch_children, link)
+    {
+        child_kill(child);
+    }
     while ((child = TAILQ_FIRST(&supervisor->fetch_children)) != NULL) {
         siginfo_t status;
 
-        child_kill(child);
-        (void)waitid(P_PIDFD, (id_t)child->pidfd, &status, WEXITED); /* it has been killed */
+        if (process_await(child->pidfd, ends_ms))
+            (void)waitid(P_PIDFD, (id_t)child->pidfd, &status, WEXITED); /* it has ended */
         child_free(child);
     }
 }

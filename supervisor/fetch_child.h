@@ -34,7 +34,7 @@ struct fetch_child *fetch_child_start(struct supervisor *supervisor, const json_
 void fetch_child_say(struct fetch_child *child, const char *word);
 /* Kills it; no callback. What it has written to the disk is kept. */
 void fetch_child_end(struct fetch_child *child);
-/* Kills and reaps all, waiting for them; at the end of the supervisor. */
+/* Kills and reaps all, waiting a second at most for them; at the end of the supervisor. */
 void fetch_child_end_all(struct supervisor *supervisor);
 
 #endif
