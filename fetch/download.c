@@ -64,22 +64,35 @@ static int64_t whole_size(const struct run *run, const struct transfer_head *hea
     return size_bytes;
 }
 
-/* Ranges: 206 goes on where the part ends, if it is of the same file; all else begins anew. */
+/* Whether the reply is of another file than the part is. Where no sum will tell, its length must be
+ * the same as well. */
+static bool is_of_other(const struct run *run, const struct transfer_head *head)
+{
+    const struct part *part = &run->part;
+
+    if (part->etag[0] != '\0' && head->etag[0] != '\0' && strcmp(part->etag, head->etag) != 0)
+        return true;
+    return run->download->sha256[0] == '\0' && part->size_bytes > 0 &&
+           head->range_total_bytes != part->identity.size_bytes;
+}
+
+/* Ranges: 206 goes on where the part ends, if it is of the same file; all else begins anew. Where
+ * no sum will tell, a server that does not say its ETag may be one that has not looked at ours. */
 static int judge_range(struct run *run, const struct transfer_head *head, struct err *err)
 {
     struct part *part = &run->part;
-    bool is_other =
-        part->etag[0] != '\0' && head->etag[0] != '\0' && strcmp(part->etag, head->etag) != 0;
+    bool is_other = is_of_other(run, head);
+    bool is_sure = run->download->sha256[0] != '\0' || head->etag[0] != '\0';
 
-    if (head->range_first_byte == part->size_bytes && part->size_bytes > 0 && !is_other)
+    if (head->range_first_byte == part->size_bytes && part->size_bytes > 0 && !is_other && is_sure)
         return 0;
     run->has_no_ranges = run->has_no_ranges || !is_other;
     if (begin_anew(run, err) < 0)
         return -1;
     return err_set(err, ERR_DOWNLOAD, "%s",
                    is_other ? "the file has changed on the server: from the beginning"
-                            : "the server sends another range than was asked for: from the "
-                              "beginning");
+                            : "the server sends another range than was asked for, or does not "
+                              "say of what: from the beginning");
 }
 
 static int on_head(void *owner, const struct transfer_head *head, struct err *err)

@@ -82,7 +82,7 @@ static int64_t judge_state(struct part *part, const json_t *state)
     clock_boot_id(boot_id);
     if (!state_says(state, "url", part->identity.url) ||
         !state_says(state, "sha256", part->identity.sha256) || etag == NULL ||
-        strlen(etag) >= sizeof(part->etag) ||
+        strlen(etag) >= sizeof(part->etag) || size_bytes < 0 || synced_bytes < 0 ||
         (part->identity.size_bytes >= 0 && part->identity.size_bytes != size_bytes))
         return 0;
     memcpy(part->etag, etag, strlen(etag) + 1);

@@ -171,25 +171,30 @@ teardown() { rbee_teardown; }
 }
 
 @test "a URL whose file has changed is not pieced together either, whatever the server makes of ETags" {
-    local how
+    local how n=0 asked=,bytes=50000-
+    # The last two take the range for that of the old file.
     for how in 'etag second' 'etag third
-odd_range'; do
+odd_range' blind_range 'etag first'; do
+        n=$((n + 1))
         rm -rf "$XDG_DATA_HOME/rbee" "$T/go" "$T/hub.log"
-        hub_holds
-        rbee model pull "$HUB/files/acme/tiny/tiny.gguf" --name "${how:5:1}" >"$T/one" 2>&1 3>&- &
+        hub_does <<<"gate 50000 $T/go
+etag first"
+        rbee model pull "$HUB/files/acme/tiny/tiny.gguf" --name "n$n" >"$T/one" 2>&1 3>&- &
         wait_for_line "$T/hub.log" '"stopped"'
         PARTS=$(echo "$XDG_DATA_HOME"/rbee/models/url/*/.part)
         part_has 50000
         kill -TERM $!
         wait $! || true
         touch "$T/go"
-        tiny_model "seed=${#how}" "$TINY"
+        tiny_model "seed=$((n + 1))" "$TINY"
+        [ "$how" != 'etag first' ] || head -c 4096 /dev/zero >>"$TINY"
+        [ "$n" -le 2 ] || asked=,bytes=50000-,
         hub_does <<<"$how"
-        run --separate-stderr rbee model pull "$HUB/files/acme/tiny/tiny.gguf" --name "${how:5:1}"
+        run --separate-stderr rbee model pull "$HUB/files/acme/tiny/tiny.gguf" --name "n$n"
         assert_success
-        assert_equal "$(asked | paste -sd,)" ",bytes=50000-"
-        assert_whole "$(rbee model show "${how:5:1}" --json | jq -r .path)"
-        rbee model rm "${how:5:1}"
+        assert_equal "$(asked | paste -sd,)" "$asked"
+        assert_whole "$(rbee model show "n$n" --json | jq -r .path)"
+        rbee model rm "n$n"
     done
 }
 
@@ -248,7 +253,7 @@ odd_range'; do
     assert_equal "$(rbee model pull hf:acme/m5)" m5
 }
 
-@test "after a reboot only what was synced is believed, where no checksum will tell" {
+@test "after a reboot only what was synced is believed, where no checksum will tell; of a damaged state nothing" {
     rbee up
     hub_does <<<"gate 50000 $T/go"
     rbee model pull "$HUB/files/acme/tiny/tiny.gguf" >"$T/one" 2>&1 3>&- &
@@ -259,12 +264,19 @@ odd_range'; do
     wait $! || true
     assert_no_process rbee-fetch
     touch "$T/go"
-    sed -i -E 's/"boot_id":"[^"]*"/"boot_id":"another"/' "$PARTS/tiny.gguf.json"
-    rm "$T/hub.log"
-    run --separate-stderr rbee model pull "$HUB/files/acme/tiny/tiny.gguf"
-    assert_success
-    assert_equal "$(asked)" ""
-    assert_whole "$(rbee model show tiny --json | jq -r .path)"
+    cp -r "$PARTS" "$T/kept"
+    local change
+    for change in 's/"boot_id":"[^"]*"/"boot_id":"another"/' 's/"size_bytes":[0-9]+/"size_bytes":-5/' \
+        's/"boot_id":"[^"]*"/"boot_id":"another"/; s/"synced_bytes":[0-9]+/"synced_bytes":-5/'; do
+        rm -rf "${PARTS%/*}" "$T/hub.log"
+        mkdir "${PARTS%/*}"
+        cp -r "$T/kept" "$PARTS"
+        sed -i -E "$change" "$PARTS/tiny.gguf.json"
+        run --separate-stderr rbee model pull "$HUB/files/acme/tiny/tiny.gguf"
+        assert_success
+        assert_equal "$(asked)" ""
+        assert_whole "$(rbee model show tiny --json | jq -r .path)"
+    done
 }
 
 # ---- verify ----

@@ -40,6 +40,7 @@ DIRECTIVES = {
     "stall": "N [TIMES]: a file reply stops after N bytes for good",
     "no_ranges": "ranges are ignored",
     "odd_range": "a range begins a byte late",
+    "blind_range": "If-Range is ignored, and a range has no ETag",
     "no_such_range": "every range is answered with 416",
     "no_length": "the length is not said",
     "length": "N: this length is said",
@@ -208,7 +209,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         asked = self.headers.get("Range", "")
         if not asked.startswith("bytes=") or self.has("no_ranges"):
             return None
-        if self.headers.get("If-Range", etag) != etag:
+        if self.headers.get("If-Range", etag) != etag and not self.has("blind_range"):
             return None
         return int(asked[len("bytes="):].rstrip("-"))
 
@@ -223,7 +224,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             at = int(self.script["flip"][0])
             data = data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1:]
         self.send_response(200 if begin is None else 206)
-        self.send_header("ETag", etag)
+        if begin is None or not self.has("blind_range"):
+            self.send_header("ETag", etag)
         length = int(self.script["length"][0]) if self.has("length") else len(data) - first
         if self.has("no_length"):
             self.send_header("Connection", "close")
