@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/paths.h"
+#include "common/utf8.h"
 #include "supervisor/fetch_child.h"
 #include "supervisor/pull_follower.h"
 #include "supervisor/pull_private.h"
@@ -300,7 +301,8 @@ static json_t *pull_path_json(const char *path)
     return json_text_lossy(path, strlen(path));
 }
 
-static json_t *pull_job(const struct pull *pull)
+/* NULL with err: it cannot be told to rbee-fetch. */
+static json_t *pull_job(const struct pull *pull, struct err *err)
 {
     const struct config *config = pull->supervisor->config;
     const struct pull_source *source = &pull->source;
@@ -308,10 +310,15 @@ static json_t *pull_job(const struct pull *pull)
     AUTO_FREE char *usual_token = paths_hub_token();
     AUTO_FREE char *models = paths_models_dir();
     AUTO_FREE char *folder = paths_join(models, source->place);
-    json_t *job =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "kind", source->is_hub ? "hub" : "url", "repo",
-                  source->repo, "quant", source->quant, "file", source->file, "url", source->text,
-                  "token_is_optional", token_file[0] == '\0');
+    json_t *job = NULL;
+
+    if (!utf8_is_valid(folder, strlen(folder)))
+        return err_set_null(err, ERR_INVALID,
+                            "the folder of the models has a name that is not UTF-8: XDG_DATA_HOME "
+                            "can name another one");
+    job = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "kind", source->is_hub ? "hub" : "url",
+                    "repo", source->repo, "quant", source->quant, "file", source->file, "url",
+                    source->text, "token_is_optional", token_file[0] == '\0');
 
     (void)json_object_set_new(job, "endpoint",
                               pull_endpoint_json(config_text(config, CONFIG_pull_endpoint)));
@@ -362,8 +369,9 @@ static struct pull *pull_begin(struct supervisor *supervisor, struct pull_source
     *source = (struct pull_source){.text = NULL};
     TAILQ_INIT(&pull->followers);
     TAILQ_INSERT_TAIL(&supervisor->pulls, pull, link);
-    job = pull_job(pull);
-    pull->child = fetch_child_start(supervisor, job, &EVENTS, pull, err);
+    job = pull_job(pull, err);
+    if (job != NULL)
+        pull->child = fetch_child_start(supervisor, job, &EVENTS, pull, err);
     if (pull->child == NULL) {
         pull_free(pull);
         return NULL;

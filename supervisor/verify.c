@@ -4,6 +4,7 @@
 #include "common/http/sse.h"
 #include "common/json.h"
 #include "common/mem.h"
+#include "common/utf8.h"
 #include "supervisor/fetch_child.h"
 #include "supervisor/supervisor.h"
 
@@ -152,11 +153,16 @@ int verify_begin(struct api_call *call, const struct model *model, struct err *e
 {
     static const struct fetch_child_events EVENTS = {.on_line = verify_on_line,
                                                      .on_end = verify_on_end};
-    AUTO_JSON json_t *job =
-        json_pack("{s:s, s:o, s:O}", "kind", "verify", "path",
-                  json_text_lossy(model->path, strlen(model->path)), "files", model->files);
-    struct verify *verify = xcalloc(1, sizeof(*verify));
+    AUTO_JSON json_t *job = NULL;
+    struct verify *verify = NULL;
 
+    if (!utf8_is_valid(model->path, strlen(model->path)))
+        return err_set(err, ERR_INVALID,
+                       "the path of model %s is not UTF-8: rename what is not, and add it again",
+                       model->name);
+    job =
+        json_pack("{s:s, s:s, s:O}", "kind", "verify", "path", model->path, "files", model->files);
+    verify = xcalloc(1, sizeof(*verify));
     verify->held.on_closed = verify_on_closed;
     verify->supervisor = call->supervisor;
     verify->exchange = call->exchange;

@@ -339,6 +339,23 @@ etag first"
     done
 }
 
+@test "names that are not UTF-8 are refused, for rbee-fetch would be told others" {
+    run env XDG_DATA_HOME="$T/"$'d\xff' rbee model pull hf:acme/tiny
+    assert_failure 65
+    assert_output --partial 'the folder of the models has a name that is not UTF-8'
+    rbee model add "$TINY"
+    rbee down
+    python3 - "$STATE/rbee.db" <<'END'
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as db:
+    db.execute("UPDATE models SET path = CAST(x'2f746dff2f78' AS TEXT)")
+END
+    rbee up
+    run rbee model verify tiny
+    assert_failure 65
+    assert_output --partial 'the path of model tiny is not UTF-8'
+}
+
 @test "model rm says where the file is that stays; it can be pulled without a byte" {
     pull
     run --separate-stderr rbee model rm tiny
