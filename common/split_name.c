@@ -7,8 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define GGUF_SUFFIX ".gguf"
-
 enum {
     SPLIT_DIGITS = 5,
     /* "-00001-of-00003.gguf" */
@@ -28,15 +26,22 @@ static bool read_digits(const char *text, unsigned *out)
     return true;
 }
 
+bool split_name_is_gguf(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len > strlen(GGUF_SUFFIX) &&
+           strcasecmp(name + len - strlen(GGUF_SUFFIX), GGUF_SUFFIX) == 0;
+}
+
 bool split_name_read(const char *name, struct split_name *out)
 {
     size_t len = strlen(name);
     const char *tail = name + len - SPLIT_TAIL_BYTES;
     struct split_name split;
 
-    if (len <= SPLIT_TAIL_BYTES || strcasecmp(name + len - strlen(GGUF_SUFFIX), GGUF_SUFFIX) != 0 ||
-        tail[0] != '-' || !read_digits(tail + 1, &split.index) ||
-        strncmp(tail + 1 + SPLIT_DIGITS, "-of-", 4) != 0 ||
+    if (len <= SPLIT_TAIL_BYTES || !split_name_is_gguf(name) || tail[0] != '-' ||
+        !read_digits(tail + 1, &split.index) || strncmp(tail + 1 + SPLIT_DIGITS, "-of-", 4) != 0 ||
         !read_digits(tail + 1 + SPLIT_DIGITS + 4, &split.count))
         return false;
     if (split.index < 1 || split.index > split.count || split.count > SPLIT_NAME_COUNT_MAX)

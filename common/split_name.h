@@ -13,6 +13,10 @@ struct split_name {
     unsigned count;
 };
 
+#define GGUF_SUFFIX ".gguf"
+
+/* Whether NAME ends in GGUF_SUFFIX, in whatever case, and has something before it. */
+bool split_name_is_gguf(const char *name);
 /* NAME may have folders before it. */
 bool split_name_read(const char *name, struct split_name *out);
 /* The name of part INDEX of the model that NAME is a part of; the caller frees it. */

@@ -56,7 +56,7 @@ static bool is_model(const char *path)
         if (strncasecmp(name, NO_MODELS[i], strlen(NO_MODELS[i])) == 0)
             return false;
     }
-    return file_name_is_gguf(name);
+    return split_name_is_gguf(name);
 }
 
 /* One entry a model: its file, or its first part. */
@@ -153,7 +153,7 @@ static int choose_named(const struct hub_files *files, const char *file, struct 
     const struct hub_file *found = find_file(files, file);
     AUTO_FREE char *what = xasprintf("the repository has no file %s", file);
 
-    if (found == NULL || !file_name_is_gguf(found->path))
+    if (found == NULL || !split_name_is_gguf(found->path))
         return refuse(files, ERR_MODEL_NOT_FOUND, what, err);
     return take_parts(files, found, out, err);
 }

@@ -2,14 +2,12 @@
 #include "fetch/file_name.h"
 
 #include "common/mem.h"
+#include "common/split_name.h"
 #include "common/utf8.h"
 
 #include <curl/curl.h>
 #include <stdint.h>
 #include <string.h>
-#include <strings.h>
-
-#define GGUF_SUFFIX ".gguf"
 
 bool file_name_is_harmless(const char *name, size_t len)
 {
@@ -51,14 +49,6 @@ const char *file_path_last(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
-bool file_name_is_gguf(const char *name)
-{
-    size_t len = strlen(name);
-
-    return len > strlen(GGUF_SUFFIX) &&
-           strcasecmp(name + len - strlen(GGUF_SUFFIX), GGUF_SUFFIX) == 0;
-}
-
 /* The last part of URL's path, decoded; "" when there is none. Owned by the caller. */
 static char *decode_last(const char *url)
 {
@@ -87,5 +77,5 @@ char *file_name_of_url(const char *url, struct err *err)
         return err_set_null(err, ERR_INVALID,
                             "the URL must end in the name of a file: letters, digits and what can "
                             "be printed, not hidden");
-    return xasprintf("%s%s", name, file_name_is_gguf(name) ? "" : GGUF_SUFFIX);
+    return xasprintf("%s%s", name, split_name_is_gguf(name) ? "" : GGUF_SUFFIX);
 }

@@ -23,6 +23,5 @@ const char *file_path_last(const char *path);
 /* The last part of URL's path, decoded, ending in .gguf; the caller frees it. ERR_INVALID when it
  * is none that a file may have. */
 char *file_name_of_url(const char *url, struct err *err);
-bool file_name_is_gguf(const char *name);
 
 #endif

@@ -4,6 +4,7 @@
 #include "common/buf.h"
 #include "common/json.h"
 #include "common/mem.h"
+#include "common/split_name.h"
 #include "fetch/file_name.h"
 #include "fetch/tell.h"
 
@@ -40,7 +41,7 @@ static int read_entry(const json_t *entry, struct hub_files *out, struct err *er
 
     if (type == NULL || path == NULL)
         return err_set(err, ERR_PROTOCOL, "an entry of its listing has no type or no path");
-    if (strcmp(type, "file") != 0 || !file_name_is_gguf(path) || !file_path_is_harmless(path))
+    if (strcmp(type, "file") != 0 || !split_name_is_gguf(path) || !file_path_is_harmless(path))
         return 0;
     if (json_integer_value(size) <= 0)
         return err_set(err, ERR_PROTOCOL, "its listing does not say how large %s is", path);

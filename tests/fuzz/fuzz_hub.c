@@ -2,6 +2,7 @@
  * harmless, and every part of a model that was chosen is there. */
 #include "common/json.h"
 #include "common/mem.h"
+#include "common/split_name.h"
 #include "fetch/choose.h"
 #include "fetch/file_name.h"
 #include "fetch/hub.h"
@@ -23,7 +24,7 @@ static void check_choice(const struct hub_files *files, const char *quant, const
             AUTO_FREE char *url = hub_file_url("https://h", "a/b", choice.files[i]->path);
 
             assert(file_path_is_harmless(choice.files[i]->path));
-            assert(file_name_is_gguf(choice.files[i]->path) && choice.files[i]->size_bytes > 0);
+            assert(split_name_is_gguf(choice.files[i]->path) && choice.files[i]->size_bytes > 0);
         }
     }
     free(choice.files);
