@@ -106,23 +106,37 @@ static int chat_model(struct chat *chat, const char *operand, struct err *err)
     return 0;
 }
 
-static int chat_save(struct chat *chat, const char *operand, struct err *err)
+static int write_messages(const char *path, const json_t *messages, struct err *err)
 {
     AUTO_IO_ATOMIC struct io_atomic file = IO_ATOMIC_INIT;
-    AUTO_JSON json_t *messages = json_array();
     AUTO_JSON json_t *saved = json_pack("{s:O}", "messages", messages);
-    AUTO_FREE char *text = NULL;
+    AUTO_FREE char *text = json_to_text(saved);
+
+    if (io_atomic_begin(&file, path, CHAT_SAVE_MODE, err) < 0 ||
+        io_write_all(file.fd, text, strlen(text), err) < 0 ||
+        io_write_all(file.fd, "\n", 1, err) < 0)
+        return -1;
+    return io_atomic_commit(&file, err);
+}
+
+static int chat_save(struct chat *chat, const char *operand, struct err *err)
+{
+    AUTO_JSON json_t *messages = json_array();
 
     if (operand[0] == '\0')
         return err_set(err, ERR_USAGE, "/save needs the name of a file");
     if (chat->system != NULL)
         (void)json_array_append(messages, chat->system);
     (void)json_array_extend(messages, chat->messages);
-    text = json_to_text(saved);
-    if (io_atomic_begin(&file, operand, CHAT_SAVE_MODE, err) < 0 ||
-        io_write_all(file.fd, text, strlen(text), err) < 0 ||
-        io_write_all(file.fd, "\n", 1, err) < 0 || io_atomic_commit(&file, err) < 0)
-        return -1;
+    if (write_messages(operand, messages, err) < 0) {
+        if (!chat->is_interactive)
+            return -1;
+        /* Told here: an output that cannot be written ends a chat where it is the terminal, and with
+         * it the conversation, which somebody wants to save under another name now. */
+        message_error(chat->cli, err);
+        err_clear(err);
+        return 0;
+    }
     message_note(chat->cli, "%zu messages are in %s", json_array_size(messages), operand);
     return 0;
 }

@@ -129,8 +129,20 @@ int io_make_folders(const char *path, unsigned mode, struct err *err)
 }
 
 /* Opens a new file with a name of its own beside PATH. */
+/* The caller frees it. */
+static char *io_folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash == NULL   ? xstrdup(".")
+           : slash == path ? xstrdup("/")
+                           : xstrndup(path, (size_t)(slash - path));
+}
+
 static int io_open_temporary(struct io_atomic *file, unsigned mode, struct err *err)
 {
+    AUTO_FREE char *folder = io_folder_of(file->path);
+
     for (int try = 0; try < IO_NAME_TRIES; try++) {
         uint64_t random = 0;
         AUTO_FREE char *name = NULL;
@@ -144,9 +156,9 @@ static int io_open_temporary(struct io_atomic *file, unsigned mode, struct err *
             return 0;
         }
         if (errno != EEXIST)
-            return err_set(err, ERR_OUTPUT, "create a file beside %s: %m", file->path);
+            return err_set(err, ERR_OUTPUT, "create a file in the folder %s: %m", folder);
     }
-    return err_set(err, ERR_OUTPUT, "create a file beside %s: no free name", file->path);
+    return err_set(err, ERR_OUTPUT, "create a file in the folder %s: no free name", folder);
 }
 
 /* PATH, which is not there, or the place that it is a link to, which is not there either. */
@@ -238,10 +250,7 @@ int io_atomic_check(const char *path, unsigned mode, struct err *err)
 
 static int io_sync_folder_of(const char *path, struct err *err)
 {
-    const char *slash = strrchr(path, '/');
-    AUTO_FREE char *folder = slash == NULL   ? xstrdup(".")
-                             : slash == path ? xstrdup("/")
-                                             : xstrndup(path, (size_t)(slash - path));
+    AUTO_FREE char *folder = io_folder_of(path);
     AUTO_CLOSE int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0 && errno == EACCES)

@@ -299,6 +299,29 @@ STEPS
     refute_regex "$output" $'\xc2\x9b'
 }
 
+@test "a file that cannot be saved does not end a chat at a terminal" {
+    at_terminal rbee chat <<STEPS
+expect >\x20
+send one\\r
+expect Paris is
+expect >\x20
+send /save /dev/full\\r
+expect No space left on device
+expect >\x20
+send /save $T/none/talk\\r
+expect create a file in the folder $T/none: No such file
+expect >\x20
+send /save $T/talk.json\\r
+expect 2 messages are in
+expect >\x20
+send /quit\\r
+STEPS
+    assert_success
+    assert_file_exists talk.json
+    run --separate-stderr rbee chat <<<"/save $T/none/talk"
+    assert_failure 73
+}
+
 @test "without libedit, and on a dumb terminal, there are lines all the same" {
     mkdir none
     echo 'no library' >none/libedit.so.2

@@ -229,14 +229,14 @@ assert_refused() { # CODE MESSAGE COMMAND
     ln -s loop "$T/o/loop"
     ln -s none/file "$T/o/link"
     mkdir -m 500 "$T/locked"
-    assert_refused 73 "create a file beside $T/none/file: No such file or directory" \
+    assert_refused 73 "create a file in the folder $T/none: No such file or directory" \
         "rbee infer hello --no-stdin -o $T/none/file"
     assert_refused 73 "open $T/o/folder: Is a directory" "rbee infer hello --no-stdin -o $T/o/folder"
     assert_refused 73 "open $T/o/loop: Too many levels of symbolic links" \
         "rbee infer hello --no-stdin -o $T/o/loop"
-    assert_refused 73 "create a file beside $T/o/none/file: No such file or directory" \
+    assert_refused 73 "create a file in the folder $T/o/none: No such file or directory" \
         "rbee infer hello --no-stdin -o $T/o/link"
-    assert_refused 73 "create a file beside $T/locked/file: Permission denied" \
+    assert_refused 73 "create a file in the folder $T/locked: Permission denied" \
         "rbee infer hello --no-stdin -o $T/locked/file"
     assert_equal "$(cd "$T/o" && find . -mindepth 1 | sort | xargs)" "./folder ./link ./loop"
 }
