@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct batch_line {
     size_t offset; /* in text */
@@ -24,9 +25,12 @@ static int read_text(struct batch_input *input, const char *path, struct err *er
 {
     bool is_stdin = strcmp(path, "-") == 0;
     AUTO_CLOSE int opened = is_stdin ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    struct stat info;
 
     if (!is_stdin && opened < 0)
         return err_set(err, ERR_NO_FILE, "open %s: %m", path);
+    if (!is_stdin && fstat(opened, &info) == 0 && S_ISDIR(info.st_mode))
+        return err_set(err, ERR_NO_FILE, "%s is a folder, not a file of requests", path);
     if (io_read_all(is_stdin ? STDIN_FILENO : opened, &input->text, err) < 0)
         return err_wrap(err, "%s", is_stdin ? "stdin" : path);
     return 0;
@@ -175,6 +179,14 @@ json_t *batch_input_body(const struct batch_input *input, size_t index)
 
     (void)resolve_model(object, &ignored);
     return lay_over_options(input, object);
+}
+
+bool batch_input_has_model(const struct batch_input *input, size_t index)
+{
+    struct err ignored = ERR_INIT; /* it was checked */
+    AUTO_JSON json_t *object = parse(input, &input->lines[index], &ignored);
+
+    return json_object_get(object, "model") != NULL;
 }
 
 json_t *batch_input_id(const struct batch_input *input, size_t index)

@@ -10,6 +10,7 @@
 #include "common/err.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct cli;
@@ -31,6 +32,8 @@ int batch_input_read(struct batch_input *input, struct cli *cli, const char *pat
 void batch_input_release(struct batch_input *input);
 /* The body of request INDEX, from 0; the caller owns it. */
 json_t *batch_input_body(const struct batch_input *input, size_t index);
+/* Whether it names a model of its own. */
+bool batch_input_has_model(const struct batch_input *input, size_t index);
 /* Its "id"; NULL: it has none. The caller owns it. */
 json_t *batch_input_id(const struct batch_input *input, size_t index);
 

@@ -86,7 +86,8 @@ static int open_file(struct batch_output *output, bool resumes, struct err *err)
         open(output->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, BATCH_OUTPUT_MODE);
     if (output->fd < 0 || fstat(output->fd, &info) < 0)
         return err_set(err, ERR_OUTPUT, "open %s: %m", output->path);
-    if (!S_ISREG(info.st_mode))
+    output->can_resume = S_ISREG(info.st_mode);
+    if (!output->can_resume)
         return resumes ? err_set(err, ERR_OUTPUT, "%s is no file to go on with", output->path) : 0;
     if (flock(output->fd, LOCK_EX | LOCK_NB) < 0)
         return err_set(err, ERR_OUTPUT, "%s belongs to another batch that runs", output->path);

@@ -21,6 +21,7 @@ struct batch_output {
     struct output out; /* without a file */
     const char *path;  /* NULL: stdout */
     int fd;            /* of the file, -1 for none */
+    bool can_resume;   /* it is one that can be read again */
     bool *is_answered; /* for each request: its answer is there */
     size_t answered_count;
     size_t torn_bytes; /* what was cut off */

@@ -153,8 +153,8 @@ static void take_answer(struct batch_slot *slot, json_t *reply)
         batch->counts->answered++;
 }
 
-/* What is the same for every request. */
-static bool is_for_all(enum err_kind kind)
+/* What is the same for every request; a model that is not there, where it is not the line's own. */
+static bool is_for_all(const struct batch_slot *slot, enum err_kind kind)
 {
     static const enum err_kind KINDS[] = {ERR_UNREACHABLE, ERR_MISSING_API_KEY, ERR_INVALID_API_KEY,
                                           ERR_FORBIDDEN,   ERR_MISDIRECTED,     ERR_PROTOCOL,
@@ -164,7 +164,8 @@ static bool is_for_all(enum err_kind kind)
         if (KINDS[i] == kind)
             return true;
     }
-    return false;
+    return (kind == ERR_MODEL_NOT_FOUND || kind == ERR_NO_FILE) &&
+           !batch_input_has_model(slot->batch->input, slot->index);
 }
 
 /* A supervisor that went away in the middle may be back at once: where it is not, the next try
@@ -225,7 +226,7 @@ static bool take_failure(struct batch_slot *slot, json_t *envelope, struct err *
         send_slot(slot);
         return false;
     }
-    if (is_for_all(failure->kind)) {
+    if (is_for_all(slot, failure->kind)) {
         fail_batch(slot->batch, failure);
         return true;
     }

@@ -8,6 +8,7 @@
 #include "cli/batch_run.h"
 #include "cli/cli.h"
 #include "cli/message.h"
+#include "cli/output.h"
 #include "common/json.h"
 
 #include <string.h>
@@ -17,16 +18,21 @@ static size_t integer_or(const struct cli *cli, enum option_id option, size_t wi
     return args_has(cli->args, option) ? (size_t)args_integer(cli->args, option) : without;
 }
 
-/* How the rest can be asked for. */
+/* How the rest can be asked for. The words of the command are the user's own, with options that
+ * change the answers: to repeat some of them only would be another batch. */
 static void say_how_to_go_on(struct cli *cli, const struct batch_output *output, size_t left)
 {
+    const char *are = left == 1 ? "request has" : "requests have";
+
     if (left == 0)
         return;
-    if (output->path != NULL)
-        message_note(cli, "%zu have no answer yet; to go on: rbee batch %s -o %s --resume", left,
-                     cli->args->operands[0], output->path);
+    if (output->can_resume)
+        message_note(cli, "%zu %s no answer yet; to go on, run the same command again%s", left, are,
+                     args_has(cli->args, OPTION_RESUME) ? "" : " with --resume");
+    else if (output->path == NULL)
+        message_note(cli, "%zu %s no answer; with -o FILE a batch can be gone on with", left, are);
     else
-        message_note(cli, "%zu have no answer; with -o FILE a batch can be gone on with", left);
+        message_note(cli, "%zu %s no answer", left, are);
 }
 
 static int print_summary(struct cli *cli, const struct batch_input *input,
@@ -50,7 +56,9 @@ static int run(struct cli *cli, const struct batch_input *input, struct batch_ou
 
     left = input->count - counts.answered;
     if (rc < 0) {
-        say_how_to_go_on(cli, output, left);
+        /* Where nothing was answered the same would fail again, but for a batch that was ended. */
+        if (counts.answered > 0 || cli->interrupt.signal != 0)
+            say_how_to_go_on(cli, output, left);
         return -1;
     }
     if (batch_output_close(output, err) < 0)
@@ -67,7 +75,7 @@ static int run(struct cli *cli, const struct batch_input *input, struct batch_ou
 static int read_and_open(struct cli *cli, struct batch_input *input, struct batch_output *output,
                          struct err *err)
 {
-    const char *path = args_text(cli->args, OPTION_RESULTS);
+    const char *path = output_path(cli->args, OPTION_RESULTS);
     bool resumes = args_has(cli->args, OPTION_RESUME);
 
     if (resumes && path == NULL)

@@ -28,7 +28,7 @@ int command_infer(struct cli *cli, struct err *err)
 {
     AUTO_JSON json_t *body = infer_body_new(cli, err);
     AUTO_OUTPUT struct output output = OUTPUT_INIT;
-    const char *path = args_text(cli->args, OPTION_OUTPUT);
+    const char *path = output_path(cli->args, OPTION_OUTPUT);
     struct infer_answer answer;
     int rc = 0;
 

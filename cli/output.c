@@ -16,6 +16,13 @@ enum {
     OUTPUT_FILE_MODE = 0666, /* less the umask, as any program's output */
 };
 
+const char *output_path(const struct args *args, enum option_id option)
+{
+    const char *path = args_text(args, option);
+
+    return path != NULL && strcmp(path, "-") != 0 ? path : NULL;
+}
+
 int output_check(const char *path, struct err *err)
 {
     return path != NULL ? io_atomic_check(path, OUTPUT_FILE_MODE, err) : 0;

@@ -6,6 +6,7 @@
 #ifndef RBEE_CLI_OUTPUT_H
 #define RBEE_CLI_OUTPUT_H
 
+#include "cli/args.h"
 #include "common/buf.h"
 #include "common/err.h"
 #include "common/io.h"
@@ -25,6 +26,8 @@ struct output {
     struct io_atomic file;
 };
 
+/* The value of an option that names a file to write; NULL, for stdout, without it and for "-". */
+const char *output_path(const struct args *args, enum option_id option);
 /* Whether PATH (may be NULL) can be opened; nothing of it stays. */
 int output_check(const char *path, struct err *err);
 /* PATH NULL: stdout. Storage of the caller, to be released after a failure too. */

@@ -104,8 +104,8 @@ _rbee_options() {
 --no-stream	print the answer when it is complete
 --stream	print the events, one JSON object a line
 --stats	say on stderr how many tokens took how long
---output	write here; replaces the file when all is there
--o	write here; replaces the file when all is there
+--output	write here; replaces the file when all is there; - is stdout
+-o	write here; replaces the file when all is there; - is stdout
 --deadline	give up when there is no answer by then, exit 124
 --fail-on-length	exit 3 when a limit cut the answer
 --ctx	tokens of context of a worker that this starts
@@ -168,8 +168,8 @@ _rbee_options() {
 --device	where a worker that this starts runs
 --allow-cpu	run on the CPU when the GPU cannot
 --no-start	start neither the supervisor nor a worker
---output	append results here; must not be there without --resume
--o	append results here; must not be there without --resume
+--output	append results here; must not be there without --resume; - is stdout
+-o	append results here; must not be there without --resume; - is stdout
 --jobs	requests at a time
 -j	requests at a time
 --resume	go on with -o: ask what has no answer there

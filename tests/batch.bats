@@ -57,6 +57,12 @@ LINES
     assert_equal "$(requests POST /v1/inference | wc -l)" 3
     run --separate-stderr rbee batch in.jsonl -o /dev/full
     assert_failure 73
+    refute_regex "$stderr" resume
+    run -0 --separate-stderr rbee batch in.jsonl -o -
+    assert_equal "$(jq -sc 'map(.index) | sort' <<<"$output")" '[0,1,2]'
+    assert_not_exists ./-
+    run --separate-stderr rbee batch in.jsonl -o - --resume
+    assert_failure 2
     run --separate-stderr bash -c 'rbee batch in.jsonl >/dev/full'
     assert_failure 73
     run --separate-stderr bash -c 'rbee batch in.jsonl >&-'
@@ -95,6 +101,9 @@ refused_line() { # NUMBER MESSAGE
     assert_failure 65
     run --separate-stderr rbee batch none.jsonl
     assert_failure 66
+    run --separate-stderr rbee batch "$T"
+    assert_failure 66
+    assert_equal "$stderr" "rbee: $T is a folder, not a file of requests"
     run --separate-stderr rbee batch in.jsonl --resume
     assert_failure 2
 }
@@ -129,7 +138,7 @@ LINES
     assert_equal "$(requests POST /v1/inference | grep -c q2)" 8
     assert_equal "$(requests POST /v1/inference | grep -c q3)" 1
     assert_regex "$stderr" '2 of 4 answered, 2 failed'
-    assert_regex "$stderr" 'to go on: rbee batch in.jsonl -o out.jsonl --resume'
+    assert_regex "$stderr" 'requests have no answer yet; to go on, run the same command again with --resume$'
     # What failed is asked again; of two lines of one index the later one counts.
     answers <<<"POST /v1/inference $ANSWER"
     run -0 --separate-stderr rbee batch in.jsonl -o out.jsonl --resume
@@ -158,6 +167,17 @@ LINES
     assert_equal "$(requests POST /v1/inference | wc -l)" 1
     run --separate-stderr rbee batch in.jsonl --no-start --host "unix:$T/none"
     assert_failure 69
+    answers <<'LINES'
+POST /v1/inference error 404 MODEL_NOT_FOUND "no model or worker is called nosuch"
+LINES
+    run --separate-stderr rbee batch in.jsonl -o out.jsonl -j 1 -m nosuch
+    assert_failure 67
+    assert_equal "$stderr" 'rbee: no model or worker is called nosuch'
+    assert_equal "$(cat out.jsonl)" ''
+    # That of one line is its own failure.
+    jq -c '{prompt, model: "gone"}' in.jsonl >own.jsonl
+    run --separate-stderr rbee batch own.jsonl -j 1 -m nosuch
+    assert_failure 3
 }
 
 @test "Ctrl-C keeps what was answered, cancels the rest, and says how to go on" {
@@ -172,7 +192,7 @@ LINES
     wait_until [ "$(requests POST /v1/inference | wc -l)" -ge 1 ]
     kill -TERM "$pid" # a background job of a script ignores INT
     assert_ends "$pid" 143
-    wait_for_line err 'to go on: rbee batch in.jsonl -o out.jsonl --resume'
+    wait_for_line err '4 requests have no answer yet; to go on, run the same command again with --resume'
     wait_for_line "$FAKE_SCRIPT.log" '"left"'
     assert_equal "$(results out.jsonl)" '[[0,"yes"]]'
     run python3 "$TESTS_DIR/pty_drive.py" rbee batch in.jsonl -j 2 <<'STEPS'

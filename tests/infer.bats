@@ -220,6 +220,9 @@ assert_refused() { # CODE MESSAGE COMMAND
     run -0 --separate-stderr rbee infer hello --no-stdin -o "$T/pipe"
     wait "$reader"
     assert_equal "$(cat "$T/out")" "Paris is"
+    run -0 --separate-stderr rbee infer hello --no-stdin -o -
+    assert_output 'Paris is'
+    assert_not_exists ./-
     run -0 --separate-stderr rbee infer hello --no-stdin -o /dev/stdout
     assert_output "Paris is"
 }
