@@ -192,12 +192,25 @@ static void on_end(struct http_call *http, void *owner, const struct err *failur
     finish(call);
 }
 
+static void fail_late(struct api_call *call)
+{
+    char waited[UNITS_TEXT_BYTES];
+
+    units_format_duration(call->request.timeout_ms, waited);
+    if (call->status != 0)
+        err_fill(&call->err, ERR_TIMED_OUT, "the supervisor's answer has no end within %s", waited);
+    else
+        err_fill(&call->err, ERR_TIMED_OUT,
+                 "the supervisor has not answered for %s: it hangs or is stopped (rbee doctor)",
+                 waited);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *owner)
 {
     struct api_call *call = owner;
 
     if (!call->is_over)
-        err_fill(&call->err, ERR_TIMED_OUT, "no answer within the time");
+        fail_late(call);
     call->is_over = true;
     call->has_ended = true;
     if (call->call != NULL)

@@ -1,19 +1,48 @@
 /* Owns the shape that most commands share: one request, one record or list. */
 #include "cli/call.h"
 
+#include "cli/message.h"
 #include "cli/output.h"
 #include "common/config.h"
 #include "common/json.h"
 #include "common/mem.h"
 
+#include <event2/event.h>
 #include <string.h>
 
-enum { CALL_PRINT_MAX_BYTES = 32 << 20 };
+enum { CALL_PRINT_MAX_BYTES = 32 << 20, CALL_SILENCE_S = 2 };
+
+static void on_silence(evutil_socket_t fd, short what, void *owner)
+{
+    message_progress(owner, "waiting for the supervisor, which does not answer");
+}
+
+/* Says on a terminal that a request which is answered at once waits; NULL for one that may take its
+ * time. */
+static struct event *watch_silence(struct cli *cli, const struct api_request *request)
+{
+    static const struct timeval SILENCE = {.tv_sec = CALL_SILENCE_S};
+    struct event *timer = NULL;
+
+    if (!cli->has_progress || request->timeout_ms != API_ANSWER_MS)
+        return NULL;
+    timer = evtimer_new(api_base(cli->api), on_silence, cli);
+    if (timer != NULL)
+        (void)evtimer_add(timer, &SILENCE); /* without it nothing is said */
+    return timer;
+}
 
 int call_send(struct cli *cli, const struct api_request *request, json_t **out_reply,
               struct err *err)
 {
-    return api_send(cli->api, request, out_reply, &cli->failure, err);
+    struct event *silence = watch_silence(cli, request);
+    int rc = api_send(cli->api, request, out_reply, &cli->failure, err);
+
+    if (silence != NULL) {
+        event_free(silence);
+        message_progress_clear(cli);
+    }
+    return rc;
 }
 
 static int call_whole(struct cli *cli, const struct api_request *request, json_t **out_reply,

@@ -5,6 +5,7 @@
 #include "cli/doctor.h"
 #include "cli/start.h"
 #include "common/config.h"
+#include "common/io.h"
 #include "common/json.h"
 #include "common/mem.h"
 #include "common/paths.h"
@@ -17,16 +18,71 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DOCTOR_ANSWER_MS = 3000 };
+enum { DOCTOR_ANSWER_MS = 3000, PROC_STAT_MAX_BYTES = 4096, LOCK_TEXT_MAX_BYTES = 8192 };
+
+static char *lock_path(void)
+{
+    AUTO_FREE char *folder = paths_state_dir();
+
+    return paths_join(folder, "rbee.lock");
+}
 
 /* Whether a process holds the lock of the state. */
 static bool is_state_held(void)
 {
-    AUTO_FREE char *folder = paths_state_dir();
-    AUTO_FREE char *path = paths_join(folder, "rbee.lock");
+    AUTO_FREE char *path = lock_path();
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 
     return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+/* The process that holds the lock; 0: not known. */
+static long lock_pid(void)
+{
+    static const char PID_FIELD[] = "pid=";
+    AUTO_FREE char *path = lock_path();
+    AUTO_BUF struct buf text = BUF_INIT(LOCK_TEXT_MAX_BYTES);
+    struct err ignored = ERR_INIT; /* not known, then */
+
+    if (!is_state_held() || io_read_file(path, &text, &ignored) < 0 || text.len == 0 ||
+        strncmp(text.data, PID_FIELD, strlen(PID_FIELD)) != 0)
+        return 0;
+    return strtol(text.data + strlen(PID_FIELD), NULL, 10);
+}
+
+/* Whether PID is stopped, as by Ctrl-Z or SIGSTOP, or by a debugger. */
+static bool is_process_stopped(long pid)
+{
+    AUTO_FREE char *path = xasprintf("/proc/%ld/stat", pid);
+    AUTO_BUF struct buf text = BUF_INIT(PROC_STAT_MAX_BYTES);
+    struct err ignored = ERR_INIT; /* it has ended */
+    const char *behind_name = NULL;
+
+    if (io_read_file(path, &text, &ignored) < 0 || text.len == 0)
+        return false;
+    behind_name = strrchr(text.data, ')');
+    return behind_name != NULL && (strncmp(behind_name, ") T", 3) == 0 ||
+                                   strncmp(behind_name, ") t", 3) == 0);
+}
+
+/* A supervisor takes connections and does not answer. The fix asks nothing of it: that would hang. */
+static void say_it_hangs(struct doctor *doctor, const struct err *why)
+{
+    bool is_ours = args_text(doctor->cli->args, OPTION_HOST) == NULL;
+    long pid = is_ours ? lock_pid() : 0;
+    AUTO_FREE char *fix = NULL;
+
+    if (pid <= 0) {
+        doctor_say(doctor, DOCTOR_PROBLEM, "restart rbeed there", "%s", why->message);
+        return;
+    }
+    if (is_process_stopped(pid)) {
+        fix = xasprintf("kill -CONT %ld", pid);
+        doctor_say(doctor, DOCTOR_PROBLEM, fix, "the supervisor, process %ld, is stopped", pid);
+        return;
+    }
+    fix = xasprintf("kill -KILL %ld && rbee up", pid);
+    doctor_say(doctor, DOCTOR_PROBLEM, fix, "process %ld: %s", pid, why->message);
 }
 
 /* Nobody answers. */
@@ -49,7 +105,77 @@ static void look_for_remains(struct doctor *doctor, const struct err *why)
                    "no supervisor runs; the first \"rbee infer\", or \"rbee up\", starts one");
 }
 
-static void say_texts(struct doctor *doctor, const json_t *texts, const char *fix)
+/* What a reason of STATUS is about: one of a worker or of a device begins with its name. */
+static char *subject_of(const char *reason)
+{
+    static const char *const BEGINS[] = {"worker ", "the circuit of ", ""};
+    size_t i = 0;
+
+    while (strncmp(reason, BEGINS[i], strlen(BEGINS[i])) != 0)
+        i++;
+    reason += strlen(BEGINS[i]);
+    return xstrndup(reason, strcspn(reason, " "));
+}
+
+static bool is_worker(const json_t *status, const char *name)
+{
+    const json_t *worker = NULL;
+    size_t index = 0;
+
+    json_array_foreach(json_object_get(status, "workers"), index, worker)
+    {
+        const char *text = json_string_value(json_object_get(worker, "name"));
+
+        if (text != NULL && strcmp(text, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The command that "rbee why NAME" ends with. */
+static char *worker_fix(struct cli *cli, const char *name)
+{
+    struct err ignored = ERR_INIT; /* it has gone since: its name is left to ask for */
+    AUTO_FREE char *target = call_worker_target(name, "/why", &ignored);
+    const struct api_request request = {
+        .method = HTTP_GET, .target = target, .timeout_ms = DOCTOR_ANSWER_MS};
+    AUTO_JSON json_t *why = NULL;
+    const char *command = NULL;
+
+    if (target != NULL && call_send(cli, &request, &why, &ignored) == 0)
+        command = json_string_value(json_object_get(why, "command"));
+    json_decref(take_ptr(cli->failure));
+    return command != NULL && command[0] != '\0' ? xasprintf("%s # rbee why %s", command, name)
+                                                 : xasprintf("rbee why %s", name);
+}
+
+/* The caller frees it. */
+static char *reason_fix(struct doctor *doctor, const json_t *status, const char *reason)
+{
+    AUTO_FREE char *subject = subject_of(reason);
+
+    if (is_worker(status, subject))
+        return worker_fix(doctor->cli, subject);
+    if (strncmp(subject, "gpu:", strlen("gpu:")) == 0)
+        return xasprintf("rbee breaker show %s", subject);
+    return xstrdup("rbee status");
+}
+
+static void say_reasons(struct doctor *doctor, const json_t *status)
+{
+    const json_t *reason = NULL;
+    size_t index = 0;
+
+    json_array_foreach(json_object_get(status, "reasons"), index, reason)
+    {
+        const char *text = json_is_string(reason) ? json_string_value(reason) : "";
+        AUTO_FREE char *fix = reason_fix(doctor, status, text);
+
+        doctor_say(doctor, DOCTOR_WARNING, fix, "%s", text);
+    }
+}
+
+static void say_warnings(struct doctor *doctor, const json_t *texts)
 {
     const json_t *text = NULL;
     size_t index = 0;
@@ -57,7 +183,7 @@ static void say_texts(struct doctor *doctor, const json_t *texts, const char *fi
     json_array_foreach(texts, index, text)
     {
         if (json_is_string(text))
-            doctor_say(doctor, DOCTOR_WARNING, fix, "%s", json_string_value(text));
+            doctor_say(doctor, DOCTOR_WARNING, NULL, "%s", json_string_value(text));
     }
 }
 
@@ -71,8 +197,8 @@ static void judge_status(struct doctor *doctor, const json_t *status)
                    version != NULL ? version : "?", RBEE_VERSION);
     else
         doctor_say(doctor, DOCTOR_OK, NULL, "a supervisor runs, of this version");
-    say_texts(doctor, json_object_get(status, "reasons"), "rbee status");
-    say_texts(doctor, json_object_get(status, "warnings"), NULL);
+    say_reasons(doctor, status);
+    say_warnings(doctor, json_object_get(status, "warnings"));
 }
 
 void doctor_supervisor(struct doctor *doctor)
@@ -90,6 +216,8 @@ void doctor_supervisor(struct doctor *doctor)
     if ((cli->api != NULL || cli_connect(cli, &err) == 0) &&
         call_send(cli, &STATUS, &status, &err) == 0)
         judge_status(doctor, status);
+    else if (err.kind == ERR_TIMED_OUT)
+        say_it_hangs(doctor, &err);
     else
         doctor_say(doctor, DOCTOR_PROBLEM, "rbee status -v", "the supervisor cannot be asked: %s",
                    err.message);

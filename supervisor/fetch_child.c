@@ -164,15 +164,18 @@ static int child_spawn(struct fetch_child *child, struct err *err)
     child->fd = ends[0];
     theirs = ends[1];
     (void)fcntl(child->fd, F_SETFL, O_NONBLOCK); /* cannot fail on a socket of ours */
-    return spawn_process(&(struct spawn){.program = program,
-                                         .argv = (const char *const[]){program, NULL},
-                                         .envp = envp,
-                                         .fds = {{theirs, STDIN_FILENO}, {theirs, STDOUT_FILENO}},
-                                         .fd_count = 2,
-                                         .new_group = true,
-                                         .dies_with_parent = true,
-                                         .no_core = true},
-                         &pid, &child->pidfd, err);
+    if (spawn_process(&(struct spawn){.program = program,
+                                      .argv = (const char *const[]){program, NULL},
+                                      .envp = envp,
+                                      .fds = {{theirs, STDIN_FILENO}, {theirs, STDOUT_FILENO}},
+                                      .fd_count = 2,
+                                      .new_group = true,
+                                      .dies_with_parent = true,
+                                      .no_core = true},
+                      &pid, &child->pidfd, err) == 0)
+        return 0;
+    err->kind = ERR_INTERNAL; /* no file of the caller's is missing: a program of ours is */
+    return err_wrap(err, "install rbee anew, its programs belong together (rbee doctor)");
 }
 
 /* It fits into the socket's buffer, which nobody else writes to; what does not is a failure. */

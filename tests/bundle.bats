@@ -98,6 +98,10 @@ LINES
     kill -CONT "$RBEED_PID"
     unpack out.tar.gz
     jq -e '.error.code == "TIMED_OUT"' "$INSIDE/status.json"
+    assert_regex "$(jq -r .error.message "$INSIDE/status.json")" \
+        'has not answered for .*: it hangs or is stopped \(rbee doctor\)$'
+    assert_equal "$(jq -r '.checks[] | select(.check == "supervisor") | .fix' "$INSIDE/doctor.json")" \
+        "kill -CONT $RBEED_PID"
 }
 
 @test "a bundle that cannot be written leaves nothing" {

@@ -576,3 +576,13 @@ END
     assert_line --index 0 --regexp '^NAME +STATE'
     refute_output --partial $'\e'
 }
+
+@test "at a terminal a supervisor that is silent is named while it is waited for" {
+    rbee up -q
+    answers <<<'GET /v1/status hang'
+    run env TERM=xterm python3 "$TESTS_DIR/pty_drive.py" rbee status <<'STEPS'
+expect waiting for the supervisor
+signal TERM
+STEPS
+    assert_failure 143
+}

@@ -146,6 +146,14 @@ assert_finding() { # CHECK LEVEL MESSAGE [FIX]
     PATH=$T/bin:/usr/bin:/bin run --separate-stderr rbee doctor --root "$ROOT" --json
     assert_failure 1
     assert_finding programs problem 'rbee-worker cannot be run'
+    mv "$T/bin/other" "$T/bin/rbee-worker"
+    rm "$T/bin/rbee-fetch" "$T/bin/rbee-gpu"
+    PATH=$T/bin:/usr/bin:/bin run --separate-stderr rbee doctor --root "$ROOT" --json
+    assert_finding programs problem 'rbee-fetch cannot be run'
+    assert_finding programs problem 'rbee-gpu cannot be run'
+    PATH=$T/bin:/usr/bin:/bin run --separate-stderr rbee model pull hf:acme/tiny
+    assert_failure 70
+    assert_regex "$stderr" 'install rbee anew.*rbee doctor.*rbee-fetch'
 }
 
 @test "a file system that is gone after a reboot" {
@@ -173,6 +181,15 @@ assert_finding() { # CHECK LEVEL MESSAGE [FIX]
     rbee up
     run --separate-stderr rbee doctor --root "$ROOT" --json
     assert_finding supervisor warning 'is of version fake' 'rbee down && rbee up'
+    cat >"$FAKE_SCRIPT" <<'LINES'
+GET /v1/workers/a/why json 200 "{\"command\":\"rbee breaker reset a\"}"
+GET /v1/status json 200 "{\"version\":\"fake\",\"workers\":[{\"name\":\"a\"},{\"name\":\"b\"}],\"reasons\":[\"the circuit of a is open (flaps)\",\"worker b is failed\",\"the circuit of gpu:0 is open\",\"the database takes no more rows\"],\"warnings\":[]}"
+LINES
+    run --separate-stderr rbee doctor --root "$ROOT" --json
+    assert_finding supervisor warning '^the circuit of a' 'rbee breaker reset a # rbee why a'
+    assert_finding supervisor warning '^worker b' 'rbee why b'
+    assert_finding supervisor warning '^the circuit of gpu:0' 'rbee breaker show gpu:0'
+    assert_finding supervisor warning '^the database' 'rbee status'
 }
 
 @test "a port that somebody else has" {
