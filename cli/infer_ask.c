@@ -3,11 +3,13 @@
 #include "cli/infer_ask.h"
 
 #include "cli/call.h"
+#include "cli/command.h"
 #include "common/json.h"
 #include "common/units.h"
 
 enum {
     INFER_DEADLINE_MS = 10 * 60 * 1000, /* a first answer waits for the load of its model */
+    CHAT_DEADLINE_MS = 60 * 60 * 1000,  /* somebody sits there and cancels what takes too long */
 };
 
 /* The supervisor answers by the deadline; one that does not is given up soon after it. */
@@ -21,8 +23,9 @@ static int send_with(struct cli *cli, struct api_request *request, uint64_t dead
 
 uint64_t infer_deadline_ms(const struct cli *cli)
 {
-    return args_has(cli->args, OPTION_DEADLINE) ? args_duration_ms(cli->args, OPTION_DEADLINE)
-                                                : INFER_DEADLINE_MS;
+    if (args_has(cli->args, OPTION_DEADLINE))
+        return args_duration_ms(cli->args, OPTION_DEADLINE);
+    return cli->args->command->id == COMMAND_CHAT ? CHAT_DEADLINE_MS : INFER_DEADLINE_MS;
 }
 
 int infer_deadline_lower(const struct cli *cli, const json_t *failure, uint64_t *deadline_ms,

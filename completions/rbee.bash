@@ -168,8 +168,8 @@ _rbee_options() {
 --device	where a worker that this starts runs
 --allow-cpu	run on the CPU when the GPU cannot
 --no-start	start neither the supervisor nor a worker
---output	append results here; must not be there without --resume; - is stdout
--o	append results here; must not be there without --resume; - is stdout
+--output	append results here; new without --resume; - is stdout
+-o	append results here; new without --resume; - is stdout
 --jobs	requests at a time
 -j	requests at a time
 --resume	go on with -o: ask what has no answer there
@@ -201,8 +201,8 @@ _rbee_options() {
 -n	begin with the last N
 --since	begin at this time, or so long ago' ;;
     doctor) REPLY='--root	look at /dev, /proc, /sys, /etc and /var below this folder' ;;
-    bundle) REPLY='--output	the file to make
--o	the file to make' ;;
+    bundle) REPLY='--output	the file to make; replaces one that is there; - is stdout
+-o	the file to make; replaces one that is there; - is stdout' ;;
     bench) REPLY='--ctx	tokens of context of a worker that this starts
 --device	where a worker that this starts runs
 --threads	CPU threads of the worker

@@ -178,8 +178,8 @@ function __rbee_options
 --device	where a worker that this starts runs
 --allow-cpu	run on the CPU when the GPU cannot
 --no-start	start neither the supervisor nor a worker
---output	append results here; must not be there without --resume; - is stdout
--o	append results here; must not be there without --resume; - is stdout
+--output	append results here; new without --resume; - is stdout
+-o	append results here; new without --resume; - is stdout
 --jobs	requests at a time
 -j	requests at a time
 --resume	go on with -o: ask what has no answer there
@@ -221,8 +221,8 @@ function __rbee_options
         case doctor
             echo '--root	look at /dev, /proc, /sys, /etc and /var below this folder'
         case bundle
-            echo '--output	the file to make
--o	the file to make'
+            echo '--output	the file to make; replaces one that is there; - is stdout
+-o	the file to make; replaces one that is there; - is stdout'
         case bench
             echo '--ctx	tokens of context of a worker that this starts
 --device	where a worker that this starts runs

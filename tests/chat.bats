@@ -87,6 +87,18 @@ LINES
     assert_failure 2
 }
 
+@test "an answer may take an hour, or what the supervisor allows" {
+    rbee chat -q <<<one >/dev/null
+    assert_equal "$(requests POST /v1/inference | jq .timeout_ms)" 3600000
+    answers <<'LINES'
+POST /v1/inference times 1; json 400 "{\"error\":{\"code\":\"INVALID_DEADLINE\",\"message\":\"too far\",\"details\":{\"max_ms\":5000}}}"
+POST /v1/inference sse; started; tokens 1 "yes"; end stop; done
+LINES
+    run -0 --separate-stderr rbee chat <<<two
+    assert_output yes
+    assert_equal "$(requests POST /v1/inference | tail -n 1 | jq .timeout_ms)" 5000
+}
+
 @test "with --json each answer is one object" {
     answers <<<'POST /v1/inference json 200 "{\"text\":\"hi\",\"stop_reason\":\"stop\",\"usage\":{}}"'
     run -0 --separate-stderr rbee chat --json <<<$'one\ntwo'

@@ -204,7 +204,10 @@ def read_request(connection, rest):
         if not data:
             return None, b""
         rest += data
-    return {"method": method, "path": path, "body": rest[:want].decode()}, rest[want:]
+    request = {"method": method, "path": path, "body": rest[:want].decode()}
+    if "x-timeout-ms" in headers:
+        request["timeout_ms"] = int(headers["x-timeout-ms"])
+    return request, rest[want:]
 
 
 class Supervisor:
