@@ -131,8 +131,8 @@ static int chat_save(struct chat *chat, const char *operand, struct err *err)
     if (write_messages(operand, messages, err) < 0) {
         if (!chat->is_interactive)
             return -1;
-        /* Told here: an output that cannot be written ends a chat where it is the terminal, and with
-         * it the conversation, which somebody wants to save under another name now. */
+        /* Told here: an output that cannot be written ends a chat where it is the terminal, and
+         * with it the conversation, which somebody wants to save under another name now. */
         message_error(chat->cli, err);
         err_clear(err);
         return 0;

@@ -74,7 +74,7 @@ static void remove_place(struct bundle_place *place, const json_t *names)
     free(place->name);
 }
 
-static int await_tar(pid_t pid, struct err *err)
+static int await_tar(const struct cli *cli, pid_t pid, struct err *err)
 {
     int status = 0;
 
@@ -83,14 +83,15 @@ static int await_tar(pid_t pid, struct err *err)
             return err_set(err, ERR_INTERNAL, "wait for tar: %m");
     }
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return err_set(err, ERR_OUTPUT, "tar could not write the bundle");
+        return err_set(err, ERR_OUTPUT, "tar could not write the bundle%s",
+                       cli->is_verbose ? "" : "; with -v it says why");
     return 0;
 }
 
-/* Packs the inner folder into PATH, whole or not at all. */
-static int pack(const struct bundle_place *place, const char *path, struct err *err)
+/* Packs the inner folder into FD. What tar and its gzip say of a failure is told apart from our
+ * own line only for who asks. */
+static int run_tar(const struct cli *cli, const struct bundle_place *place, int fd, struct err *err)
 {
-    AUTO_IO_ATOMIC struct io_atomic file = IO_ATOMIC_INIT;
     const char *const argv[] = {
         "tar",       "--create",        "--gzip",      "--sort=name", "--owner=0",
         "--group=0", "--numeric-owner", "--directory", place->outer,  place->name,
@@ -98,21 +99,33 @@ static int pack(const struct bundle_place *place, const char *path, struct err *
     struct spawn spawn = {.program = "tar", .argv = argv, .dies_with_parent = true};
     pid_t pid = 0;
 
+    spawn.fds[spawn.fd_count++] = (struct spawn_fd){.parent_fd = fd, .child_fd = STDOUT_FILENO};
+    if (cli->is_verbose)
+        spawn.fds[spawn.fd_count++] =
+            (struct spawn_fd){.parent_fd = STDERR_FILENO, .child_fd = STDERR_FILENO};
+    if (spawn_process(&spawn, &pid, NULL, err) < 0)
+        return err_wrap(err, "run tar");
+    return await_tar(cli, pid, err);
+}
+
+/* Into PATH, whole or not at all; NULL: stdout. */
+static int pack(const struct cli *cli, const struct bundle_place *place, const char *path,
+                struct err *err)
+{
+    AUTO_IO_ATOMIC struct io_atomic file = IO_ATOMIC_INIT;
+
+    if (path == NULL)
+        return run_tar(cli, place, STDOUT_FILENO, err);
     if (io_atomic_begin(&file, path, BUNDLE_MODE, err) < 0)
         return -1;
     if (file.temporary_path != NULL && fchmod(file.fd, BUNDLE_MODE) < 0)
         return err_set(err, ERR_OUTPUT, "chmod %s: %m", path);
-    spawn.fds[spawn.fd_count++] =
-        (struct spawn_fd){.parent_fd = file.fd, .child_fd = STDOUT_FILENO};
-    spawn.fds[spawn.fd_count++] =
-        (struct spawn_fd){.parent_fd = STDERR_FILENO, .child_fd = STDERR_FILENO};
-    if (spawn_process(&spawn, &pid, NULL, err) < 0)
-        return err_wrap(err, "run tar");
-    if (await_tar(pid, err) < 0)
+    if (run_tar(cli, place, file.fd, err) < 0)
         return -1;
     return io_atomic_commit(&file, err);
 }
 
+/* PATH NULL: stdout has the bundle itself, and nothing else. */
 static int print(struct cli *cli, const char *path, json_t *names, struct err *err)
 {
     AUTO_BUF struct buf text = BUF_INIT(BUNDLE_PATH_MAX_BYTES);
@@ -120,7 +133,7 @@ static int print(struct cli *cli, const char *path, json_t *names, struct err *e
     const json_t *name = NULL;
     size_t index = 0;
 
-    if (cli->wants_json) {
+    if (cli->wants_json && path != NULL) {
         report =
             json_pack("{s:o,s:O}", "file", json_text_lossy(path, strlen(path)), "names", names);
         return output_print_json(cli, report, err);
@@ -130,14 +143,31 @@ static int print(struct cli *cli, const char *path, json_t *names, struct err *e
         message_note(cli, "in it: %s", json_string_value(name));
     }
     message_note(cli, "look through it before you hand it on");
+    if (path == NULL)
+        return 0;
     if (buf_printf(&text, "%s\n", path) < 0)
         return err_set(err, ERR_USAGE, "the name of the file is too long");
     return output_print(cli, &text, err);
 }
 
+/* The file to make, or NULL for stdout, which must be none that a person reads; the caller frees
+ * it. */
+static int choose_path(const struct cli *cli, const struct bundle_place *place, char **out,
+                       struct err *err)
+{
+    const char *option = output_path(cli->args, OPTION_BUNDLE_FILE);
+
+    if (option == NULL && args_has(cli->args, OPTION_BUNDLE_FILE)) {
+        if (isatty(STDOUT_FILENO))
+            return err_set(err, ERR_USAGE, "a bundle is not for a terminal: send stdout elsewhere");
+        return 0;
+    }
+    *out = option != NULL ? xstrdup(option) : xasprintf("%s.tar.gz", place->name);
+    return io_atomic_check(*out, BUNDLE_MODE, err);
+}
+
 int command_bundle(struct cli *cli, struct err *err)
 {
-    const char *option = args_text(cli->args, OPTION_BUNDLE_FILE);
     struct bundle_place place = {0};
     struct bundle bundle = {.cli = cli};
     AUTO_FREE char *path = NULL;
@@ -145,16 +175,14 @@ int command_bundle(struct cli *cli, struct err *err)
 
     if (rc == 0)
         rc = make_place(&place, err);
-    if (rc == 0) {
-        path = option != NULL ? xstrdup(option) : xasprintf("%s.tar.gz", place.name);
-        rc = io_atomic_check(path, BUNDLE_MODE, err);
-    }
+    if (rc == 0)
+        rc = choose_path(cli, &place, &path, err);
     if (rc == 0) {
         bundle_init(&bundle, cli, place.inner);
         rc = bundle_fill(&bundle, err);
     }
     if (rc == 0)
-        rc = pack(&place, path, err);
+        rc = pack(cli, &place, path, err);
     if (rc == 0)
         rc = print(cli, path, bundle.names, err) < 0 ? -1 : EXIT_DONE;
     remove_place(&place, bundle.names);

@@ -59,7 +59,8 @@ static bool can_run(const char *name)
 
 void doctor_programs(struct doctor *doctor)
 {
-    static const char *const NAMES[] = {"rbeed", "rbee-worker", "rbee-watch", "rbee-fetch", "rbee-gpu"};
+    static const char *const NAMES[] = {"rbeed", "rbee-worker", "rbee-watch", "rbee-fetch",
+                                        "rbee-gpu"};
     const char *worker = config_text(doctor->config, CONFIG_supervisor_worker_program);
     bool all_there = true;
 
@@ -75,7 +76,8 @@ void doctor_programs(struct doctor *doctor)
                    "%s cannot be run", path);
     }
     if (all_there)
-        doctor_say(doctor, DOCTOR_OK, NULL, "rbeed, rbee-worker, rbee-watch, rbee-fetch and rbee-gpu are there");
+        doctor_say(doctor, DOCTOR_OK, NULL,
+                   "rbeed, rbee-worker, rbee-watch, rbee-fetch and rbee-gpu are there");
 }
 
 /* PATH itself, or the nearest folder above it that is there; the caller frees it. */

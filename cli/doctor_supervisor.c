@@ -61,11 +61,12 @@ static bool is_process_stopped(long pid)
     if (io_read_file(path, &text, &ignored) < 0 || text.len == 0)
         return false;
     behind_name = strrchr(text.data, ')');
-    return behind_name != NULL && (strncmp(behind_name, ") T", 3) == 0 ||
-                                   strncmp(behind_name, ") t", 3) == 0);
+    return behind_name != NULL &&
+           (strncmp(behind_name, ") T", 3) == 0 || strncmp(behind_name, ") t", 3) == 0);
 }
 
-/* A supervisor takes connections and does not answer. The fix asks nothing of it: that would hang. */
+/* A supervisor takes connections and does not answer. The fix asks nothing of it: that would hang.
+ */
 static void say_it_hangs(struct doctor *doctor, const struct err *why)
 {
     bool is_ours = args_text(doctor->cli->args, OPTION_HOST) == NULL;

@@ -45,6 +45,18 @@ assert_nowhere() { # TEXT...
     [ -z "$(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'rbee-bundle.*' -user "$(id -un)")" ]
 }
 
+@test "-o replaces a file that is there; - is stdout, but for a terminal" {
+    echo old >out.tar.gz
+    run -0 --separate-stderr rbee bundle -o out.tar.gz
+    unpack out.tar.gz
+    rbee bundle -q -o - >piped.tar.gz
+    assert_not_exists ./-
+    [ -n "$(tar -tzf piped.tar.gz)" ]
+    run python3 "$TESTS_DIR/pty_drive.py" rbee bundle -o - </dev/null
+    assert_failure 2
+    assert_output --partial 'a bundle is not for a terminal'
+}
+
 @test "no prompt, answer, token or home folder is in it, whatever has quoted them" {
     export HF_TOKEN=kestrel-of-the-hub-in-the-environment
     mkdir -p "$HOME/.cache/huggingface" "$HOME/models"
@@ -109,6 +121,7 @@ LINES
     assert_failure 73
     run --separate-stderr rbee bundle -o /dev/full
     assert_failure 73
+    assert_equal "$stderr" 'rbee: tar could not write the bundle; with -v it says why'
     mkdir bin2
     printf '#!/bin/sh\nexit 2\n' >bin2/tar
     chmod +x bin2/tar

@@ -99,6 +99,47 @@ static void add_options(struct mdoc *page, const struct command *command)
     mdoc_line(page, ".Xr rbee 1 .");
 }
 
+/* ---- what is typed inside of a command ---- */
+
+/* What a command understands while it runs. */
+static const struct {
+    enum command_id command;
+    const char *typed;
+    const char *operand;
+    const char *help; /* "": the row before has it */
+} TYPED[] = {
+#define CHAT_COMMAND(name, function, operand_, summary)                                            \
+    {.command = COMMAND_CHAT, .typed = "/" name, .operand = operand_, .help = summary},
+#include "cli/chat_commands.def"
+#undef CHAT_COMMAND
+#define KEY(key, shown, views, function, bottom, help_)                                            \
+    {.command = COMMAND_TOP, .typed = shown, .operand = "", .help = help_},
+#include "tui/keys.def"
+#undef KEY
+};
+
+static void add_typed(struct mdoc *page, const struct command *command)
+{
+    bool has_any = false;
+
+    for (size_t i = 0; i < ARRAY_COUNT(TYPED); i++) {
+        if (TYPED[i].command != command->id || TYPED[i].help[0] == '\0')
+            continue;
+        if (!has_any)
+            mdoc_line(page, ".Ss %s\n.Bl -tag -width Ds",
+                      command->id == COMMAND_TOP ? "Keys" : "Lines that begin with a slash");
+        has_any = true;
+        mdoc_line(page, ".It Xo");
+        mdoc_line(page, ".Cm \"\\&%s\"", TYPED[i].typed); /* a lone "?" would be punctuation */
+        if (TYPED[i].operand[0] != '\0')
+            mdoc_macro(page, "Ar", TYPED[i].operand);
+        mdoc_line(page, ".Xc");
+        mdoc_sentence(page, TYPED[i].help);
+    }
+    if (has_any)
+        mdoc_line(page, ".El");
+}
+
 /* ---- examples ---- */
 
 static void add_examples(struct mdoc *page, const struct command *command)
@@ -185,6 +226,7 @@ static int write_command(const char *folder, const struct command *command, stru
     mdoc_line(&page, ".Op Ar OPTION ...\n.Sh DESCRIPTION");
     if (!add_prose(&page, command->name))
         mdoc_sentence(&page, command->summary);
+    add_typed(&page, command);
     mdoc_line(&page, ".Sh OPTIONS");
     add_options(&page, command);
     add_exit_status(&page);
