@@ -187,6 +187,22 @@ int command_model_pull(struct cli *cli, struct err *err)
 
 /* ---- verify ---- */
 
+/* Where a model that is bad came from can give it again. */
+static void say_where_from(struct cli *cli, const char *target, const char *name)
+{
+    const struct api_request request = {
+        .method = HTTP_GET, .target = target, .timeout_ms = API_ANSWER_MS};
+    AUTO_JSON json_t *record = NULL;
+    struct err ignored = ERR_INIT; /* nothing is known of it, then */
+    const char *source = NULL;
+
+    if (call_send(cli, &request, &record, &ignored) == 0)
+        source = json_string_value(json_object_get(record, "source"));
+    json_decref(take_ptr(cli->failure));
+    if (source != NULL && is_source(source))
+        message_note(cli, "to get it again: rbee model pull %s --name %s", source, name);
+}
+
 static int print_verified(struct cli *cli, json_t *end, struct err *err)
 {
     bool is_good = json_is_true(json_object_get(end, "good"));
@@ -223,6 +239,8 @@ int command_model_verify(struct cli *cli, struct err *err)
     watched.file = xstrdup(name);
     if (watch(&watched, target, NULL, err) == 0)
         result = print_verified(cli, watched.end, err);
+    if (result == EXIT_BAD)
+        say_where_from(cli, model, name);
     watched_release(&watched);
     return result;
 }

@@ -87,7 +87,9 @@ static int resolve_refuse_unknown(struct supervisor *supervisor, const char *nam
         return err_set(err, ERR_MODEL_NOT_FOUND, "no model or worker is called %s; there is: %s",
                        name, all.text);
     return err_set(err, ERR_MODEL_NOT_FOUND,
-                   "no model or worker is called %s, and there is none: rbee model add FILE", name);
+                   "no model or worker is called %s, and there is none: rbee model add FILE, or "
+                   "rbee model pull hf:ORG/REPO",
+                   name);
 }
 
 static void resolve_collect_worker_name(void *owner, const struct worker *worker, const char *name)
@@ -127,7 +129,9 @@ static const char *resolve_default(struct supervisor *supervisor, struct err *er
     if (all.count == 1)
         return all.first;
     if (all.count == 0)
-        return err_set_null(err, ERR_MODEL_NOT_FOUND, "there is no model yet: rbee model add FILE");
+        return err_set_null(err, ERR_MODEL_NOT_FOUND,
+                            "there is no model yet: rbee model add FILE, or rbee model "
+                            "pull hf:ORG/REPO");
     return err_set_null(err, ERR_MODEL_NOT_FOUND, "which model? there is: %s", all.text);
 }
 

@@ -190,6 +190,7 @@ rbee_says_new_endpoint() { grep -q 'config_changed.*key=pull.endpoint' "$STATE/l
     run rbee model verify big
     assert_failure 1
     assert_output --partial 'big-00003-of-00003.gguf is gone'
+    assert_output --partial 'to get it again: rbee model pull hf:acme/tiny/big'
     assert_equal "$(rbee model pull hf:acme/tiny/big-00001-of-00003.gguf)" big
     assert_equal "$(asked .path)" /acme/tiny/resolve/main/big-00003-of-00003.gguf
     assert_equal "$(rbee model verify big)" "big: good"

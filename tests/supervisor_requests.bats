@@ -135,7 +135,7 @@ worker asked { autostart = true }'
 @test "without a model the only one is taken; with none or several the reply says so" {
     start_rbeed
     run api POST /v1/inference -d '{"prompt":"hi"}'
-    assert_output --partial 'there is no model yet'
+    assert_output --partial 'there is no model yet: rbee model add FILE, or rbee model pull hf:'
     model first <<<'reply one'
     run api POST /v1/inference -d '{"prompt":"hi"}'
     assert_line --partial '"type":"end"'

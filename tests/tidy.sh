@@ -38,7 +38,7 @@ RULES=(
 INCLUDE_TABLE=(
     "common:     common"
     "db:         common db"
-    "scripts:    common cli scripts man/prose.def"
+    "scripts:    common cli scripts man/prose.def tui/keys.def"
     "supervisor: common db supervisor"
     "hip:        common hip"
     "watch:      common watch"
