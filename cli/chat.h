@@ -15,6 +15,8 @@
 
 struct cli;
 
+#define CHAT_DEFAULT_MODEL "the supervisor's default" /* where none is named */
+
 struct chat {
     struct cli *cli;
     bool is_interactive; /* somebody sits there: a failed turn is told, and the next one may come */

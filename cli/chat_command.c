@@ -102,7 +102,7 @@ static int chat_model(struct chat *chat, const char *operand, struct err *err)
     if (operand[0] != '\0' && model_name_set(operand, chat->body, err) < 0)
         return -1;
     model = json_string_value(json_object_get(chat->body, "model"));
-    message_note(chat->cli, "the model is %s", model != NULL ? model : "the supervisor's default");
+    message_note(chat->cli, "the model is %s", model != NULL ? model : CHAT_DEFAULT_MODEL);
     return 0;
 }
 

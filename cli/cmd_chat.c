@@ -89,10 +89,12 @@ static int do_line(struct chat *chat, struct line_input *input, enum line_result
 
 static int run(struct chat *chat, struct line_input *input, struct err *err)
 {
+    const char *model = json_string_value(json_object_get(chat->body, "model"));
     enum line_result result = LINE_TEXT;
 
     if (chat->is_interactive)
-        message_note(chat->cli, "/help lists what can be done here, Ctrl-D leaves");
+        message_note(chat->cli, "a chat with %s; /help lists what can be done here, Ctrl-D leaves",
+                     model != NULL ? model : CHAT_DEFAULT_MODEL);
     while (result != LINE_END && !chat->must_end) {
         if (do_line(chat, input, &result, err) < 0)
             return -1;

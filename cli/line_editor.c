@@ -121,14 +121,28 @@ static char *prompt_of(EditLine *edit)
     return (char *)(uintptr_t)editor_of(edit)->prompt; /* read only; libedit's type has no const */
 }
 
+/* Whether the terminal is to mark what is pasted, while a line is read. */
+static void mark_pastes(const char *marks)
+{
+    int fd = isatty(STDOUT_FILENO) ? STDOUT_FILENO : STDERR_FILENO;
+
+    if (terminal_can_redraw(fd) && write(fd, marks, strlen(marks)) < 0)
+        return; /* the line that is read next fails, too */
+}
+
 /* Back from the background, or in a window of another size. */
 static void mend_terminal(struct line_editor *editor)
 {
     struct signalfd_siginfo info;
 
     while (read(editor->terminal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo == SIGCONT)
+        if (info.ssi_signo == SIGCONT) {
+            /* The shell has set the terminal to its own ways, which libedit does not know: what it
+             * believes to be raw already it would leave as it is. */
+            (void)editor->use.el_set(editor->edit, EL_PREP_TERM, 0);
             (void)editor->use.el_set(editor->edit, EL_PREP_TERM, 1);
+            mark_pastes(PASTE_MARKS_ON);
+        }
         editor->use.el_resize(editor->edit);
         (void)editor->use.el_set(editor->edit, EL_REFRESH);
     }
@@ -234,15 +248,6 @@ static int read_character(EditLine *edit, wchar_t *out)
     else if (editor->is_pasting && codepoint == '\t')
         *out = L' '; /* a tab would be a command */
     return 1;
-}
-
-/* Whether the terminal is to mark what is pasted, while a line is read. */
-static void mark_pastes(const char *marks)
-{
-    int fd = isatty(STDOUT_FILENO) ? STDOUT_FILENO : STDERR_FILENO;
-
-    if (terminal_can_redraw(fd) && write(fd, marks, strlen(marks)) < 0)
-        return; /* the line that is read next fails, too */
 }
 
 /* Appends TEXT with its line breaks as they were pasted. */

@@ -153,7 +153,8 @@ STEPS
     assert_success
     assert_equal "$(last_body '.messages[0].content')" '"hellé!?"'
     cp "$STATE/chat_history" before
-    at_terminal rbee chat --no-history <<'STEPS'
+    at_terminal rbee chat --no-history -m llama <<'STEPS'
+expect a chat with llama;
 expect >\x20
 send \x1b[Anew\r
 expect Paris is
@@ -242,6 +243,7 @@ send \x1a
 expect Stopped
 send fg\r
 expect half
+terminal raw
 send \x20whole\r
 expect Paris is
 expect >\x20
