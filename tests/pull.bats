@@ -362,8 +362,7 @@ redirect $HUB_URL"
     start_hub proxy
     printf 'let-me-in-please-1\n' >"$T/secret"
     chmod 600 "$T/secret"
-    HUB=${HUB/127.0.0.1/localhost}
-    pull_config <<<"token_file = \"$T/secret\""
+    ENDPOINT=${HUB/127.0.0.1/localhost} pull_config <<<"token_file = \"$T/secret\""
     hub_does <<<'token let-me-in-please-1'
     http_proxy=$HUB_URL all_proxy=$HUB_URL pull
     assert_pulled

@@ -30,10 +30,10 @@ start_hub() { # NAME [ADDRESS [OPTION...]]; its script is $T/NAME.script, its lo
     HUB_URL=http://${2:-127.0.0.1}:$(cat "$T/$1.port")
 }
 
-pull_config() { # more keys of the section on stdin
+pull_config() { # more keys of the section on stdin; ENDPOINT, where it is not the hub's URL
     {
         echo "pull {"
-        echo "    endpoint = \"$HUB\""
+        echo "    endpoint = \"${ENDPOINT:-$HUB}\""
         echo "    retry_base = 1ms"
         cat
         echo "}"

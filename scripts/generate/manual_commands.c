@@ -83,7 +83,8 @@ static void add_options(struct mdoc *page, const struct command *command)
         const struct option *option = option_get((enum option_id)id);
         bool is_global = option_is_global(option);
 
-        if (is_global != (command == NULL) || (!is_global && !option_belongs_to(option, command)))
+        if (is_global != (command == NULL) ||
+            (command != NULL && !option_belongs_to(option, command)))
             continue;
         if (!has_any)
             mdoc_line(page, ".Bl -tag -width Ds");

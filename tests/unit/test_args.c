@@ -142,7 +142,8 @@ static void what_is_wrong_is_refused_by_name(void **state)
         {"rbee infre x", "there is no command \"infre\"; did you mean \"infer\"?"},
         {"rbee inf x", "there is no command \"inf\"; did you mean \"infer\"?"},
         {"rbee model", "\"rbee model\" needs one of: add, pull, verify, ls, show, rm"},
-        {"rbee model list", "there is no command \"model list\"; there are: add, pull, verify, ls, show, rm"},
+        {"rbee model list",
+         "there is no command \"model list\"; there are: add, pull, verify, ls, show, rm"},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
