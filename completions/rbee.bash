@@ -201,8 +201,8 @@ _rbee_options() {
 -n	begin with the last N
 --since	begin at this time, or so long ago' ;;
     doctor) REPLY='--root	look at /dev, /proc, /sys, /etc and /var below this folder' ;;
-    bundle) REPLY='--output	the file to make; replaces one that is there; - is stdout
--o	the file to make; replaces one that is there; - is stdout' ;;
+    bundle) REPLY='--output	the file to write or replace; - is stdout
+-o	the file to write or replace; - is stdout' ;;
     bench) REPLY='--ctx	tokens of context of a worker that this starts
 --device	where a worker that this starts runs
 --threads	CPU threads of the worker

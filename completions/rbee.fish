@@ -221,8 +221,8 @@ function __rbee_options
         case doctor
             echo '--root	look at /dev, /proc, /sys, /etc and /var below this folder'
         case bundle
-            echo '--output	the file to make; replaces one that is there; - is stdout
--o	the file to make; replaces one that is there; - is stdout'
+            echo '--output	the file to write or replace; - is stdout
+-o	the file to write or replace; - is stdout'
         case bench
             echo '--ctx	tokens of context of a worker that this starts
 --device	where a worker that this starts runs

@@ -288,11 +288,14 @@ etag first"
     touch -r "$PLACE" "$T/when"
     printf x | dd of="$PLACE" bs=1 seek=5000 conv=notrunc status=none
     touch -r "$T/when" "$PLACE" # as a disk does that forgets a bit
-    run rbee model verify tiny
+    run --separate-stderr rbee model verify tiny
     assert_failure 1
     assert_output "tiny: bad: tiny.gguf has another checksum: its content is not what it was"
+    assert_equal "$stderr" "rbee: to get it again: rbee model pull hf:acme/tiny --name tiny"
+    rbee model pull hf:acme/tiny --name tiny
+    assert_equal "$(rbee model verify tiny)" "tiny: good"
     rm "$PLACE"
-    run rbee model verify tiny --json
+    run --separate-stderr rbee model verify tiny --json
     assert_failure 1
     assert_equal "$(jq -c '[.good,.message]' <<<"$output")" '[false,"tiny.gguf is gone"]'
     cp "$TINY" "$T/own.gguf"
