@@ -112,7 +112,7 @@ static char *subject_of(const char *reason)
     static const char *const BEGINS[] = {"worker ", "the circuit of ", ""};
     size_t i = 0;
 
-    while (strncmp(reason, BEGINS[i], strlen(BEGINS[i])) != 0)
+    while (i + 1 < ARRAY_COUNT(BEGINS) && strncmp(reason, BEGINS[i], strlen(BEGINS[i])) != 0)
         i++;
     reason += strlen(BEGINS[i]);
     return xstrndup(reason, strcspn(reason, " "));

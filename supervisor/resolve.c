@@ -205,7 +205,8 @@ static struct worker *resolve_finish(struct resolve *resolve, const json_t *reco
             worker->described = model_need_of(record);
         return worker;
     }
-    facts.details = details = json_deep_copy(record);
+    details = json_deep_copy(record);
+    facts.details = details;
     worker = worker_find(supervisor, resolve->name);
     if (worker == NULL)
         return err_set_null(err, ERR_MODEL_NOT_FOUND, "worker %s has been removed", resolve->name);

@@ -26,7 +26,7 @@ trap finish EXIT
 "$rbee" up -q
 for i in {1..8}; do
     printf 'until gate\ntoken_ms 500\nslots 8\n' >"$world/model$i.gguf"
-    "$rbee" model add "$world/model$i.gguf" -q
+    "$rbee" model add "$world/model$i.gguf" -q >/dev/null
     "$rbee" worker start "model$i" --wait
     for _ in {1..8}; do
         "$rbee" infer -m "model$i" -n 1000000 --no-stdin hello >/dev/null 2>&1 &

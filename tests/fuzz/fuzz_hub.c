@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { LISTING_MAX_BYTES = 1 << 20 };
 
@@ -23,6 +24,7 @@ static void check_choice(const struct hub_files *files, const char *quant, const
         for (size_t i = 0; i < choice.count; i++) {
             AUTO_FREE char *url = hub_file_url("https://h", "a/b", choice.files[i]->path);
 
+            assert(strncmp(url, "https://h/a/b/", strlen("https://h/a/b/")) == 0);
             assert(file_path_is_harmless(choice.files[i]->path));
             assert(split_name_is_gguf(choice.files[i]->path) && choice.files[i]->size_bytes > 0);
         }
