@@ -16,7 +16,11 @@ uint64_t clock_boot_ms(void);
 /* Milliseconds since the Unix epoch. */
 int64_t clock_wall_ms(void);
 
-enum { CLOCK_RFC3339_BYTES = 32 };
+enum {
+    CLOCK_RFC3339_BYTES = 32,
+    CLOCK_RFC3339_TIME_INDEX = 11, /* of the time of day in it */
+    CLOCK_RFC3339_TIME_LEN = 8,
+};
 /* "2026-11-21T22:51:07.123Z" */
 void clock_format_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_BYTES]);
 /* Reads what clock_format_rfc3339 writes, nothing else. */

@@ -59,6 +59,16 @@ const struct record_field *record_fields(enum record_kind kind, size_t *out_coun
     return FIELDS + first;
 }
 
+const struct record_field *record_field(enum record_kind kind, const char *name)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(FIELDS); i++) {
+        if (FIELD_KINDS[i] == kind && strcmp(FIELDS[i].name, name) == 0)
+            return &FIELDS[i];
+    }
+    assert(!"a record has no field of that name");
+    return NULL;
+}
+
 static bool record_type_fits(enum record_type type, const json_t *value)
 {
     if (json_is_null(value))

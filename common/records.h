@@ -39,6 +39,9 @@ struct record_field {
 
 const struct record_field *record_fields(enum record_kind kind, size_t *out_count);
 
+/* The field NAME, which there is. */
+const struct record_field *record_field(enum record_kind kind, const char *name);
+
 /* Asserts that OBJECT has exactly the fields of its record: what a producer forgets is found by
  * the first test that runs it. */
 void record_check(enum record_kind kind, const json_t *object);

@@ -3,6 +3,7 @@
 #include "common/why_text.h"
 
 #include "common/attr.h"
+#include "common/clock.h"
 #include "common/json.h"
 #include "common/mem.h"
 #include "common/terminal.h"
@@ -16,8 +17,6 @@
 enum {
     LABEL_COLUMNS = 13,
     LINE_MAX_BYTES = 4096,
-    TIME_BEGIN = 11, /* of an RFC 3339 text: the time of day */
-    TIME_LEN = 8,
 };
 
 static json_int_t number_of(const json_t *object, const char *field)
@@ -257,11 +256,11 @@ static void add_transitions(const json_t *record, size_t count, struct buf *out)
         const json_t *transition = json_array_get(transitions, i);
         const char *at = json_shown_text(transition, "at");
         const char *cause = json_shown_text(transition, "cause");
-        bool has_time = strlen(at) >= TIME_BEGIN + TIME_LEN;
+        bool has_time = strlen(at) >= CLOCK_RFC3339_TIME_INDEX + CLOCK_RFC3339_TIME_LEN;
 
-        add_field(out, i == first ? "changes" : "", 1, "%.*s %s -> %s  %s", TIME_LEN,
-                  has_time ? at + TIME_BEGIN : at, json_shown_text(transition, "from"),
-                  json_shown_text(transition, "to"),
+        add_field(out, i == first ? "changes" : "", 1, "%.*s %s -> %s  %s", CLOCK_RFC3339_TIME_LEN,
+                  has_time ? at + CLOCK_RFC3339_TIME_INDEX : at,
+                  json_shown_text(transition, "from"), json_shown_text(transition, "to"),
                   cause[0] != '\0' ? cause : json_shown_text(transition, "event"));
     }
 }

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-enum { HEARD_NOW_MS = 1000000 };
+enum { HEARD_NOW_MS = 1000000, HEARD_LOOK_MS = 10000 };
 #define HEARD_WALL_MS INT64_C(1795009600000) /* 2026-11-18T13:46:40Z */
 
 static inline void heard_take_loads(struct top *top, const json_t *loads)
@@ -18,8 +18,7 @@ static inline void heard_take_loads(struct top *top, const json_t *loads)
     static const struct {
         const char *field;
         const char *series;
-    } FIELDS[] = {
-        {"tokens_per_second", "tokens_per_second"}, {"in_flight", "running"}, {"queued", "queued"}};
+    } FIELDS[] = {{"tokens_per_second", "tokens_per_second"}, {"queued", "queued"}};
     const json_t *load = NULL;
     size_t index = 0;
 
@@ -55,9 +54,9 @@ static inline void heard_take_all(struct top *top, const json_t *heard)
         return;
     top_take_link(top, TOP_CONNECTED, "");
     heard_take_loads(top, json_object_get(heard, "loads"));
-    heard_take_gpu_history(top, heard);
     for (int i = 0; i < SNAPSHOT_PART_COUNT; i++)
         top_take_part(top, (enum snapshot_part)i, json_incref(json_object_get(heard, PARTS[i])));
+    heard_take_gpu_history(top, heard);
     json_array_foreach(json_object_get(heard, "events"), index, line)
     {
         top_take_event(top, line);

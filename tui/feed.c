@@ -1,7 +1,6 @@
 /* Owns requests and streams of the dashboard. Must not know what is shown of them. */
 #include "tui/feed.h"
 
-#include "common/bearer.h"
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/http/sse.h"
@@ -90,7 +89,8 @@ static enum feed_kind call_kind(const struct feed_call *call)
     return (enum feed_kind)(call - call->feed->calls);
 }
 
-/* What is answered to a part of the snapshot says whether the supervisor is there. */
+/* Whether the status is answered says whether the supervisor is there; what becomes of the rest is
+ * seen when it is asked again. */
 static void take_failure(struct feed_call *call, const struct err *failure)
 {
     struct top *top = call->feed->top;

@@ -15,11 +15,6 @@ enum {
     SCALE_BASE = 10,
 };
 
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
-
 size_t graph_capacity(const struct canvas *canvas, int columns)
 {
     return columns <= 0 ? 0 : (size_t)columns * (canvas->is_ascii ? 1 : BRAILLE_VALUES);
@@ -82,7 +77,7 @@ static uint32_t graph_cell(const struct canvas *canvas, const int filled[BRAILLE
     }
     for (int side = 0; side < BRAILLE_VALUES; side++) {
         level = filled[side] - rows_below * BRAILLE_LEVELS;
-        bits |= braille_dots(least(level, BRAILLE_LEVELS), side);
+        bits |= braille_dots(level < BRAILLE_LEVELS ? level : BRAILLE_LEVELS, side);
     }
     return bits == 0 ? ' ' : BRAILLE_BLANK + bits;
 }

@@ -49,6 +49,14 @@ void history_add(struct history *history, const char *name, double value)
         series->count++;
 }
 
+void history_forget(struct history *history, const char *name)
+{
+    struct history_series *series = find(history, name);
+
+    if (series != NULL)
+        series->count = 0;
+}
+
 size_t history_copy(const struct history *history, const char *name, double *out, size_t max)
 {
     const struct history_series *series = find(history, name);

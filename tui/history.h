@@ -26,6 +26,8 @@ struct history {
 void history_release(struct history *history);
 /* A series that there is no room for is not kept. */
 void history_add(struct history *history, const char *name, double value);
+/* The series is empty again. */
+void history_forget(struct history *history, const char *name);
 /* Copies the newest readings, at most MAX, the oldest first; returns how many. */
 size_t history_copy(const struct history *history, const char *name, double *out, size_t max);
 

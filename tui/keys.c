@@ -27,9 +27,18 @@ enum {
     VIEWS_WORKER_ROWS = ONLY(OVERVIEW) | ONLY(WORKERS),
 };
 
+/* The same for people. */
+#define WHERE_EVERY ""
+#define WHERE_TEXT "text"
+#define WHERE_ROWS "tables"
+#define WHERE_WORKER_ROWS "workers"
+#define WHERE_REQUESTS "requests"
+#define WHERE_BREAKERS "breakers"
+#define WHERE_LOGS "logs"
+
 static const struct key_row KEYS[] = {
 #define KEY(key, shown, views, function, bottom, help)                                             \
-    {key, shown, VIEWS_##views, function, bottom, help},
+    {key, shown, VIEWS_##views, WHERE_##views, function, bottom, help},
 #include "tui/keys.def"
 #undef KEY
 };
@@ -315,7 +324,8 @@ static bool is_addressable(const char *key)
     return key[0] != '\0' && key[0] != '.' && strspn(key, ALLOWED) == strlen(key);
 }
 
-/* Asks whether the row that is chosen shall be treated so. FORMAT of the target has one %s. */
+/* Asks whether the row that is chosen shall be treated so: its name goes between BEFORE and AFTER.
+ */
 static void propose(struct top *top, enum http_method method, const char *before, const char *after,
                     const char *what)
 {

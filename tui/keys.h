@@ -13,7 +13,8 @@ struct top;
 struct key_row {
     uint32_t key;
     const char *shown;
-    unsigned views; /* bit 1 << enum view_id */
+    unsigned views;    /* bit 1 << enum view_id */
+    const char *where; /* the same in a word; "": everywhere */
     void (*run)(struct top *top, uint32_t key);
     const char *bottom;
     const char *help;

@@ -25,7 +25,6 @@ void lines_add(struct lines *lines, enum tui_style style, const char *text)
     line->text = xstrndup(text, strnlen(text, LINE_MAX_BYTES));
     line->style = style;
     lines->next = (lines->next + 1) % LINES_MAX_COUNT;
-    lines->added_count++;
     if (lines->count < LINES_MAX_COUNT)
         lines->count++;
 }

@@ -23,7 +23,6 @@ struct lines {
     struct line ring[LINES_MAX_COUNT];
     size_t next;
     size_t count;
-    uint64_t added_count; /* ever */
 };
 
 /* Storage of the caller, zeroed. */

@@ -14,7 +14,7 @@ struct tui_once *tui_once_new(void)
 {
     struct tui_once *once = xcalloc(1, sizeof(*once));
 
-    top_init(&once->top, true);
+    top_init(&once->top, 1, true);
     return once;
 }
 

@@ -54,9 +54,12 @@ static int check_list(const json_t *reply, const char *list, struct err *err)
     return 0;
 }
 
-/* Gives ROW the worker's FIELDS, as far as it has none of that name itself. */
+/* Gives ROW the worker's FIELDS, as far as it has none of that name itself; of a worker that is not
+ * known yet, later. */
 static void join(json_t *row, const json_t *worker, const char *const *fields)
 {
+    if (worker == NULL)
+        return;
     for (; *fields != NULL; fields++) {
         json_t *value = json_object_get(worker, *fields);
 

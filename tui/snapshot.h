@@ -1,6 +1,6 @@
 /* What the supervisor said last: replies of its API, joined, and never trusted to have the form
- * they should have. A worker, a request, a GPU and a breaker that belong together carry each
- * other's fields, so that a row of one view can show them:
+ * they should have. Requests and breakers carry fields of the worker they belong to, so that a row
+ * of one view can show them:
  *
  *   requests[]  model, device, pid     of the worker that has it
  *   breakers[]  model, pid             of the worker it belongs to

@@ -1,6 +1,7 @@
 /* Owns the state of the dashboard, and what data does to it. Must not know keys or how it looks. */
 #include "tui/top.h"
 
+#include "common/clock.h"
 #include "common/event_text.h"
 #include "common/json.h"
 #include "common/mem.h"
@@ -10,18 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    TIME_BEGIN = 11, /* of an RFC 3339 text: the time of day */
-    TIME_LEN = 8,
-};
+enum { TOP_STEP_MAX_MS = 3600 * 1000 };
 
-/* What is measured of each GPU, and shown as graphs. */
-static const char *const GPU_FIELDS[] = {"busy_percent", "memory_used_bytes", "power_watts",
-                                         "temperature_celsius"};
-
-void top_init(struct top *top, bool is_readonly)
+void top_init(struct top *top, uint64_t look_ms, bool is_readonly)
 {
-    *top = (struct top){.is_readonly = is_readonly};
+    *top = (struct top){.look_ms = look_ms, .is_readonly = is_readonly};
     for (int i = 0; i < VIEW_COUNT; i++)
         top->tables[i] = (struct table_state)TABLE_STATE_INIT;
 }
@@ -71,28 +65,34 @@ static void remember_load(struct top *top)
     const json_t *workers = snapshot_rows(&top->snapshot, "workers");
 
     history_add(&top->history, "tokens_per_second", snapshot_sum(workers, "tokens_per_second"));
-    history_add(&top->history, "running", snapshot_sum(workers, "in_flight"));
     history_add(&top->history, "queued", snapshot_sum(workers, "queued"));
 }
 
-static void remember_gpu(struct top *top, const char *id, const char *field, const json_t *value)
+static void gpu_series(const char *id, const char *field, char out[HISTORY_NAME_BYTES])
 {
-    char name[HISTORY_NAME_BYTES];
+    (void)snprintf(out, HISTORY_NAME_BYTES, "%s %s", id, field); /* a longer id is no series */
+}
 
-    (void)snprintf(name, sizeof(name), "%s %s", id, field); /* a longer id is no series */
-    history_add(&top->history, name, json_is_number(value) ? json_number_value(value) : NAN);
+static double reading(const json_t *value)
+{
+    return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
 static void remember_gpus(struct top *top)
 {
+    size_t graph_count = 0;
+    const struct top_gpu_graph *graphs = top_gpu_graphs(&graph_count);
     const json_t *gpu = NULL;
     size_t index = 0;
 
     json_array_foreach(snapshot_rows(&top->snapshot, "gpus"), index, gpu)
     {
-        for (size_t i = 0; i < ARRAY_COUNT(GPU_FIELDS); i++)
-            remember_gpu(top, snapshot_key(gpu), GPU_FIELDS[i],
-                         json_object_get(gpu, GPU_FIELDS[i]));
+        for (size_t i = 0; i < graph_count; i++) {
+            char name[HISTORY_NAME_BYTES];
+
+            gpu_series(snapshot_key(gpu), graphs[i].field, name);
+            history_add(&top->history, name, reading(json_object_get(gpu, graphs[i].field)));
+        }
     }
 }
 
@@ -115,16 +115,36 @@ void top_take_part(struct top *top, enum snapshot_part part, json_t *reply)
     top->wants_redraw = true;
 }
 
+/* VALUES, one for each STEP_MS, as if they had been read every look, and behind them what has been
+ * read since. */
+static void remember_past(struct top *top, const char *name, const json_t *values, uint64_t step_ms)
+{
+    double own[HISTORY_COUNT];
+    size_t own_count = history_copy(&top->history, name, own, HISTORY_COUNT);
+    uint64_t look_count = json_array_size(values) * step_ms / top->look_ms;
+    uint64_t first = look_count > HISTORY_COUNT ? look_count - HISTORY_COUNT : 0;
+
+    history_forget(&top->history, name);
+    for (uint64_t look = first; look < look_count; look++)
+        history_add(&top->history, name,
+                    reading(json_array_get(values, (size_t)(look * top->look_ms / step_ms))));
+    for (size_t i = 0; i < own_count; i++)
+        history_add(&top->history, name, own[i]);
+}
+
 void top_take_gpu_history(struct top *top, const char *id, const json_t *reply)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(GPU_FIELDS); i++) {
-        const json_t *value = NULL;
-        size_t index = 0;
+    size_t graph_count = 0;
+    const struct top_gpu_graph *graphs = top_gpu_graphs(&graph_count);
+    json_int_t step_ms = json_integer_value(json_object_get(reply, "step_ms"));
 
-        json_array_foreach(json_object_get(reply, GPU_FIELDS[i]), index, value)
-        {
-            remember_gpu(top, id, GPU_FIELDS[i], value);
-        }
+    if (step_ms <= 0 || step_ms > TOP_STEP_MAX_MS)
+        return; /* none that we know how to draw */
+    for (size_t i = 0; i < graph_count; i++) {
+        char name[HISTORY_NAME_BYTES];
+
+        gpu_series(id, graphs[i].field, name);
+        remember_past(top, name, json_object_get(reply, graphs[i].field), (uint64_t)step_ms);
     }
 }
 
@@ -134,10 +154,10 @@ void top_take_gpu_history(struct top *top, const char *id, const json_t *reply)
 static const char *time_of_day(const json_t *object, int *out_len)
 {
     const char *at = json_shown_text(object, "at");
-    bool has_time = strlen(at) >= TIME_BEGIN + TIME_LEN;
+    bool has_time = strlen(at) >= CLOCK_RFC3339_TIME_INDEX + CLOCK_RFC3339_TIME_LEN;
 
-    *out_len = has_time ? TIME_LEN : 0;
-    return has_time ? at + TIME_BEGIN : "";
+    *out_len = has_time ? CLOCK_RFC3339_TIME_LEN : 0;
+    return has_time ? at + CLOCK_RFC3339_TIME_INDEX : "";
 }
 
 static enum tui_style event_style(const json_t *event)

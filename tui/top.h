@@ -12,6 +12,7 @@
 
 #include "common/err.h"
 #include "common/http/http.h"
+#include "common/units.h"
 #include "tui/canvas.h"
 #include "tui/event.h"
 #include "tui/filter.h"
@@ -98,20 +99,19 @@ struct top {
     enum tui_style message_style;
     uint64_t message_end_ms;
 
-    uint64_t now_ms; /* monotonic, as of the last call that told */
-    int64_t wall_ms; /* for the clock in the corner */
-    int rows;        /* of the last frame */
-    int columns;
+    uint64_t now_ms;          /* monotonic, as of the last call that told */
+    int64_t wall_ms;          /* for the clock in the corner */
     struct area list_area;    /* where the last frame had its table, for clicks */
     int tab_ends[VIEW_COUNT]; /* behind each tab */
+    uint64_t look_ms;         /* between two readings of what is drawn as a graph */
     bool is_readonly;
     bool is_paused;
     bool wants_quit;
     bool wants_redraw; /* something changed that no key did */
 };
 
-/* Storage of the caller. */
-void top_init(struct top *top, bool is_readonly);
+/* Storage of the caller. The supervisor is going to be asked every LOOK_MS. */
+void top_init(struct top *top, uint64_t look_ms, bool is_readonly);
 void top_release(struct top *top);
 
 /* ---- data in ---- */
@@ -122,7 +122,7 @@ void top_take_part(struct top *top, enum snapshot_part part, json_t *reply);
 void top_take_event(struct top *top, const json_t *event);
 void top_take_log_line(struct top *top, const json_t *line);
 void top_take_why(struct top *top, const char *worker, json_t *why);
-/* The readings before the first frame, of GPU ID. */
+/* What was measured of GPU ID before the dashboard looked; goes before what it has seen itself. */
 void top_take_gpu_history(struct top *top, const char *id, const json_t *reply);
 void top_take_link(struct top *top, enum top_link link, const char *reason);
 /* What became of an order. */
@@ -159,6 +159,16 @@ const json_t *top_subject(struct top *top, enum view_id *out_view);
 void top_prompt_open(struct top *top, enum top_prompt_kind kind, const char *text);
 void top_prompt_on_key(struct top *top, uint32_t key);
 void top_confirm_on_key(struct top *top, uint32_t key);
+/* What is drawn of each GPU as a graph. */
+struct top_gpu_graph {
+    const char *field; /* of the GPU record */
+    const char *caption;
+    const char *limit; /* the field that is the top of the graph; NULL: what is seen */
+    double least_max;
+};
+const struct top_gpu_graph *top_gpu_graphs(size_t *out_count);
+/* FIELD of a GPU record, as short as it can be told; "-": not known. */
+void top_format_reading(const json_t *gpu, const char *field, char out[UNITS_TEXT_BYTES]);
 /* The parts of a frame. */
 void top_draw_title(const struct top *top, struct canvas *canvas);
 void top_draw_overview(struct top *top, struct canvas *canvas, const struct area *body);

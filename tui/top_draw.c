@@ -8,36 +8,34 @@
 #include "tui/word.h"
 
 #include <stdio.h>
-#include <string.h>
 
 enum {
     FRAME_ROWS = 3, /* title, tabs, bottom */
     FRAME_TITLE_ROW = 0,
     FRAME_TAB_ROW = 1,
     TAB_NUMBER_MIN_COLUMNS = 60, /* below, tabs are numbers alone, but for the one that is shown */
-    TIME_BEGIN = 11,
-    TIME_LEN = 8,
-    CORNER_COLUMNS = TIME_LEN + 3,
+    CORNER_COLUMNS = CLOCK_RFC3339_TIME_LEN + 3,
     CORNER_MIN_COLUMNS = 40, /* below, how all is has the room */
     MS_PER_S = 1000,
 };
 
 /* ---- title ---- */
 
-/* The clock in the corner, or how old what is shown is. */
+/* The clock in the corner. Returns where it begins. */
 static int draw_corner(const struct top *top, struct canvas *canvas)
 {
     char clock[CLOCK_RFC3339_BYTES];
     int width = canvas->columns < CORNER_MIN_COLUMNS ? 0 : CORNER_COLUMNS;
 
     clock_format_rfc3339(top->wall_ms, clock);
-    clock[TIME_BEGIN + TIME_LEN] = 'Z'; /* as logs and events have it */
-    clock[TIME_BEGIN + TIME_LEN + 1] = '\0';
+    clock[CLOCK_RFC3339_TIME_INDEX + CLOCK_RFC3339_TIME_LEN] = 'Z'; /* as logs and events have it */
+    clock[CLOCK_RFC3339_TIME_INDEX + CLOCK_RFC3339_TIME_LEN + 1] = '\0';
     canvas_text_right(canvas, FRAME_TITLE_ROW, canvas->columns - width, width - 1, STYLE_DIM,
-                      clock + TIME_BEGIN);
+                      clock + CLOCK_RFC3339_TIME_INDEX);
     return canvas->columns - width;
 }
 
+/* That nobody answers, and how old what is shown is. Returns how many columns that took. */
 static int draw_link(const struct top *top, struct canvas *canvas, int at, int end)
 {
     char age[UNITS_TEXT_BYTES];
@@ -236,8 +234,6 @@ void top_draw(struct top *top, struct canvas *canvas)
                         .rows = canvas->rows - FRAME_ROWS,
                         .columns = canvas->columns - 2 * margin};
 
-    top->rows = canvas->rows;
-    top->columns = canvas->columns;
     top->wants_redraw = false;
     top_draw_title(top, canvas);
     draw_tabs(top, canvas);

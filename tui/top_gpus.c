@@ -1,10 +1,10 @@
 /* Owns the view of GPUs: a table, and of the chosen one its readings over time and who is on it. */
 #include "common/json.h"
+#include "common/records.h"
 #include "common/units.h"
 #include "tui/graph.h"
 #include "tui/top.h"
 
-#include <math.h>
 #include <stdio.h>
 
 enum {
@@ -15,29 +15,30 @@ enum {
     GPUS_PERCENT = 100,
 };
 
-static const struct {
-    const char *field;
-    const char *caption;
-    const char *limit; /* the field that is the top of the graph; NULL: what is seen */
-    double least_max;
-} GRAPHS[] = {
+static const struct top_gpu_graph GRAPHS[] = {
     {"busy_percent", "busy %", NULL, GPUS_PERCENT},
     {"memory_used_bytes", "memory", "memory_total_bytes", 1},
     {"power_watts", "power W", "power_limit_watts", 1},
     {"temperature_celsius", "temperature C", NULL, GPUS_PERCENT},
 };
 
-static void format_now(const json_t *gpu, size_t graph, char *out, size_t size)
+const struct top_gpu_graph *top_gpu_graphs(size_t *out_count)
 {
-    const json_t *value = json_object_get(gpu, GRAPHS[graph].field);
-    char text[UNITS_TEXT_BYTES] = "-";
+    *out_count = ARRAY_COUNT(GRAPHS);
+    return GRAPHS;
+}
 
-    if (json_is_integer(value) && GRAPHS[graph].limit != NULL && json_integer_value(value) >= 0 &&
-        GRAPHS[graph].field[0] == 'm')
-        units_format_size((uint64_t)json_integer_value(value), text);
-    else if (json_is_number(value))
-        (void)snprintf(text, sizeof(text), "%.0f", json_number_value(value));
-    (void)snprintf(out, size, "%s %s", GRAPHS[graph].caption, text);
+void top_format_reading(const json_t *gpu, const char *field, char out[UNITS_TEXT_BYTES])
+{
+    const json_t *value = json_object_get(gpu, field);
+    double number = json_number_value(value);
+
+    if (!json_is_number(value))
+        (void)snprintf(out, UNITS_TEXT_BYTES, "-");
+    else if (record_field(RECORD_GPU, field)->type == RECORD_BYTES && number >= 0)
+        units_format_size((uint64_t)number, out);
+    else
+        (void)snprintf(out, UNITS_TEXT_BYTES, "%.0f", number);
 }
 
 static void draw_graph(const struct top *top, const json_t *gpu, size_t graph,
@@ -45,7 +46,7 @@ static void draw_graph(const struct top *top, const json_t *gpu, size_t graph,
 {
     double values[HISTORY_COUNT];
     char name[HISTORY_NAME_BYTES];
-    char caption[TOP_MESSAGE_MAX_BYTES];
+    char text[UNITS_TEXT_BYTES];
     size_t capacity = graph_capacity(canvas, area->columns);
     struct area dots = {area->row + 1, area->column, area->rows - 1, area->columns};
     const json_t *limit =
@@ -56,8 +57,9 @@ static void draw_graph(const struct top *top, const json_t *gpu, size_t graph,
     (void)snprintf(name, sizeof(name), "%s %s", snapshot_key(gpu), GRAPHS[graph].field);
     count = history_copy(&top->history, name, values,
                          capacity < HISTORY_COUNT ? capacity : HISTORY_COUNT);
-    format_now(gpu, graph, caption, sizeof(caption));
-    (void)canvas_text(canvas, area->row, area->column, area->columns, STYLE_HEADING, caption);
+    top_format_reading(gpu, GRAPHS[graph].field, text);
+    (void)canvas_printf(canvas, area->row, area->column, area->columns, STYLE_HEADING, "%s %s",
+                        GRAPHS[graph].caption, text);
     graph_draw(canvas, &dots, STYLE_GRAPH, values, count,
                max > 0 ? max : graph_scale(values, count, GRAPHS[graph].least_max));
 }

@@ -21,6 +21,7 @@ enum {
     GPU_NAME_MIN_COLUMNS = 110, /* from here on a GPU's name is shown, too */
     GPU_NAME_COLUMNS = 28,
     OVERVIEW_TOKENS_LEAST = 10, /* what the top of the graph stands for at least */
+    OVERVIEW_QUEUE_LEAST = 4,   /* the same of the other one */
     PERCENT = 100,
 };
 
@@ -58,7 +59,7 @@ static void draw_graphs(const struct top *top, struct canvas *canvas, const stru
     draw_load(top, canvas, &left, "tokens_per_second", caption, OVERVIEW_TOKENS_LEAST);
     (void)snprintf(caption, sizeof(caption), "queued %.0f, running %.0f",
                    snapshot_sum(workers, "queued"), snapshot_sum(workers, "in_flight"));
-    draw_load(top, canvas, &right, "queued", caption, OVERVIEW_GRAPH_ROWS);
+    draw_load(top, canvas, &right, "queued", caption, OVERVIEW_QUEUE_LEAST);
 }
 
 /* ---- GPUs ---- */
@@ -71,20 +72,15 @@ static double number_of(const json_t *object, const char *field)
 }
 
 /* "87%", or "-" for what is not known. */
-static void format_number(double value, const char *unit, char out[UNITS_TEXT_BYTES])
+static void format_with_unit(const json_t *gpu, const char *field, const char *unit,
+                             char out[UNITS_TEXT_BYTES])
 {
-    if (isnan(value))
-        (void)snprintf(out, UNITS_TEXT_BYTES, "-");
-    else
-        (void)snprintf(out, UNITS_TEXT_BYTES, "%.0f%s", value, unit);
-}
+    size_t len = 0;
 
-static void format_bytes(double value, char out[UNITS_TEXT_BYTES])
-{
-    if (value >= 0)
-        units_format_size((uint64_t)value, out);
-    else
-        (void)snprintf(out, UNITS_TEXT_BYTES, "-");
+    top_format_reading(gpu, field, out);
+    len = strlen(out);
+    if (strcmp(out, "-") != 0)
+        (void)snprintf(out + len, UNITS_TEXT_BYTES - len, "%s", unit);
 }
 
 static int draw_share(struct canvas *canvas, int row, int at, double share, const char *text,
@@ -112,17 +108,17 @@ static void draw_gpu(const json_t *gpu, struct canvas *canvas, const struct area
                           json_shown_text(gpu, "name"));
         at += GPU_NAME_COLUMNS + 2;
     }
-    format_number(number_of(gpu, "busy_percent"), "%", text);
+    format_with_unit(gpu, "busy_percent", "%", text);
     at += draw_share(canvas, row, at, number_of(gpu, "busy_percent") / PERCENT, text,
                      PERCENT_COLUMNS);
-    format_bytes(used, used_text);
-    format_bytes(total, text);
+    top_format_reading(gpu, "memory_used_bytes", used_text);
+    top_format_reading(gpu, "memory_total_bytes", text);
     (void)snprintf(both, sizeof(both), "%s/%s", used_text, text);
     at += draw_share(canvas, row, at, used / total, both, OVERVIEW_MEMORY_COLUMNS);
-    format_number(number_of(gpu, "temperature_celsius"), "C", text);
+    format_with_unit(gpu, "temperature_celsius", "C", text);
     canvas_text_right(canvas, row, at, NUMBER_COLUMNS, STYLE_NORMAL, text);
     at += NUMBER_COLUMNS;
-    format_number(number_of(gpu, "power_watts"), "W", text);
+    format_with_unit(gpu, "power_watts", "W", text);
     canvas_text_right(canvas, row, at, NUMBER_COLUMNS, STYLE_NORMAL, text);
 }
 

@@ -12,25 +12,6 @@ enum {
 
 /* ---- help ---- */
 
-/* Where a key works, in a word. */
-static const char *where(const struct key_row *row)
-{
-    unsigned every = (1U << VIEW_COUNT) - 1;
-    unsigned text = 1U << VIEW_EVENTS | 1U << VIEW_LOGS;
-
-    if (row->views == every)
-        return "";
-    if (row->views == (every & ~text))
-        return "tables";
-    if (row->views == text)
-        return "text";
-    for (int i = 0; i < VIEW_COUNT; i++) {
-        if (row->views == 1U << i)
-            return view_get(i)->word;
-    }
-    return "workers";
-}
-
 void top_draw_help(struct top *top, struct canvas *canvas, const struct area *body)
 {
     size_t count = 0;
@@ -55,7 +36,7 @@ void top_draw_help(struct top *top, struct canvas *canvas, const struct area *bo
 
         (void)canvas_text(canvas, row, at, HELP_KEY_COLUMNS, STYLE_KEY, key->shown);
         at += HELP_KEY_COLUMNS;
-        (void)canvas_text(canvas, row, at, HELP_WHERE_COLUMNS - 1, STYLE_DIM, where(key));
+        (void)canvas_text(canvas, row, at, HELP_WHERE_COLUMNS - 1, STYLE_DIM, key->where);
         at += HELP_WHERE_COLUMNS;
         (void)canvas_text(canvas, row, at, body->column + body->columns - at, STYLE_NORMAL,
                           key->help);

@@ -206,7 +206,7 @@ int tui_run(struct guard *guard, const struct tui_options *options, int *out_sig
     struct tui tui = {.options = options};
     int rc = 0;
 
-    top_init(&tui.top, options->is_readonly);
+    top_init(&tui.top, options->delay_ms, options->is_readonly);
     canvas_init(&tui.canvas, 0, 0, options->is_ascii);
     tui.base = event_base_new();
     if (tui.base == NULL)

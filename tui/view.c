@@ -4,7 +4,6 @@
 #include "common/attr.h"
 
 #include <assert.h>
-#include <string.h>
 
 static const struct view VIEWS[VIEW_COUNT] = {
 #define VIEW(id, word, tab, record, rows) {word, tab, RECORD_##record, #rows},
@@ -30,19 +29,6 @@ const struct view *view_get(enum view_id id)
     return &VIEWS[id];
 }
 
-static const struct record_field *find_field(enum record_kind record, const char *name)
-{
-    size_t count = 0;
-    const struct record_field *fields = record_fields(record, &count);
-
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(fields[i].name, name) == 0)
-            return &fields[i];
-    }
-    assert(!"a column of columns.def is no field of its record");
-    return NULL;
-}
-
 size_t view_columns(enum view_id id, struct view_column out[VIEW_COLUMN_MAX_COUNT])
 {
     size_t count = 0;
@@ -52,8 +38,7 @@ size_t view_columns(enum view_id id, struct view_column out[VIEW_COLUMN_MAX_COUN
             continue;
         assert(count < VIEW_COLUMN_MAX_COUNT);
         out[count++] =
-            (struct view_column){.view = id,
-                                 .field = find_field(COLUMNS[i].record, COLUMNS[i].field),
+            (struct view_column){.field = record_field(COLUMNS[i].record, COLUMNS[i].field),
                                  .rank = COLUMNS[i].rank,
                                  .width = COLUMNS[i].width};
     }

@@ -23,7 +23,6 @@ struct view {
 };
 
 struct view_column {
-    enum view_id view;
     const struct record_field *field;
     int rank;
     int width;

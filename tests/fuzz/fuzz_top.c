@@ -43,7 +43,7 @@ static void run(const uint8_t *keys, size_t key_count, const json_t *heard)
     struct top top;
     struct top_order order;
 
-    top_init(&top, key_count % 7 == 6);
+    top_init(&top, HEARD_LOOK_MS, key_count % 7 == 6);
     heard_take_all(&top, heard);
     for (size_t i = 0; i < key_count; i++) {
         check_frame(&top, i % ARRAY_COUNT(SIZES), i % 5 == 4);

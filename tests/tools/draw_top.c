@@ -151,7 +151,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "draw_top: %s\n", err.message);
         return 1;
     }
-    top_init(&top, is_readonly);
+    top_init(&top, HEARD_LOOK_MS, is_readonly);
     heard_take_all(&top, heard);
     for (int i = at + 3; i < argc; i++) {
         draw(&top, (int)rows, (int)columns, is_ascii, NULL); /* clicks go where things were drawn */
