@@ -128,7 +128,6 @@ int io_make_folders(const char *path, unsigned mode, struct err *err)
     return io_make_folder(folder, mode, err);
 }
 
-/* Opens a new file with a name of its own beside PATH. */
 /* The caller frees it. */
 static char *io_folder_of(const char *path)
 {
@@ -139,6 +138,7 @@ static char *io_folder_of(const char *path)
                            : xstrndup(path, (size_t)(slash - path));
 }
 
+/* Opens a new file with a name of its own beside the path of FILE. */
 static int io_open_temporary(struct io_atomic *file, unsigned mode, struct err *err)
 {
     AUTO_FREE char *folder = io_folder_of(file->path);
@@ -248,9 +248,8 @@ int io_atomic_check(const char *path, unsigned mode, struct err *err)
     return 0;
 }
 
-static int io_sync_folder_of(const char *path, struct err *err)
+int io_sync_folder(const char *folder, struct err *err)
 {
-    AUTO_FREE char *folder = io_folder_of(path);
     AUTO_CLOSE int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0 && errno == EACCES)
@@ -260,6 +259,13 @@ static int io_sync_folder_of(const char *path, struct err *err)
     if (fsync(fd) < 0 && errno != EINVAL) /* EINVAL: a file system that has no such thing */
         return err_set(err, ERR_OUTPUT, "fsync %s: %m", folder);
     return 0;
+}
+
+static int io_sync_folder_of(const char *path, struct err *err)
+{
+    AUTO_FREE char *folder = io_folder_of(path);
+
+    return io_sync_folder(folder, err);
 }
 
 static int io_atomic_close(struct io_atomic *file, struct err *err)

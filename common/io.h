@@ -20,6 +20,9 @@ int io_read_file(const char *path, struct buf *buf, struct err *err);
 int io_write_all(int fd, const void *data, size_t len, struct err *err);
 /* Makes PATH and its missing parents, MODE for the last of them, 0755 for the others. */
 int io_make_folders(const char *path, unsigned mode, struct err *err);
+/* What has been renamed, linked or removed in FOLDER is so after a loss of power, too, where we may
+ * read the folder and its file system knows of such a thing. ERR_OUTPUT. */
+int io_sync_folder(const char *folder, struct err *err);
 
 /* A file written beside its place and renamed over it at the end, so that PATH holds the old
  * content or the whole new one. A link is followed, also one to a file that is not there yet. What

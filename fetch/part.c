@@ -244,15 +244,6 @@ void part_remove(const char *folder, const char *name)
     (void)rmdir(folder);
 }
 
-static int sync_folder(const char *path, struct err *err)
-{
-    AUTO_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd < 0 || fsync(fd) < 0)
-        return err_set(err, ERR_OUTPUT, "sync folder %s: %m", path);
-    return 0;
-}
-
 int part_commit(const char *folder, const char *name, struct err *err)
 {
     AUTO_FREE char *path = part_path(folder, name);
@@ -262,7 +253,7 @@ int part_commit(const char *folder, const char *name, struct err *err)
 
     if (rename(path, place) < 0)
         return err_set(err, ERR_OUTPUT, "rename to %s: %m", place);
-    if (sync_folder(folder, err) < 0)
+    if (io_sync_folder(folder, err) < 0)
         return -1;
     (void)unlink(state); /* one that stays is of no file */
     (void)rmdir(parts);  /* others may lie in there */

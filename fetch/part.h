@@ -49,7 +49,7 @@ int part_sync(struct part *part, struct err *err);
 int part_clear(struct part *part, struct err *err);
 /* It is no use: the file goes, and its state. */
 void part_remove(const char *folder, const char *name);
-/* Gives NAME its place in FOLDER and forgets its state; both folders are on disk afterwards. */
+/* Gives NAME its place in FOLDER and forgets its state; the place is on disk afterwards. */
 int part_commit(const char *folder, const char *name, struct err *err);
 /* NAME, which has its place in FOLDER and keeps it, is also where parts are, until part_remove().
  * ERR_OUTPUT. */

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -217,6 +218,20 @@ static void a_full_disk_leaves_the_old_content(void **state)
     assert_int_equal(count_files(), 1);
 }
 
+/* One that we may write and not read cannot be synced by us, and that is no failure. */
+static void a_folder_is_synced_where_that_can_be(void **state)
+{
+    AUTO_FREE char *missing = paths_join(folder, "missing");
+    struct err err = ERR_INIT;
+
+    assert_int_equal(io_sync_folder(folder, &err), 0);
+    assert_int_equal(chmod(folder, 0300), 0);
+    assert_int_equal(io_sync_folder(folder, &err), 0);
+    assert_int_equal(chmod(folder, 0700), 0);
+    assert_int_equal(io_sync_folder(missing, &err), -1);
+    assert_int_equal(err.kind, ERR_OUTPUT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +243,7 @@ int main(void)
         IN_FOLDER(a_link_to_nothing_is_written_through),
         IN_FOLDER(a_check_leaves_nothing),
         IN_FOLDER(a_full_disk_leaves_the_old_content),
+        IN_FOLDER(a_folder_is_synced_where_that_can_be),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
