@@ -31,19 +31,19 @@ void hub_files_release(struct hub_files *files)
     *files = (struct hub_files){.files = NULL};
 }
 
-/* Whether one of the words of PATH is WORD: what is between dots, dashes and slashes. */
-static bool has_word(const char *path, const char *word)
+/* Whether WORD is in NAME, with a dot, a dash or an end on both its sides; there may be some in it
+ * as well ("UD-Q4_K_XL"). */
+static bool has_word(const char *name, const char *word)
 {
-    static const char BREAKS[] = "-./";
-    size_t len = strlen(word);
+    static const char BREAKS[] = "-.";
+    const char *at = name;
 
-    while (*path != '\0') {
-        size_t step = strcspn(path, BREAKS);
+    while ((at = strcasestr(at, word)) != NULL) {
+        bool begins = at == name || strchr(BREAKS, at[-1]) != NULL;
 
-        if (step == len && strncasecmp(path, word, len) == 0)
+        if (begins && strchr(BREAKS, at[strlen(word)]) != NULL) /* it finds the end as well */
             return true;
-        path += step;
-        path += strspn(path, BREAKS);
+        at++;
     }
     return false;
 }

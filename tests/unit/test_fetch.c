@@ -188,6 +188,7 @@ static void the_choice_is_the_one_a_person_would_make(void **state)
     assert_choice(many, "", "", "m-Q4_K_M.gguf", 1, ERR_NONE);
     assert_choice(many, "q8_0", "", "m-Q8_0.gguf", 1, ERR_NONE);
     assert_choice(many, "Q4_K", "", NULL, 0, ERR_MODEL_NOT_FOUND); /* another one than Q4_K_M */
+    assert_choice(many, "_0", "", NULL, 0, ERR_MODEL_NOT_FOUND);
     assert_choice(many, "", "m-Q2_K.gguf", "m-Q2_K.gguf", 1, ERR_NONE);
     assert_choice(many, "", "README.md", NULL, 0, ERR_MODEL_NOT_FOUND);
     assert_choice(many, "", "none.gguf", NULL, 0, ERR_MODEL_NOT_FOUND);
@@ -197,6 +198,20 @@ static void the_choice_is_the_one_a_person_would_make(void **state)
     assert_choice("a-Q8_0.gguf b-Q8_0.gguf", "Q8_0", "", NULL, 0, ERR_CONFLICT);
     assert_choice("README.md", "", "", NULL, 0, ERR_MODEL_NOT_FOUND);
     assert_choice("", "", "", NULL, 0, ERR_MODEL_NOT_FOUND);
+}
+
+static void a_name_may_have_breaks_in_it(void **state)
+{
+    const char *both = "m-Q4_K_XL.gguf m-UD-Q4_K_XL.gguf m-v1.5-F16.gguf xQ8_0-Q8_0.gguf";
+
+    assert_choice(both, "UD-Q4_K_XL", "", "m-UD-Q4_K_XL.gguf", 1, ERR_NONE);
+    assert_choice(both, "ud-q4_k_xl", "", "m-UD-Q4_K_XL.gguf", 1, ERR_NONE);
+    assert_choice(both, "m-Q4_K_XL", "", "m-Q4_K_XL.gguf", 1, ERR_NONE);
+    assert_choice(both, "v1.5-F16", "", "m-v1.5-F16.gguf", 1, ERR_NONE);
+    assert_choice(both, "1.5-F16", "", NULL, 0, ERR_MODEL_NOT_FOUND);
+    assert_choice(both, "UD-Q4_K", "", NULL, 0, ERR_MODEL_NOT_FOUND);
+    assert_choice(both, "Q4_K_XL", "", NULL, 0, ERR_CONFLICT);
+    assert_choice(both, "Q8_0", "", "xQ8_0-Q8_0.gguf", 1, ERR_NONE); /* the second one is a word */
 }
 
 static void the_parts_of_a_model_come_together_and_in_order(void **state)
@@ -269,6 +284,7 @@ int main(void)
         cmocka_unit_test(the_name_of_a_url_is_its_last_part),
         cmocka_unit_test(parts_of_a_model_are_known_by_their_names),
         cmocka_unit_test(the_choice_is_the_one_a_person_would_make),
+        cmocka_unit_test(a_name_may_have_breaks_in_it),
         cmocka_unit_test(the_parts_of_a_model_come_together_and_in_order),
         cmocka_unit_test(an_address_has_no_byte_that_means_something),
         cmocka_unit_test(tries_come_later_and_later_and_end),
