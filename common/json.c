@@ -251,6 +251,11 @@ json_t *json_text_lossy(const char *text, size_t len)
     return json;
 }
 
+json_t *json_text_or_null(const char *text)
+{
+    return text == NULL || text[0] == '\0' ? json_null() : json_text_lossy(text, strlen(text));
+}
+
 /* The classes that OpenAI's clients know. */
 static const char *json_error_type(int http_status)
 {

@@ -54,6 +54,8 @@ const char *json_shown_text(const json_t *object, const char *field);
 /* Text as a JSON string; bytes that are not UTF-8, and NUL, become U+FFFD (a label must not be lost
  * because of one bad byte, and json_parse at the other end refuses NUL). */
 json_t *json_text_lossy(const char *text, size_t len);
+/* The same of a text that may be missing: null for "" and for NULL. */
+json_t *json_text_or_null(const char *text);
 
 /* {"error":{"code","type","message","details":{},"retry_after_ms","request_id"}}, where type is
  * what OpenAI clients look at, and retry_after_ms is there when ERR says one; the envelope of every

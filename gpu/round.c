@@ -23,11 +23,6 @@ struct round {
 
 /* ---- lines ---- */
 
-static json_t *text_or_null(const char *text)
-{
-    return text[0] == '\0' ? json_null() : json_text_lossy(text, strlen(text));
-}
-
 /* Takes LINE over. */
 static int round_say(const struct round *round, json_t *line, struct err *err)
 {
@@ -50,9 +45,9 @@ static int round_say_gpu(const struct round *round, const struct card *card, con
     json_t *line = json_pack("{s:s, s:s, s:s}", "gpu", card->pci, "vendor", card->vendor->name,
                              "state", state);
 
-    (void)json_object_set_new(line, "name", text_or_null(reading->name));
-    (void)json_object_set_new(line, "uuid", text_or_null(reading->uuid));
-    (void)json_object_set_new(line, "pcie_link", text_or_null(reading->pcie_link));
+    (void)json_object_set_new(line, "name", json_text_or_null(reading->name));
+    (void)json_object_set_new(line, "uuid", json_text_or_null(reading->uuid));
+    (void)json_object_set_new(line, "pcie_link", json_text_or_null(reading->pcie_link));
     gpu_figures_to_json(&reading->figures, line);
     return round_say(round, line, err);
 }
@@ -66,7 +61,7 @@ static json_t *use_to_json(const struct round *round, const struct card_use *use
     (void)json_object_set_new(object, "pid", json_integer(use->pid));
     (void)json_object_set_new(object, "group",
                               json_integer(uses_group_of(round->world->root, use->pid)));
-    (void)json_object_set_new(object, "command", text_or_null(command));
+    (void)json_object_set_new(object, "command", json_text_or_null(command));
     (void)json_object_set_new(object, "memory_bytes",
                               use->memory_bytes < 0 ? json_null()
                                                     : json_integer(use->memory_bytes));

@@ -7,12 +7,6 @@
 #include "supervisor/event_json.h"
 
 #include <inttypes.h>
-#include <string.h>
-
-static json_t *row_text(const char *text)
-{
-    return text[0] == '\0' ? json_null() : json_text_lossy(text, strlen(text));
-}
 
 json_t *audit_row_to_json(const struct audit_row *row)
 {
@@ -20,12 +14,13 @@ json_t *audit_row_to_json(const struct audit_row *row)
 
     clock_format_rfc3339(row->at_ms, at);
     return json_pack("{s:s, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "type",
-                     "audit", "seq", (json_int_t)row->seq, "at", at, "kind", row_text(row->kind),
-                     "service", row_text(row->service), "actor", row_text(row->actor), "peer",
-                     row_text(row->peer), "method", row_text(row->method), "path",
-                     row_text(row->path), "request_id", row_text(row->request_id), "outcome",
-                     row_text(row->outcome), "details", event_details(row->details), "hash",
-                     row_text(row->hash));
+                     "audit", "seq", (json_int_t)row->seq, "at", at, "kind",
+                     json_text_or_null(row->kind), "service", json_text_or_null(row->service),
+                     "actor", json_text_or_null(row->actor), "peer", json_text_or_null(row->peer),
+                     "method", json_text_or_null(row->method), "path", json_text_or_null(row->path),
+                     "request_id", json_text_or_null(row->request_id), "outcome",
+                     json_text_or_null(row->outcome), "details", event_details(row->details),
+                     "hash", json_text_or_null(row->hash));
 }
 
 char *audit_row_to_line(const struct audit_row *row)

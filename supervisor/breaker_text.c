@@ -6,8 +6,6 @@
 #include "common/records.h"
 #include "common/units.h"
 
-#include <string.h>
-
 /* Milliseconds until a start may be tried; -1: only a person can tell. */
 static int64_t breaker_retry_after_ms(const struct breaker *breaker)
 {
@@ -60,11 +58,6 @@ static json_t *breaker_time(int64_t mono_ms)
     return json_string(text);
 }
 
-static json_t *breaker_text(const char *text, bool is_known)
-{
-    return is_known && text[0] != '\0' ? json_text_lossy(text, strlen(text)) : json_null();
-}
-
 json_t *breaker_to_json(const struct breaker *breaker, const struct breaker_policy *policy,
                         const struct breaker_subject *subject)
 {
@@ -77,8 +70,9 @@ json_t *breaker_to_json(const struct breaker *breaker, const struct breaker_poli
     (void)json_object_set_new(record, "name", json_string(subject->name));
     (void)json_object_set_new(record, "kind", json_string(subject->kind));
     (void)json_object_set_new(record, "state", json_string(breaker_state_name(breaker->state)));
-    (void)json_object_set_new(record, "cause",
-                              breaker_text(breaker_cause_name(breaker->opened_by), !is_closed));
+    (void)json_object_set_new(
+        record, "cause",
+        json_text_or_null(is_closed ? NULL : breaker_cause_name(breaker->opened_by)));
     (void)json_object_set_new(record, "last_change",
                               json_string(breaker_cause_name(breaker->cause)));
     (void)json_object_set_new(record, "failures", json_integer(failures));
@@ -87,8 +81,9 @@ json_t *breaker_to_json(const struct breaker *breaker, const struct breaker_poli
                               is_open ? breaker_time(breaker->until_ms) : json_null());
     (void)json_object_set_new(record, "retry_after_ms",
                               is_open ? json_integer(after_ms) : json_null());
-    (void)json_object_set_new(record, "reason", breaker_text(subject->reason, true));
-    (void)json_object_set_new(record, "last_stderr", breaker_text(subject->last_words, !is_closed));
+    (void)json_object_set_new(record, "reason", json_text_or_null(subject->reason));
+    (void)json_object_set_new(record, "last_stderr",
+                              json_text_or_null(is_closed ? NULL : subject->last_words));
     record_check(RECORD_BREAKER, record);
     return record;
 }

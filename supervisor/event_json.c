@@ -18,20 +18,15 @@ json_t *event_details(const char *text)
     return json_object();
 }
 
-static json_t *event_text(const char *text)
-{
-    return text[0] == '\0' ? json_null() : json_text_lossy(text, strlen(text));
-}
-
 json_t *event_to_json(const struct event_row *row)
 {
     char at[CLOCK_RFC3339_BYTES];
 
     clock_format_rfc3339(row->at_ms, at);
     return json_pack("{s:s, s:I, s:s, s:o, s:o, s:o, s:o}", "type", "event", "seq",
-                     (json_int_t)row->seq, "at", at, "kind", event_text(row->kind), "worker",
-                     event_text(row->worker), "request", event_text(row->request), "details",
-                     event_details(row->details));
+                     (json_int_t)row->seq, "at", at, "kind", json_text_or_null(row->kind), "worker",
+                     json_text_or_null(row->worker), "request", json_text_or_null(row->request),
+                     "details", event_details(row->details));
 }
 
 json_t *event_gap_to_json(int64_t after_seq, int64_t next_seq)

@@ -176,8 +176,8 @@ json_t *model_record(const struct model *model)
         model_detail(model, "quantisation"), "size_bytes", (json_int_t)model->stamp.size_bytes,
         "context_tokens", model_detail(model, "context_tokens"), "template",
         model_detail(model, "template"), "path", json_text_lossy(model->path, strlen(model->path)),
-        "source", model->source[0] == '\0' ? json_null() : json_string(model->source), "checksum",
-        model_checksum_kind(model), "sha256", model_sha256(model), "added_at", added_at);
+        "source", json_text_or_null(model->source), "checksum", model_checksum_kind(model),
+        "sha256", model_sha256(model), "added_at", added_at);
     record_check(RECORD_MODEL, record);
     return record;
 }

@@ -589,8 +589,7 @@ json_t *supervisor_record(struct supervisor *supervisor)
     (void)json_object_set_new(record, "version", json_string(RBEE_VERSION));
     (void)json_object_set_new(record, "uptime_ms", json_integer((json_int_t)uptime_ms));
     (void)json_object_set_new(record, "socket", json_text_lossy(socket, strlen(socket)));
-    (void)json_object_set_new(record, "listen",
-                              listen[0] == '\0' ? json_null() : json_string(listen));
+    (void)json_object_set_new(record, "listen", json_text_or_null(listen));
     (void)json_object_set_new(record, "reasons", reasons);
     (void)json_object_set_new(record, "warnings", supervisor_warnings(supervisor));
     (void)json_object_set_new(record, "workers", workers);

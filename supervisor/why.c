@@ -36,11 +36,6 @@ static json_t *why_time(int64_t wall_ms)
     return json_string(text);
 }
 
-static json_t *why_text(const char *text)
-{
-    return text == NULL || text[0] == '\0' ? json_null() : json_text_lossy(text, strlen(text));
-}
-
 /* KILL after TERM is a step of a stop, not a change of state. */
 static bool why_is_transition(const json_t *details)
 {
@@ -86,12 +81,13 @@ void why_past_add_failures(struct why_past *past, const struct failure_rows *row
 
     if (rows->count == 0)
         return;
-    past->failure = json_pack(
-        "{s:o, s:o, s:s, s:o, s:o, s:o, s:b, s:I, s:I}", "at", why_time(row->at_ms), "fault",
-        why_text(row->class), "fault_meaning", fault_meaning(fault_of_name(row->class)), "exit",
-        why_text(row->exit), "exit_meaning", why_text(next_step_exit_meaning(row->exit)),
-        "last_words", why_text(row->last_words), "is_drill", (int)row->is_drill, "load_ms",
-        (json_int_t)row->load_ms, "wait_ms", (json_int_t)row->wait_ms);
+    past->failure =
+        json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:b, s:I, s:I}", "at", why_time(row->at_ms),
+                  "fault", json_text_or_null(row->class), "fault_meaning",
+                  fault_meaning(fault_of_name(row->class)), "exit", json_text_or_null(row->exit),
+                  "exit_meaning", json_text_or_null(next_step_exit_meaning(row->exit)),
+                  "last_words", json_text_or_null(row->last_words), "is_drill", (int)row->is_drill,
+                  "load_ms", (json_int_t)row->load_ms, "wait_ms", (json_int_t)row->wait_ms);
 }
 
 /* ---- from the worker ---- */
@@ -137,7 +133,7 @@ static void why_add_state(const struct worker *worker, json_t *record, const jso
     why_copy(record, shown, "state");
     why_set(record, "since", why_time(clock_wall_ms() - state_ms));
     why_set(record, "state_ms", json_integer(state_ms));
-    why_set(record, "summary", is_well ? json_null() : why_text(summary.message));
+    why_set(record, "summary", is_well ? json_null() : json_text_or_null(summary.message));
     why_copy(record, shown, "waits_for");
     why_copy(record, shown, "next_retry_ms");
     why_set(record, "next_retry_at",
@@ -167,8 +163,8 @@ static void why_add_fault(const struct worker *worker, json_t *record)
 
     why_set(record, "fault", has_fault ? json_string(fault_name(fault)) : json_null());
     why_set(record, "fault_meaning", has_fault ? json_string(fault_meaning(fault)) : json_null());
-    why_set(record, "exit", why_text(worker->last_exit));
-    why_set(record, "exit_meaning", why_text(next_step_exit_meaning(worker->last_exit)));
+    why_set(record, "exit", json_text_or_null(worker->last_exit));
+    why_set(record, "exit_meaning", json_text_or_null(next_step_exit_meaning(worker->last_exit)));
 }
 
 static json_t *why_device_breaker(const struct device *device)
@@ -189,7 +185,7 @@ static void why_add_breakers(const struct worker *worker, json_t *record)
 
     why_set(record, "breaker", worker_breaker_record(worker));
     why_set(record, "breaker_meaning",
-            why_text(is_closed ? "" : breaker_cause_meaning(breaker->opened_by)));
+            json_text_or_null(is_closed ? "" : breaker_cause_meaning(breaker->opened_by)));
     why_set(record, "device_breaker", why_device_breaker(worker->device));
 }
 
@@ -215,8 +211,8 @@ static void why_add_next_step(const struct worker *worker, json_t *record, const
     AUTO_FREE char *command = next_step_fill(step.command, &names);
     AUTO_FREE char *advice = next_step_fill(step.advice, &names);
 
-    why_set(record, "command", why_text(command));
-    why_set(record, "advice", why_text(advice));
+    why_set(record, "command", json_text_or_null(command));
+    why_set(record, "advice", json_text_or_null(advice));
 }
 
 /* What the process that runs has said; else what the last one has. */
@@ -244,7 +240,7 @@ json_t *why_record(struct worker *worker, const struct why_past *past)
             past->failure == NULL ? json_null() : json_incref(past->failure));
     why_set(record, "transitions", json_incref(past->transitions));
     why_set(record, "stderr", why_stderr(worker, past));
-    why_set(record, "problem", why_text(past->problem.message));
+    why_set(record, "problem", json_text_or_null(past->problem.message));
     why_set(record, "worker", shown);
     record_check(RECORD_WHY, record);
     return record;

@@ -39,11 +39,6 @@ static json_t *known_number(int64_t value)
     return value > 0 ? json_integer(value) : json_null();
 }
 
-static json_t *known_text(const char *text)
-{
-    return text != NULL && text[0] != '\0' ? json_text_lossy(text, strlen(text)) : json_null();
-}
-
 static void worker_record_process(const struct worker *worker, json_t *record, uint64_t now_ms)
 {
     bool has_process = life_has_process(worker->state) && worker->process.pid > 0;
@@ -53,7 +48,7 @@ static void worker_record_process(const struct worker *worker, json_t *record, u
         has_process ? json_integer((json_int_t)(now_ms - worker->process.spawned_ms)) : json_null();
 
     (void)json_object_set_new(record, "pid", known_number(worker->process.pid));
-    (void)json_object_set_new(record, "instance", known_text(worker->process.instance));
+    (void)json_object_set_new(record, "instance", json_text_or_null(worker->process.instance));
     (void)json_object_set_new(record, "memory_bytes", known_number(worker->facts.memory_bytes));
     (void)json_object_set_new(record, "tokens_per_second", speed);
     (void)json_object_set_new(record, "uptime_ms", uptime);
@@ -98,8 +93,8 @@ static void worker_record_recovery(const struct worker *worker, json_t *record, 
                               json_string(breaker_state_name(recovery->breaker.state)));
     (void)json_object_set_new(record, "next_retry_ms",
                               due_ms == INT64_MAX ? json_null() : json_integer(left_ms));
-    (void)json_object_set_new(record, "waits_for", known_text(worker_waits_for(worker)));
-    (void)json_object_set_new(record, "held_reason", known_text(worker->held_reason));
+    (void)json_object_set_new(record, "waits_for", json_text_or_null(worker_waits_for(worker)));
+    (void)json_object_set_new(record, "held_reason", json_text_or_null(worker->held_reason));
     (void)json_object_set_new(record, "degraded", json_boolean(recovery->is_reduced));
     (void)json_object_set_new(record, "pinned", json_boolean(worker->is_pinned));
     (void)json_object_set_new(record, "last_fault",
@@ -147,14 +142,14 @@ json_t *worker_record(struct worker *worker)
     (void)json_object_set_new(record, "name", json_string(worker->name));
     (void)json_object_set_new(record, "state", json_string(life_state_name(worker->state)));
     (void)json_object_set_new(record, "desired", json_string(worker->wanted_up ? "up" : "down"));
-    (void)json_object_set_new(record, "model", known_text(worker_shown_model(worker)));
-    (void)json_object_set_new(record, "device", known_text(worker_shown_device(worker)));
+    (void)json_object_set_new(record, "model", json_text_or_null(worker_shown_model(worker)));
+    (void)json_object_set_new(record, "device", json_text_or_null(worker_shown_device(worker)));
     (void)json_object_set_new(record, "context_tokens", known_number(context));
     (void)json_object_set_new(record, "in_flight", json_integer(worker->in_flight_count));
     (void)json_object_set_new(record, "queued", json_integer(worker->queued_count));
     (void)json_object_set_new(record, "autostart", json_boolean(worker->is_autostart));
-    (void)json_object_set_new(record, "last_exit", known_text(worker->last_exit));
-    (void)json_object_set_new(record, "last_stderr", known_text(worker->last_words));
+    (void)json_object_set_new(record, "last_exit", json_text_or_null(worker->last_exit));
+    (void)json_object_set_new(record, "last_stderr", json_text_or_null(worker->last_words));
     (void)json_object_set_new(record, "warnings", worker_warnings(worker));
     worker_record_process(worker, record, now_ms);
     record_check(RECORD_WORKER, record);

@@ -2,11 +2,10 @@
 #include "supervisor/gpu/record.h"
 
 #include "common/clock.h"
+#include "common/json.h"
 #include "common/mem.h"
 #include "common/records.h"
 #include "supervisor/supervisor.h"
-
-#include <string.h>
 
 /* A worker leads a group of its own, in which is what it has started. */
 static const struct worker *worker_of_use(const struct supervisor *supervisor,
@@ -74,8 +73,7 @@ static json_t *use_to_json(const struct supervisor *supervisor, const struct gpu
     (void)json_object_set_new(object, "memory_bytes",
                               use->memory_bytes < 0 ? json_null()
                                                     : json_integer(use->memory_bytes));
-    (void)json_object_set_new(object, "command",
-                              use->command[0] == '\0' ? json_null() : json_string(use->command));
+    (void)json_object_set_new(object, "command", json_text_or_null(use->command));
     record_check(RECORD_GPU_PROCESS, object);
     return object;
 }
@@ -108,11 +106,6 @@ static const char *gpu_breaker(const struct supervisor *supervisor, const struct
     return breaker_state_name(state);
 }
 
-static json_t *text_or_null(const char *text)
-{
-    return text[0] == '\0' ? json_null() : json_string(text);
-}
-
 json_t *gpu_record(const struct supervisor *supervisor, size_t index)
 {
     const struct gpu *gpu = supervisor->gpus.table.gpus[index];
@@ -123,9 +116,9 @@ json_t *gpu_record(const struct supervisor *supervisor, size_t index)
         json_pack("{s:s, s:s, s:s, s:s}", "id", id, "state", gpu_state_name(gpu->state),
                   "pci_address", gpu->pci, "breaker", gpu_breaker(supervisor, gpu, index));
 
-    (void)json_object_set_new(record, "name", text_or_null(gpu->name));
-    (void)json_object_set_new(record, "vendor", text_or_null(gpu->vendor));
-    (void)json_object_set_new(record, "pcie_link", text_or_null(gpu->pcie_link));
+    (void)json_object_set_new(record, "name", json_text_or_null(gpu->name));
+    (void)json_object_set_new(record, "vendor", json_text_or_null(gpu->vendor));
+    (void)json_object_set_new(record, "pcie_link", json_text_or_null(gpu->pcie_link));
     gpu_figures_to_json(&gpu->figures, record);
     (void)json_object_set_new(record, "foreign_memory_bytes",
                               foreign_bytes < 0 ? json_null() : json_integer(foreign_bytes));

@@ -193,6 +193,7 @@ static void a_label_survives_bad_bytes(void **state)
     AUTO_JSON json_t *json = json_text_lossy(BYTES, sizeof(BYTES) - 1);
     AUTO_JSON json_t *good = json_text_lossy("abc", 2);
     AUTO_JSON json_t *empty = json_text_lossy("", 0);
+    AUTO_JSON json_t *known = json_text_or_null("a\xff");
     AUTO_FREE char *text = json_to_text(json);
     struct err err = ERR_INIT;
     AUTO_JSON json_t *again = json_parse(text, strlen(text), BODY_MAX_BYTES, &err);
@@ -201,6 +202,8 @@ static void a_label_survives_bad_bytes(void **state)
                                                  "b\xef\xbf\xbd\xef\xbf\xbd");
     assert_string_equal(json_string_value(good), "ab");
     assert_string_equal(json_string_value(empty), "");
+    assert_string_equal(json_string_value(known), "a\xef\xbf\xbd");
+    assert_true(json_is_null(json_text_or_null("")) && json_is_null(json_text_or_null(NULL)));
     assert_non_null(again);
 }
 

@@ -95,6 +95,22 @@ static void a_put_makes_and_replaces(void **state)
     assert_null(model_find_path(&fixture->supervisor, "/old"));
 }
 
+/* Any program may have written the database it was read from. */
+static void a_source_that_is_no_text_is_shown_all_the_same(void **state)
+{
+    struct fixture *fixture = *state;
+    struct err err = ERR_INIT;
+    struct model *model = put(fixture, "m", "/m", 1, &err);
+    json_t *record = NULL;
+
+    assert_non_null(model);
+    free(model->source);
+    model->source = xstrdup("hf:a/\xff");
+    record = model_record(model);
+    assert_string_equal(json_string_value(json_object_get(record, "source")), "hf:a/\xef\xbf\xbd");
+    json_decref(record);
+}
+
 /* What a file is known by is not what another one in its place is. */
 static void a_file_that_has_changed_keeps_no_sum(void **state)
 {
@@ -197,6 +213,7 @@ int main(void)
         cmocka_unit_test(the_need_of_a_model_is_what_its_description_says),
         IN_A_REGISTRY(a_file_that_has_changed_keeps_no_sum),
         IN_A_REGISTRY(a_put_makes_and_replaces),
+        IN_A_REGISTRY(a_source_that_is_no_text_is_shown_all_the_same),
         IN_A_REGISTRY(a_put_that_the_store_does_not_take_changes_nothing),
         IN_A_REGISTRY(what_is_no_description_changes_nothing),
     };
