@@ -2,7 +2,6 @@
 #include "supervisor/log_stream.h"
 
 #include "common/clock.h"
-#include "common/http/sse.h"
 #include "common/json.h"
 #include "common/mem.h"
 #include "common/paths.h"
@@ -163,11 +162,8 @@ static void log_stream_send(void *owner, json_t *line)
 {
     struct log_stream *stream = owner;
     AUTO_JSON json_t *owned = line;
-    AUTO_FREE char *text = json_to_text(owned);
-    AUTO_BUF struct buf out = BUF_INIT(SSE_EVENT_MAX_BYTES * 2);
 
-    if (sse_append(&out, text, strlen(text)) == 0) /* six times a chunk at most */
-        http_stream_write(stream->exchange, out.data, out.len);
+    http_stream_event(stream->exchange, owned); /* six times a chunk at most */
 }
 
 static void log_stream_end(struct log_stream *stream, const struct err *why)

@@ -2,7 +2,6 @@
  * come. */
 #include "supervisor/pull_follower.h"
 
-#include "common/http/sse.h"
 #include "common/json.h"
 #include "common/mem.h"
 #include "common/split_name.h"
@@ -19,16 +18,12 @@ static void follower_free(struct pull_follower *follower)
 void pull_follower_tell(struct pull_follower *follower, const json_t *event)
 {
     const char *type = json_string_value(json_object_get(event, "type"));
-    AUTO_FREE char *text = NULL;
-    AUTO_BUF struct buf out = BUF_INIT(SSE_EVENT_MAX_BYTES);
 
     if (follower->exchange == NULL ||
         (strcmp(type, "progress") == 0 &&
          http_exchange_unsent_bytes(follower->exchange) > HTTP_UNSENT_HIGH_BYTES))
         return;
-    text = json_to_text(event);
-    if (sse_append(&out, text, strlen(text)) == 0) /* each is far smaller */
-        http_stream_write(follower->exchange, out.data, out.len);
+    http_stream_event(follower->exchange, event);
 }
 
 /* The client has all that it gets; with CAUSE, when it has heard that. */

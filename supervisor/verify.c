@@ -1,7 +1,6 @@
 /* Owns the looks at models' files that are under way. Must not know how a sum is computed. */
 #include "supervisor/verify.h"
 
-#include "common/http/sse.h"
 #include "common/json.h"
 #include "common/mem.h"
 #include "common/utf8.h"
@@ -42,22 +41,13 @@ static void verify_on_closed(struct api_held *held)
         verify_free(verify);
 }
 
-static void verify_tell(struct verify *verify, const json_t *event)
-{
-    AUTO_FREE char *text = json_to_text(event);
-    AUTO_BUF struct buf out = BUF_INIT(SSE_EVENT_MAX_BYTES);
-
-    if (sse_append(&out, text, strlen(text)) == 0) /* each is far smaller */
-        http_stream_write(verify->exchange, out.data, out.len);
-}
-
 /* EVENT, which is taken over, is the last one. */
 static void verify_end(struct verify *verify, json_t *event)
 {
     AUTO_JSON json_t *owned = event;
 
     if (verify->exchange != NULL) {
-        verify_tell(verify, owned);
+        http_stream_event(verify->exchange, owned);
         api_release(verify->exchange);
         http_stream_end(verify->exchange);
     }
@@ -102,7 +92,7 @@ static void verify_on_line(void *owner, const json_t *line)
         json_decref(verify->result);
         verify->result = json_deep_copy(line);
     } else if (http_exchange_unsent_bytes(verify->exchange) <= HTTP_UNSENT_HIGH_BYTES) {
-        verify_tell(verify, line);
+        http_stream_event(verify->exchange, line);
     }
 }
 

@@ -2,6 +2,7 @@
  * of how requests come in. */
 #include "common/http/server.h"
 
+#include "common/http/sse.h"
 #include "common/json.h"
 #include "common/mem.h"
 #include "common/token.h"
@@ -335,6 +336,15 @@ void http_stream_write(struct http_exchange *x, const void *data, size_t len)
     conn_flush_later(x->conn, failed != 0);
     if (conn_unsent_bytes(x->conn) > HTTP_UNSENT_HIGH_BYTES)
         x->is_over_high = true;
+}
+
+void http_stream_event(struct http_exchange *x, const json_t *event)
+{
+    AUTO_FREE char *text = json_to_text(event);
+    AUTO_BUF struct buf out = BUF_INIT(SSE_EVENT_MAX_BYTES * 2);
+
+    if (sse_append(&out, text, strlen(text)) == 0)
+        http_stream_write(x, out.data, out.len);
 }
 
 void http_stream_end(struct http_exchange *x)

@@ -181,6 +181,9 @@ void http_reply_error(struct http_exchange *x, const struct err *error, const js
  * system call. Chunked on 1.1, to the end of the connection on 1.0. */
 void http_stream_begin(struct http_exchange *x, int status, const char *content_type);
 void http_stream_write(struct http_exchange *x, const void *data, size_t len);
+/* One event of text/event-stream. The caller keeps EVENT far below SSE_EVENT_MAX_BYTES: a larger
+ * one is not sent. */
+void http_stream_event(struct http_exchange *x, const json_t *event);
 void http_stream_end(struct http_exchange *x);
 bool http_exchange_has_begun(const struct http_exchange *x); /* some reply has been begun */
 size_t http_exchange_unsent_bytes(const struct http_exchange *x);
