@@ -1,14 +1,18 @@
-/* Owns the list of what a worker may see of our environment. */
+/* Owns the list of what a worker may see of our environment, and the reading of whom it is meant
+ * for. */
 #include "supervisor/environment.h"
 
 #include "common/attr.h"
 #include "common/mem.h"
 #include "common/process.h"
+#include "common/units.h"
 
-#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Whole names end in '='; the others are beginnings: tuning of ROCm and locale. A token is in none
  * of them, whatever it is called. */
@@ -89,4 +93,14 @@ const char **environment_for_worker(char *const *envp, const char *instance)
             out[kept++] = envp[i];
     }
     return out;
+}
+
+bool environment_has_our_pid(const char *name)
+{
+    const char *text = getenv(name);
+    struct err ignored = ERR_INIT; /* not a pid: not ours */
+    int64_t pid = 0;
+
+    return text != NULL && units_parse_integer(text, 1, INT32_MAX, &pid, &ignored) == 0 &&
+           pid == getpid();
 }

@@ -3,6 +3,7 @@
 
 #include "common/attr.h"
 #include "common/units.h"
+#include "supervisor/environment.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -28,16 +29,12 @@ union handed_name {
 /* How many there are: 0 when the variables are missing, or were left there for another process. */
 static int handed_count(int64_t *out, struct err *err)
 {
-    const char *pid_text = getenv("LISTEN_PID");
-    const char *count_text = getenv("LISTEN_FDS");
-    struct err ignored = ERR_INIT; /* not a pid: not ours */
-    int64_t pid = 0;
+    const char *text = getenv("LISTEN_FDS");
 
     *out = 0;
-    if (pid_text == NULL || count_text == NULL ||
-        units_parse_integer(pid_text, 1, INT32_MAX, &pid, &ignored) != 0 || pid != getpid())
+    if (text == NULL || !environment_has_our_pid("LISTEN_PID"))
         return 0;
-    if (units_parse_integer(count_text, 0, HANDED_MAX_COUNT, out, err) != 0) {
+    if (units_parse_integer(text, 0, HANDED_MAX_COUNT, out, err) != 0) {
         err->kind = ERR_CONFIG;
         return err_wrap(err, "LISTEN_FDS");
     }

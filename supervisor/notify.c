@@ -5,8 +5,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/units.h"
+#include "supervisor/environment.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <inttypes.h>
@@ -53,24 +53,15 @@ static bool notify_read_address(struct notify *notify, const char *name)
     return true;
 }
 
-/* Whether the variable NAME is missing or has our pid: else it is meant for another process. */
-static bool notify_is_for_us(const char *name)
-{
-    const char *text = getenv(name);
-    struct err ignored = ERR_INIT; /* not a pid: not ours */
-    int64_t pid = 0;
-
-    return text == NULL ||
-           (units_parse_integer(text, 1, INT32_MAX, &pid, &ignored) == 0 && pid == getpid());
-}
-
+/* Without WATCHDOG_PID it is for whoever reads it. */
 static void notify_read_watchdog(struct notify *notify)
 {
     const char *text = getenv("WATCHDOG_USEC");
     struct err err = ERR_INIT;
     int64_t us = 0;
 
-    if (text == NULL || !notify_is_for_us("WATCHDOG_PID"))
+    if (text == NULL ||
+        (getenv("WATCHDOG_PID") != NULL && !environment_has_our_pid("WATCHDOG_PID")))
         return;
     if (units_parse_integer(text, 1, INT64_MAX, &us, &err) == 0)
         notify->watchdog_us = (uint64_t)us;

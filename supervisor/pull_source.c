@@ -5,14 +5,13 @@
 #include "common/token.h"
 
 #include <ctype.h>
-#include <stdint.h>
-#include <stdio.h>
+#include <sodium.h>
 #include <string.h>
 #include <strings.h>
 
 #define HUB_PREFIX "hf:"
 
-enum { PLACE_HASH_DIGITS = 8 }; /* of a URL: enough that two of one host do not meet */
+enum { PLACE_HASH_BYTES = 4 }; /* of a URL: enough that two of one host do not meet */
 
 static const char WORD[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
@@ -90,16 +89,15 @@ static char *url_place(const char *text, const char *host, size_t host_len)
 {
     struct token_hash hash;
     AUTO_FREE char *folder = xstrndup(host, host_len);
-    char digits[2 * sizeof(hash.bytes) + 1];
+    char digits[2 * PLACE_HASH_BYTES + 1];
 
     token_hash(text, &hash);
-    for (size_t i = 0; i < sizeof(hash.bytes); i++)
-        (void)snprintf(digits + 2 * i, 3, "%02x", hash.bytes[i]);
+    (void)sodium_bin2hex(digits, sizeof(digits), hash.bytes, PLACE_HASH_BYTES);
     for (char *at = folder; *at != '\0'; at++)
         *at = isascii((unsigned char)*at) && isalnum((unsigned char)*at)
                   ? (char)tolower((unsigned char)*at)
                   : '-';
-    return xasprintf("url/%s-%.*s", folder, PLACE_HASH_DIGITS, digits);
+    return xasprintf("url/%s-%s", folder, digits);
 }
 
 static int parse_url(const char *text, struct pull_source *out, struct err *err)

@@ -98,18 +98,6 @@ static void take_text(const json_t *object, const char *field, char *out, size_t
     utf8_make_printable(out, strlen(out));
 }
 
-static bool take_integer(const json_t *object, const char *field, int64_t min, int64_t max,
-                         int64_t *out)
-{
-    const json_t *value = json_object_get(object, field);
-
-    if (!json_is_integer(value) || json_integer_value(value) < min ||
-        json_integer_value(value) > max)
-        return false;
-    *out = json_integer_value(value);
-    return true;
-}
-
 static bool take_state(const json_t *line, enum gpu_state *out)
 {
     const char *state = json_string_value(json_object_get(line, "state"));
@@ -156,14 +144,16 @@ static enum gpu_news take_gpu(struct gpu_table *table, const json_t *line, int64
 
 static bool take_use(const json_t *object, struct gpu_use *out)
 {
+    struct err ignored = ERR_INIT; /* what is no such number is unknown */
     int64_t pid = 0;
     int64_t group = -1;
     int64_t bytes = -1;
 
-    if (!take_integer(object, "pid", 1, INT_MAX, &pid))
+    (void)json_read_integer(object, "pid", 1, INT_MAX, &pid, &ignored);
+    (void)json_read_integer(object, "group", 1, INT_MAX, &group, &ignored);
+    (void)json_read_integer(object, "memory_bytes", 0, INT64_MAX / 2, &bytes, &ignored);
+    if (pid == 0)
         return false;
-    (void)take_integer(object, "group", 1, INT_MAX, &group);              /* -1: unknown */
-    (void)take_integer(object, "memory_bytes", 0, INT64_MAX / 2, &bytes); /* likewise */
     *out = (struct gpu_use){.pid = (pid_t)pid, .group = (pid_t)group, .memory_bytes = bytes};
     take_text(object, "command", out->command, sizeof(out->command));
     return true;
