@@ -524,6 +524,7 @@ milliwatts 512000
 limit 700000
 core 1980
 memory 2619
+fan 30
 process 500 $((16 << 30))
 process 501
 END
@@ -535,7 +536,7 @@ END
  "busy_percent":91,"memory_used_bytes":21474836480,"memory_total_bytes":85899345920,
  "gtt_used_bytes":null,"gtt_total_bytes":null,"foreign_memory_bytes":21474836480,
  "temperature_celsius":64.0,"junction_celsius":null,"power_watts":512.0,"power_limit_watts":700.0,
- "core_clock_mhz":1980,"memory_clock_mhz":2619,"fan_rpm":null,"fan_percent":null,
+ "core_clock_mhz":1980,"memory_clock_mhz":2619,"fan_rpm":null,"fan_percent":30,
  "pcie_link":"32.0 GT/s x16","breaker":"closed",
  "processes":[{"pid":500,"memory_bytes":17179869184,"worker":null,"command":"python3"},
               {"pid":501,"memory_bytes":null,"worker":null,"command":null}]}

@@ -4,7 +4,6 @@
 # bench_top.sh BIN-FOLDER TESTS-FOLDER
 set -euo pipefail
 
-rbee=$1/rbee
 here=$(cd "$(dirname "$0")/.." && pwd)
 rounds=5 seconds=10
 command -v htop >/dev/null && command -v btop >/dev/null || exit 77

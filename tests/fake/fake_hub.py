@@ -93,8 +93,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = urllib.parse.unquote(url.path)
         self.server.note({"path": path, "range": self.headers.get("Range", ""),
                           "if_range": self.headers.get("If-Range", ""),
-                          "authorization": self.headers.get("Authorization", ""),
-                          "agent": self.headers.get("User-Agent", "")})
+                          "authorization": self.headers.get("Authorization", "")})
         if not self.is_let_in():
             return
         if path.startswith("/api/models/"):

@@ -1,16 +1,15 @@
 /* NVIDIA's management library to order, for rbee-gpu. Beside the library lies nvml.script, a line
  * for each answer, read anew by each question: "PCI-ADDRESS KEY VALUE". KEY is name, uuid, busy,
  * used, total, celsius, milliwatts, limit, core, memory, fan, or process (its value "PID BYTES",
- * one line for each); what is not there is not supported. "PCI-ADDRESS find crash" and "find hang"
- * are what happens to who looks for that card. Calls are written to nvml.log. The declarations are
- * the public ones of NVML's reference guide, written down once more. */
+ * one line for each); what is not there is not supported. "PCI-ADDRESS find crash" is what happens to
+ * who looks for that card. Calls are written to nvml.log. The declarations are the public ones of
+ * NVML's reference guide, written down once more. */
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { SUCCESS = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, CARD_COUNT = 4, ADDRESS_BYTES = 32 };
 
@@ -126,8 +125,6 @@ int nvmlDeviceGetHandleByPciBusId_v2(const char *pci, void **out)
     note("find", pci);
     if (strcmp(value, "crash") == 0)
         abort();
-    while (strcmp(value, "hang") == 0)
-        (void)pause();
     for (int i = 0; is_known && i < CARD_COUNT; i++) {
         if (addresses[i][0] != '\0' && strcmp(addresses[i], pci) != 0)
             continue;
