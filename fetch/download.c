@@ -246,8 +246,6 @@ static int run_checked(struct run *run, struct download_result *out, struct err 
     struct retry retry = run->download->retry;
 
     for (;;) {
-        bool was_mixed = false;
-
         if (fetch_all(run, &retry, err) < 0)
             return -1;
         out->was_there = run->was_there;
@@ -257,8 +255,7 @@ static int run_checked(struct run *run, struct download_result *out, struct err 
             return -1;
         if (check_sum(run, out, err) == 0)
             return 0;
-        was_mixed = run->is_mixed;
-        if (err->kind != ERR_CHECKSUM || !was_mixed)
+        if (err->kind != ERR_CHECKSUM || !run->is_mixed)
             return -1;
         tell_note("the checksum of %s is wrong; what was there before may be of another file: from "
                   "the beginning",

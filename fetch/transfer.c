@@ -5,7 +5,6 @@
 #include "common/mem.h"
 #include "common/units.h"
 
-#include <ctype.h>
 #include <curl/curl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -21,7 +20,6 @@ enum {
     TRANSFER_DROPPED_MAX_BYTES = 64
                                  << 10, /* the body of a redirect or an error, which nobody reads */
     TRANSFER_CONTENT_RANGE_BYTES = 96,  /* "bytes N-N/N" with the longest numbers */
-    TRANSFER_CODE_BYTES = 64,
     MS_PER_SECOND = 1000,
 };
 

@@ -183,6 +183,5 @@ int round_run(struct card_world *world, const char *command, int fd, struct err 
         round_say_all_uses(round, err) != 0)
         return -1;
     round_rest(round);
-    return round_say(round, json_pack("{s:b, s:i}", "done", 1, "cards", (int)round->cards.count),
-                     err);
+    return round_say(round, json_pack("{s:b}", "done", 1), err);
 }

@@ -5,7 +5,7 @@
  *   {"step":"processes"}                      likewise
  *   {"gpu":PCI,"vendor","state","name","uuid","pcie_link", and the fields of gpu_figures.def}
  *   {"uses":PCI,"processes":[{"pid","group","command","memory_bytes"}]}    known for this card
- *   {"done":true,"cards":N}                   the round is over
+ *   {"done":true}                             the round is over
  *
  * Unknown is null. state is "active", "asleep" (then nothing else is known), or "unreadable" when
  * the driver has told nothing at all. */
