@@ -368,7 +368,8 @@ static struct model model_next(const struct model *model, const char *name,
                          .added_ms = model != NULL ? model->added_ms : clock_wall_ms()};
 
     memcpy(next.name, name, strlen(name) + 1);
-    if (origin == NULL && model != NULL) {
+    assert(origin != NULL || model != NULL);
+    if (origin == NULL) {
         bool is_same =
             strcmp(model->path, facts->path) == 0 && model_stamp_equal(&model->stamp, facts->stamp);
 
@@ -377,10 +378,9 @@ static struct model model_next(const struct model *model, const char *name,
         next.is_published = is_same && model->is_published;
         return next;
     }
-    next.source = xstrdup(origin == NULL ? "" : origin->source);
-    next.files =
-        origin == NULL || origin->files == NULL ? json_array() : json_deep_copy(origin->files);
-    next.is_published = origin != NULL && origin->is_published;
+    next.source = xstrdup(origin->source);
+    next.files = origin->files == NULL ? json_array() : json_deep_copy(origin->files);
+    next.is_published = origin->is_published;
     return next;
 }
 

@@ -85,7 +85,8 @@ struct model_facts {
     const char *path;
     const struct model_stamp *stamp;
     json_t *details;                   /* of --describe at STAMP; borrowed */
-    const struct model_origin *origin; /* NULL: as it was; of a file that has changed, its source */
+    const struct model_origin *origin; /* NULL: as it was, of a model that is there; of a file that
+                                          has changed, its source */
 };
 /* Puts or replaces NAME and stores it; DONE is told when it is on disk. NULL with err, and nothing
  * changes, when the store takes nothing or the details are no record of a model (ERR_PROTOCOL). */

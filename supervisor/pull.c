@@ -454,9 +454,9 @@ void pull_end_revoked(struct supervisor *supervisor)
             struct err err = ERR_INIT;
 
             next = TAILQ_NEXT(follower, link);
-            if (follower->exchange == NULL || api_may_still(follower->exchange, &err))
+            if (api_may_still(follower->exchange, &err))
                 continue;
-            TAILQ_REMOVE(&pull->followers, follower, link);
+            pull_take_out(pull, follower);
             pull_follower_fail(follower, &err);
         }
         if (TAILQ_EMPTY(&pull->followers))

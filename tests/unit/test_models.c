@@ -58,7 +58,9 @@ static struct model *put(struct fixture *fixture, const char *name, const char *
 {
     struct model_stamp stamp = {.size_bytes = size_bytes};
     json_t *details = json_pack("{s:I}", "parameters", (json_int_t)size_bytes);
-    const struct model_facts facts = {.path = path, .stamp = &stamp, .details = details};
+    const struct model_origin by_hand = {.source = ""};
+    const struct model_facts facts = {
+        .path = path, .stamp = &stamp, .details = details, .origin = &by_hand};
     struct model *model = model_put(&fixture->supervisor, name, &facts, STORE_NOBODY, err);
 
     json_decref(details);
