@@ -13,7 +13,6 @@ STEPS=(
     "analyzer     gcc -fanalyzer"
     "lint         clang-tidy (.clang-tidy)"
     "clang        everything compiles with clang, too"
-    "generated    completions/ and man/ are what the tables give"
     "promtool     promtool has nothing to say of the metrics"
     "test         make test"
 )
@@ -64,14 +63,6 @@ step_lint() {
 
 step_clang() {
     make --no-print-directory -s CC=clang -j"$(nproc)" test-programs
-}
-
-step_generated() {
-    local now=build/generated_now
-    rm -rf "$now"
-    make --no-print-directory -s -j"$(nproc)" build/plain/tests/generate &&
-        build/plain/tests/generate . "$now" &&
-        diff -r -x 'logic.*' "$now/completions" completions && diff -r -x rbeed.8 -x prose.def "$now/man" man
 }
 
 step_promtool() {
