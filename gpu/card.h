@@ -68,9 +68,9 @@ struct card_vendor {
     const char *list_prefix;
     const char *pci_link;
     void (*read)(struct card_world *world, const struct card *card, struct card_reading *out);
-    /* A round is over; IS_ANY_SLEEPY: one of its cards may fall asleep when nobody uses it. May be
-     * NULL. */
-    void (*rest)(struct card_world *world, bool is_any_sleepy);
+    /* A round is over in which a card was read that may fall asleep when nobody uses it: lets go of
+     * what keeps it awake. May be NULL. */
+    void (*rest)(struct card_world *world);
 };
 
 extern const struct card_vendor CARD_AMD;

@@ -8,7 +8,6 @@
 
 #include <assert.h>
 #include <dlfcn.h>
-#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -215,11 +214,11 @@ static void nvml_read(struct card_world *world, const struct card *card, struct 
 }
 
 /* A session holds the cards it has asked, and none of them would fall asleep. */
-static void nvml_rest(struct card_world *world, bool is_any_sleepy)
+static void nvml_rest(struct card_world *world)
 {
     struct nvml *nvml = world->nvml;
 
-    if (nvml != NULL && nvml->is_begun && is_any_sleepy) {
+    if (nvml != NULL && nvml->is_begun) {
         (void)nvml->end(); /* what it did not give back goes with us */
         nvml->is_begun = false;
     }

@@ -160,14 +160,13 @@ static int round_say_all_uses(const struct round *round, struct err *err)
     return 0;
 }
 
-/* Vendors may let go of what they hold between two rounds. */
 static void round_rest(const struct round *round)
 {
     for (size_t i = 0; i < round->cards.count; i++) {
         const struct card *card = &round->cards.cards[i];
 
-        if (card->vendor->rest != NULL && round->is_awake[i])
-            card->vendor->rest(round->world, card_is_sleepy(card));
+        if (card->vendor->rest != NULL && round->is_awake[i] && card_is_sleepy(card))
+            card->vendor->rest(round->world);
     }
 }
 

@@ -8,6 +8,13 @@
 #include "supervisor/supervisor.h"
 
 /* A worker leads a group of its own, in which is what it has started. */
+static bool use_is_of(const struct gpu_use *use, const struct worker *worker)
+{
+    pid_t pid = worker->process.pid;
+
+    return pid > 0 && (use->pid == pid || use->group == pid);
+}
+
 static const struct worker *worker_of_use(const struct supervisor *supervisor,
                                           const struct gpu_use *use)
 {
@@ -15,8 +22,7 @@ static const struct worker *worker_of_use(const struct supervisor *supervisor,
 
     TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
-        if (worker->process.pid > 0 &&
-            (use->pid == worker->process.pid || use->group == worker->process.pid))
+        if (use_is_of(use, worker))
             return worker;
     }
     return NULL;
@@ -30,7 +36,7 @@ static bool use_is_of_worker(const void *owner, const struct gpu_use *use)
 static bool gpu_has_use_of(const struct gpu *gpu, const struct worker *worker)
 {
     for (size_t i = 0; i < gpu->use_count; i++) {
-        if (gpu->uses[i].pid == worker->process.pid || gpu->uses[i].group == worker->process.pid)
+        if (use_is_of(&gpu->uses[i], worker))
             return true;
     }
     return false;
