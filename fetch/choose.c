@@ -5,7 +5,6 @@
 #include "common/split_name.h"
 #include "fetch/file_name.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>

@@ -9,7 +9,6 @@
 #include "fetch/tell.h"
 
 #include <ctype.h>
-#include <curl/curl.h>
 #include <stdbool.h>
 #include <string.h>
 

@@ -7,7 +7,6 @@
 #include <ctype.h>
 #include <curl/curl.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 

@@ -9,10 +9,8 @@
 #define RBEE_FETCH_PART_H
 
 #include "common/err.h"
-#include "fetch/choose.h"
 #include "fetch/transfer.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
 /* What a part must be a part of to be gone on with. */

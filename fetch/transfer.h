@@ -29,7 +29,7 @@ struct transfer_head {
 struct transfer_settings {
     const char *endpoint; /* borrowed, as all texts here */
     const char *token;    /* for the endpoint alone; NULL: none */
-    const char *no_token; /* why there is none, for who is refused without; NULL: nobody has one */
+    const char *no_token; /* why there is none, for who is refused without one; never NULL */
     int64_t stall_ms;
 };
 

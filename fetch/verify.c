@@ -1,7 +1,6 @@
 /* Owns the comparison of files with their sums. Must not know where the sums come from. */
 #include "fetch/verify.h"
 
-#include "common/buf.h"
 #include "common/json.h"
 #include "common/mem.h"
 #include "common/paths.h"

@@ -17,7 +17,7 @@ enum {
 struct pull_source {
     char *text; /* as it was given; two pulls of the same text are one */
     bool is_hub;
-    char *repo;  /* "ORG/REPO"; NULL for a URL */
+    char *repo;  /* "ORG/REPO"; "": it is a URL */
     char *quant; /* "": not given */
     char *file;  /* its path in the repository; "": not given */
     char *shown; /* for records, logs and people: a URL without its query, which may be a secret */

@@ -78,7 +78,8 @@ struct request {
 
     struct http_call *call;
     struct sse_parser sse;
-    struct buf reply; /* of a worker that answers in one piece, or with an error */
+    struct buf reply; /* what a worker says that streams no events; else the tokens of an answer in
+                         one piece, as they come */
     int reply_status;
     bool is_event_stream; /* the worker's reply is one */
     bool has_started;     /* its started event has gone out */

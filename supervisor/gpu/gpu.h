@@ -70,7 +70,8 @@ enum gpu_news {
     GPU_NEWS_NONE, /* of no use: not one of the lines that gpu/round.h describes */
     GPU_NEWS_STEP, /* *out_step is what it reads next */
     GPU_NEWS_READ,
-    GPU_NEWS_DONE, /* the round is over; what was not told of in it and not SKIPPED is gone */
+    GPU_NEWS_DONE, /* the round is over: a GPU that was neither told of in it nor kept
+                      (gpu_table_keep()) is gone */
 };
 
 /* Takes one line over, without its end; STEP has GPU_PCI_BYTES. Whatever the line is, the table
