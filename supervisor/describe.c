@@ -1,9 +1,11 @@
 /* Owns the children that describe model files. Knows nothing of what is done with a record. */
 #include "supervisor/describe.h"
 
+#include "common/clock.h"
 #include "common/json.h"
 #include "common/mem.h"
 #include "common/spawn.h"
+#include "supervisor/child.h"
 #include "supervisor/environment.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/worker_output.h"
@@ -13,11 +15,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/pidfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 16 << 10 };
+enum {
+    READ_BYTES = 16 << 10,
+    END_MS = 1000, /* after KILL, all together; a disk holds what takes longer */
+};
 
 /* One stream of the child's. */
 struct describe_pipe {
@@ -166,11 +169,11 @@ static void describe_tell(struct describe_child *child, const json_t *record,
 static void describe_on_exit(evutil_socket_t fd, short what, void *arg)
 {
     struct describe_child *child = arg;
-    siginfo_t status = {0};
+    siginfo_t status;
     struct err err = ERR_INIT;
     AUTO_JSON json_t *record = NULL;
 
-    if (waitid(P_PIDFD, (id_t)child->pidfd, &status, WEXITED | WNOHANG) != 0 || status.si_pid == 0)
+    if (!child_reap(child->pidfd, &status))
         return;
     describe_pipe_finish(&child->out);
     describe_pipe_finish(&child->errors);
@@ -180,17 +183,12 @@ static void describe_on_exit(evutil_socket_t fd, short what, void *arg)
     describe_child_free(child);
 }
 
-static void describe_kill(struct describe_child *child)
-{
-    (void)pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0); /* it may have ended already */
-}
-
 static void describe_on_timeout(evutil_socket_t fd, short what, void *arg)
 {
     struct describe_child *child = arg;
 
     child->is_overdue = true;
-    describe_kill(child);
+    child_kill(child->pidfd);
 }
 
 static int describe_pipe_open(struct describe_pipe *pipe, struct event_base *base, int *out_fd,
@@ -301,18 +299,16 @@ void describe_cancel(struct describe *describe)
 
     describe_leave(describe);
     if (TAILQ_EMPTY(&child->waiters))
-        describe_kill(child); /* its exit frees it */
+        child_kill(child->pidfd); /* its exit frees it */
 }
 
 void describe_cancel_all(struct supervisor *supervisor)
 {
+    uint64_t ends_ms = clock_monotonic_ms() + END_MS;
     struct describe_child *child = NULL;
 
     while ((child = TAILQ_FIRST(&supervisor->describes)) != NULL) {
-        siginfo_t status;
-
-        describe_kill(child);
-        (void)waitid(P_PIDFD, (id_t)child->pidfd, &status, WEXITED); /* it has been killed */
+        child_end(child->pidfd, ends_ms);
         describe_child_unlink(child);
         describe_child_free(child);
     }

@@ -8,8 +8,8 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/paths.h"
-#include "common/process.h"
 #include "common/spawn.h"
+#include "supervisor/child.h"
 #include "supervisor/environment.h"
 #include "supervisor/supervisor.h"
 
@@ -17,9 +17,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -54,11 +52,6 @@ static void child_free(struct fetch_child *child)
     free(child);
 }
 
-static void child_kill(const struct fetch_child *child)
-{
-    (void)pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0); /* it may have ended already */
-}
-
 /* ---- what it says ---- */
 
 static void child_on_line(struct fetch_child *child)
@@ -70,7 +63,7 @@ static void child_on_line(struct fetch_child *child)
 
     if (type == NULL) {
         err_fill(&child->failure, ERR_PROTOCOL, "rbee-fetch said what is no line of its language");
-        child_kill(child);
+        child_kill(child->pidfd);
         return;
     }
     if (strcmp(type, "error") == 0) {
@@ -92,7 +85,7 @@ static void child_take(struct fetch_child *child, const char *data, size_t len)
             buf_clear(&child->line);
         } else if (buf_add_byte(&child->line, data[i]) < 0) {
             err_fill(&child->failure, ERR_PROTOCOL, "rbee-fetch said a line that has no end");
-            child_kill(child);
+            child_kill(child->pidfd);
             return;
         }
     }
@@ -131,10 +124,10 @@ static void child_judge(struct fetch_child *child, const siginfo_t *status)
 static void child_on_exit(evutil_socket_t fd, short what, void *arg)
 {
     struct fetch_child *child = arg;
-    siginfo_t status = {0};
+    siginfo_t status;
     const struct fetch_child_events *events = NULL;
 
-    if (waitid(P_PIDFD, (id_t)child->pidfd, &status, WEXITED | WNOHANG) != 0 || status.si_pid == 0)
+    if (!child_reap(child->pidfd, &status))
         return;
     while (child_read(child) > 0)
         continue;
@@ -232,7 +225,7 @@ struct fetch_child *fetch_child_start(struct supervisor *supervisor, const json_
     }
     child_watch(child);
     if (child_write(child, text, err) != 0) {
-        child_kill(child);
+        child_kill(child->pidfd);
         return NULL; /* its exit frees it */
     }
     child->events = events;
@@ -250,7 +243,7 @@ void fetch_child_say(struct fetch_child *child, const char *word)
 void fetch_child_end(struct fetch_child *child)
 {
     child->events = NULL;
-    child_kill(child); /* its exit frees it */
+    child_kill(child->pidfd); /* its exit frees it */
 }
 
 void fetch_child_end_all(struct supervisor *supervisor)
@@ -260,13 +253,10 @@ void fetch_child_end_all(struct supervisor *supervisor)
 
     TAILQ_FOREACH(child, &supervisor->fetch_children, link)
     {
-        child_kill(child);
+        child_kill(child->pidfd);
     }
     while ((child = TAILQ_FIRST(&supervisor->fetch_children)) != NULL) {
-        siginfo_t status;
-
-        if (process_await(child->pidfd, ends_ms))
-            (void)waitid(P_PIDFD, (id_t)child->pidfd, &status, WEXITED); /* it has ended */
+        child_end(child->pidfd, ends_ms);
         child_free(child);
     }
 }

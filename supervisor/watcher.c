@@ -8,6 +8,7 @@
 #include "common/paths.h"
 #include "common/process.h"
 #include "common/spawn.h"
+#include "supervisor/child.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -15,7 +16,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,11 +37,6 @@ uint64_t watcher_backoff_ms(uint64_t last_ms, uint64_t lived_ms)
 
 /* ---- what it is told ---- */
 
-static void watcher_kill(const struct watcher *watcher)
-{
-    (void)pidfd_send_signal(watcher->pidfd, SIGKILL, NULL, 0); /* it may have ended already */
-}
-
 /* One that does not read any more is of no use: the next is told everything. */
 static void watcher_say(struct watcher *watcher, const struct watch_record *record)
 {
@@ -50,7 +45,7 @@ static void watcher_say(struct watcher *watcher, const struct watch_record *reco
         return;
     if (errno != EPIPE) { /* else it has died, and that comes by the pidfd */
         log_event(LOG_ERROR, "watcher_unreachable", "error=%m");
-        watcher_kill(watcher);
+        child_kill(watcher->pidfd);
     }
 }
 
@@ -139,9 +134,9 @@ static void watcher_retry_later(struct watcher *watcher)
 static void watcher_on_exit(evutil_socket_t fd, short what, void *arg)
 {
     struct watcher *watcher = arg;
-    siginfo_t status = {0};
+    siginfo_t status;
 
-    if (waitid(P_PIDFD, (id_t)fd, &status, WEXITED | WNOHANG) != 0 || status.si_pid == 0)
+    if (!child_reap(fd, &status))
         return;
     if (status.si_code == CLD_EXITED)
         err_fill(&watcher->failure, ERR_INTERNAL, "rbee-watch ended with exit %d",
@@ -197,7 +192,7 @@ static void watcher_end(struct watcher *watcher)
     (void)close(watcher->pipe_fd); /* all that was written has been taken by the pipe */
     watcher->pipe_fd = -1;
     if (!process_await(watcher->pidfd, clock_monotonic_ms() + WATCHER_END_MS))
-        watcher_kill(watcher);
+        child_kill(watcher->pidfd);
     (void)waitid(P_PIDFD, (id_t)watcher->pidfd, &status, WEXITED); /* it has ended, or will now */
 }
 

@@ -5,8 +5,8 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/paths.h"
-#include "common/process.h"
 #include "common/spawn.h"
+#include "supervisor/child.h"
 #include "supervisor/environment.h"
 #include "supervisor/gpu/gpu.h"
 #include "supervisor/gpu/root_hook.h"
@@ -15,8 +15,6 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/pidfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -49,7 +47,7 @@ void reader_process_free(struct reader_process *process)
 
 void reader_process_kill(const struct reader_process *process)
 {
-    (void)pidfd_send_signal(process->pidfd, SIGKILL, NULL, 0); /* it may have ended already */
+    child_kill(process->pidfd);
 }
 
 static void process_split(struct reader_process *process)
@@ -141,9 +139,9 @@ static int process_open(struct reader_process *process, struct err *err)
 static void process_on_exit(evutil_socket_t fd, short what, void *arg)
 {
     struct reader_process *process = arg;
-    siginfo_t status = {0};
+    siginfo_t status;
 
-    if (waitid(P_PIDFD, (id_t)fd, &status, WEXITED | WNOHANG) != 0 || status.si_pid == 0)
+    if (!child_reap(fd, &status))
         return;
     /* Its last lines say what it died of. */
     while (process_read(process) > 0)
@@ -182,11 +180,7 @@ int reader_process_ask(struct reader_process *process, const struct buf *command
 
 void reader_process_end(struct reader_process *process)
 {
-    siginfo_t status;
-
     reader_process_silence(process);
-    reader_process_kill(process);
-    if (process_await(process->pidfd, clock_monotonic_ms() + END_MS))
-        (void)waitid(P_PIDFD, (id_t)process->pidfd, &status, WEXITED); /* it has ended */
+    child_end(process->pidfd, clock_monotonic_ms() + END_MS);
     reader_process_free(process);
 }
