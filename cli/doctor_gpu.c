@@ -21,7 +21,7 @@ struct gpu_maker {
     const char *module;
     const char *nodes[2]; /* what programs open; patterns of which at least one must be there */
     const char *nodes_fix;
-    const char *library; /* a part of its file's name */
+    const char *library; /* that tells the figures of a card; NULL: the kernel does */
     const char *library_fix;
 };
 
@@ -33,8 +33,6 @@ static const struct gpu_maker AMD = {
     .module = "amdgpu",
     .nodes = {"/dev/kfd", "/dev/dri/renderD*"},
     .nodes_fix = "sudo modprobe -r amdgpu; sudo modprobe amdgpu",
-    .library = "libamdhip64.so",
-    .library_fix = "sudo apt-get install libamdhip64-5",
 };
 static const struct gpu_maker NVIDIA = {
     .name = "NVIDIA",
@@ -42,8 +40,8 @@ static const struct gpu_maker NVIDIA = {
     .module = "nvidia",
     .nodes = {"/dev/nvidiactl", "/dev/nvidia[0-9]*"},
     .nodes_fix = "sudo nvidia-modprobe -c 0 -u",
-    .library = "libcuda.so.1",
-    .library_fix = "sudo apt-get install libcuda1",
+    .library = "libnvidia-ml.so.1",
+    .library_fix = "sudo apt-get install libnvidia-ml1",
 };
 
 /* All files that PATTERN means below the root. */
@@ -122,7 +120,7 @@ static bool check_nodes(struct doctor *doctor, const struct gpu_maker *maker, co
 static bool has_library(const struct doctor *doctor, const char *library)
 {
     static const char *const PLACES[] = {"/usr/lib", "/usr/lib64", "/usr/lib/*-linux-gnu",
-                                         "/opt/rocm*/lib", "/usr/local/lib"};
+                                         "/usr/local/lib"};
     AUTO_BUF struct buf cache = BUF_INIT(LD_CACHE_MAX_BYTES);
     bool is_found = doctor_read(doctor, "/etc/ld.so.cache", &cache) &&
                     memmem(cache.data, cache.len, library, strlen(library)) != NULL;
@@ -156,11 +154,9 @@ static void check_maker(struct doctor *doctor, const struct gpu_maker *maker)
     }
     for (size_t i = 0; i < ARRAY_COUNT(maker->nodes); i++)
         is_well &= check_nodes(doctor, maker, maker->nodes[i]);
-    if (!has_library(doctor, maker->library)) {
+    if (maker->library != NULL && !has_library(doctor, maker->library)) {
         doctor_say(doctor, DOCTOR_WARNING, maker->library_fix,
-                   "there is no %s: models run on "
-                   "the CPU",
-                   maker->library);
+                   "there is no %s: no figures of this GPU", maker->library);
         is_well = false;
     }
     if (is_well)
