@@ -4,7 +4,9 @@
 #include "cli/model_record.h"
 #include "cli/output.h"
 #include "common/json.h"
+#include "common/mem.h"
 #include "common/paths.h"
+#include "common/split_name.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -66,6 +68,26 @@ static json_t *find_pulled(struct cli *cli, const char *target)
     return take_ptr(record);
 }
 
+/* What a shell takes for the file of a model, and for the other parts of a split one; the caller
+ * frees it. */
+static char *files_word(const char *path)
+{
+    static const char ANY_INDEX[] = "?????"; /* of five digits */
+    struct split_name split;
+
+    if (!split_name_read(path, &split))
+        return xasprintf("'%s'", path);
+    return xasprintf("'%.*s'-%s-of-%05u%s", (int)split.stem_len, path, ANY_INDEX, split.count,
+                     path + strlen(path) - strlen(GGUF_SUFFIX));
+}
+
+static void say_what_stays(struct cli *cli, const json_t *pulled)
+{
+    AUTO_FREE char *word = files_word(json_string_value(json_object_get(pulled, "path")));
+
+    message_note(cli, "forgotten; what was fetched stays, and goes with: rm %s", word);
+}
+
 int command_model_rm(struct cli *cli, struct err *err)
 {
     const char *name = cli->args->operands[0];
@@ -81,8 +103,7 @@ int command_model_rm(struct cli *cli, struct err *err)
     if (call_send(cli, &request, NULL, err) < 0)
         return -1;
     if (pulled != NULL)
-        message_note(cli, "forgotten; what was fetched stays, and goes with: rm '%s'",
-                     json_string_value(json_object_get(pulled, "path")));
+        say_what_stays(cli, pulled);
     removed = json_pack("{s:s,s:s}", "name", name, "state", "removed");
     if (cli->wants_json && output_print_json(cli, removed, err) < 0)
         return -1;

@@ -368,6 +368,14 @@ END
     pull
     assert_pulled
     assert_equal "$(asked_count)" 1
+    # Of a model in parts: all of them, and nothing of another one's.
+    "$TESTS_DIR/split_gguf.py" "$TINY" "$T/hub/acme/tiny/big" 3
+    rbee model pull hf:acme/tiny/big-00001-of-00003.gguf
+    cp "${PLACE%/*}/big-00001-of-00003.gguf" "${PLACE%/*}/big-x-00001-of-00003.gguf"
+    run --separate-stderr rbee model rm big
+    assert_regex "$stderr" "and goes with: rm '${PLACE%/*}/big'-"
+    bash -c "${stderr#*goes with: }"
+    assert_equal "$(cd "${PLACE%/*}" && echo *)" 'big-x-00001-of-00003.gguf tiny.gguf'
 }
 
 @test "the audit trail has who pulled what from where" {
