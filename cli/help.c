@@ -84,9 +84,9 @@ void help_overview(struct buf *out)
     add_commands(out, NULL);
     add_global_options(out);
     add(out, "\n\"rbee COMMAND --help\" says more. Options stand anywhere; -- ends them.\n"
-             "Exit codes: 0 done, 2 bad option, 65 bad input, 66 no such file, 67 no such model\n"
-             "or worker, 69 no supervisor, 73 output not written, 74 broken off, 75 try later,\n"
-             "78 bad configuration, 124 out of time, 130 interrupted.\n");
+             "Exit codes: 0 done, 2 bad option, 65 bad input, 66 no such file, 67 no such model,\n"
+             "worker, breaker or GPU, 69 no supervisor, 73 output not written, 74 broken off,\n"
+             "75 try later, 78 bad configuration, 124 out of time, 130 interrupted.\n");
 }
 
 void help_group(struct buf *out, const struct command_group *group)

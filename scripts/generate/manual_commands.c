@@ -266,6 +266,8 @@ static void add_files(struct mdoc *page)
         {"$XDG_STATE_HOME/rbee",
          "the database, the logs, the audit trail; without the variable, in "
          "`~/.local/state`"},
+        {"$XDG_DATA_HOME/rbee/models",
+         "models that were pulled; without the variable, in `~/.local/share`"},
         {"$XDG_RUNTIME_DIR/rbee/rbee.sock", "the supervisor's socket"},
         {"/run/rbee/rbee.sock",
          "the socket of the system's supervisor, asked when there is none of "
