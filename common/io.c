@@ -138,7 +138,7 @@ static char *io_folder_of(const char *path)
                            : xstrndup(path, (size_t)(slash - path));
 }
 
-/* Opens a new file with a name of its own beside the path of FILE. */
+/* Opens a new file with a name of its own beside that of FILE. */
 static int io_open_temporary(struct io_atomic *file, unsigned mode, struct err *err)
 {
     AUTO_FREE char *folder = io_folder_of(file->path);

@@ -114,13 +114,12 @@ LINES
     assert_regex "$stderr" 'the prompt has 9000 tokens'
 }
 
-@test "Ctrl-C in a pipe ends it, the request too" {
+@test "a signal ends a chat in a pipe, and the request that runs" {
     answers <<<'POST /v1/inference sse; started; tokens 1 "Par"; hang'
-    # A job of a script ignores INT unless it is a process group of its own.
-    setsid env rbee chat <<<$'one\ntwo' >"$T/out" 2>"$T/err" 3>&- &
+    rbee chat <<<$'one\ntwo' >"$T/out" 2>"$T/err" 3>&- &
     local pid=$!
     wait_for_line "$T/out" '^Par'
-    kill -TERM "$pid"
+    kill -TERM "$pid" # a background job of a script ignores INT
     assert_ends "$pid" 143
     wait_for_line "$FAKE_SCRIPT.log" '"left"'
     assert_equal "$(asked)" 1

@@ -1,11 +1,11 @@
 /* Owns the tables of the completion files. Must not know how a shell completes: that is in
  * completions/logic.*, which asks these tables.
  *
- *   commands KEY    what may stand there; KEY is "." or a group's name
- *   options  KEY    options of a command; "all" for those of every one
- *   values   KEY    "COMMAND:--OPTION" or "COMMAND:-O": the hint (hint.h) of its value; fails for
- * what takes none. "none" for a command that is not known yet operands KEY    "COMMAND:INDEX": the
- * hint of an operand
+ *  - commands KEY: what may stand there; KEY is "." or a group's name
+ *  - options KEY: options of a command; "all" for those of every one
+ *  - values KEY: "COMMAND:--OPTION" or "COMMAND:-O", with "none" for a command that is not known
+ *    yet: the hint (hint.h) of its value; fails for what takes none
+ *  - operands KEY: "COMMAND:INDEX": the hint of an operand
  *
  * A command of two words has a "-" between them. */
 #include "scripts/generate/completion.h"

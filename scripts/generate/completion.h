@@ -1,5 +1,5 @@
 /* The completion files: tables that are made of cli/commands.def and cli/options.def, in the words
- * of each shell, and before them the part that completions/logic.SHELL holds. */
+ * of each shell, and behind them the part that completions/logic.SHELL holds. */
 #ifndef RBEE_SCRIPTS_GENERATE_COMPLETION_H
 #define RBEE_SCRIPTS_GENERATE_COMPLETION_H
 
