@@ -99,8 +99,8 @@ static int run(struct chat *chat, struct line_input *input, struct err *err)
         if (do_line(chat, input, &result, err) < 0)
             return -1;
         /* What was typed is left on a line of its own. */
-        if (chat->is_interactive && result != LINE_TEXT && write(STDERR_FILENO, "\n", 1) < 0)
-            return err_set(err, ERR_OUTPUT, "write to the terminal: %m");
+        if (chat->is_interactive && result != LINE_TEXT)
+            message_plain(chat->cli, "%s", "");
     }
     return EXIT_DONE;
 }
