@@ -17,6 +17,7 @@ struct api;
 enum {
     EXIT_DONE = 0,
     EXIT_DEGRADED = 1,
+    EXIT_BAD = 1, /* what was verified is not what it was */
     EXIT_INCOMPLETE = 3,
     EXIT_STOPPED = 3,
 };

@@ -12,7 +12,6 @@
 enum {
     AUDIT_DEFAULT_COUNT = 20,
     AUDIT_ANSWER_MAX_BYTES = 4096,
-    EXIT_BROKEN = 1,
 };
 
 /* ---- ls, export ---- */
@@ -120,7 +119,7 @@ int command_audit_verify(struct cli *cli, struct err *err)
         xasprintf("%s\nhead %s", json_shown_text(reply, "message"), json_shown_text(reply, "head"));
     if (audit_print(cli, reply, text, err) < 0)
         return -1;
-    return is_good ? EXIT_DONE : EXIT_BROKEN;
+    return is_good ? EXIT_DONE : EXIT_BAD;
 }
 
 int command_audit_archive(struct cli *cli, struct err *err)

@@ -16,13 +16,6 @@ static const struct {
 } COLORS[] = {{"ok", "\033[32m"}, {"warning", "\033[33m"}, {"problem", "\033[1;31m"}};
 #define COLOR_END "\033[m"
 
-static const char *text_of(const json_t *finding, const char *field)
-{
-    const char *text = json_string_value(json_object_get(finding, field));
-
-    return text != NULL ? text : "";
-}
-
 static void add_level(const struct cli *cli, const char *level, struct buf *out)
 {
     for (size_t i = 0; i < ARRAY_COUNT(COLORS) && cli->has_colors_out; i++) {
@@ -36,11 +29,11 @@ static void add_level(const struct cli *cli, const char *level, struct buf *out)
 
 static void add_finding(const struct cli *cli, const json_t *finding, struct buf *out)
 {
-    const char *message = text_of(finding, "message");
-    const char *fix = text_of(finding, "fix");
+    const char *message = json_shown_text(finding, "message");
+    const char *fix = json_shown_text(finding, "fix");
 
-    add_level(cli, text_of(finding, "level"), out);
-    (void)buf_printf(out, "%-*s", DOCTOR_CHECK_COLUMN, text_of(finding, "check"));
+    add_level(cli, json_shown_text(finding, "level"), out);
+    (void)buf_printf(out, "%-*s", DOCTOR_CHECK_COLUMN, json_shown_text(finding, "check"));
     (void)terminal_clean(out, message, strlen(message));
     if (fix[0] != '\0') {
         (void)buf_printf(out, "\n%*sfix: ", DOCTOR_LEVEL_COLUMN + DOCTOR_CHECK_COLUMN, "");

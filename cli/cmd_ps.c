@@ -10,9 +10,7 @@
 #include "common/json.h"
 #include "common/terminal.h"
 
-#include <poll.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 enum {
     PS_TEXT_MAX_BYTES = 4 << 20,
@@ -41,10 +39,9 @@ static int get_workers(struct cli *cli, json_t **out_reply, struct err *err)
 
 static size_t screen_rows(void)
 {
-    struct winsize size;
+    unsigned rows = terminal_size(STDOUT_FILENO).rows;
 
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 ? size.ws_row
-                                                                           : PS_ROWS_DEFAULT;
+    return rows > 0 ? rows : PS_ROWS_DEFAULT;
 }
 
 /* As many lines of TEXT as the screen has below the first one; the last of them says how many more
@@ -101,14 +98,14 @@ static int rest(struct cli *cli, struct err *err)
     uint64_t delay_ms = args_has(cli->args, OPTION_WATCH_DELAY)
                             ? args_duration_ms(cli->args, OPTION_WATCH_DELAY)
                             : PS_DELAY_MS;
-    struct pollfd signals = {.fd = cli->interrupt.fd, .events = POLLIN};
+    AUTO_OUTPUT struct output output = OUTPUT_INIT;
 
-    if (poll(&signals, 1, (int)delay_ms) <= 0)
+    if (interrupt_rest(&cli->interrupt, delay_ms, err) == 0)
         return 0;
-    interrupt_take(&cli->interrupt);
-    if (isatty(STDOUT_FILENO) && write(STDOUT_FILENO, "\n", 1) < 0)
-        return err_set(err, ERR_OUTPUT, "write to stdout: %m");
-    return err_set(err, ERR_CANCELLED, "interrupted");
+    /* What the shell says next begins a line of its own. */
+    if (output_open(&output, &cli->interrupt, NULL, err) == 0 && output.is_terminal)
+        (void)output_text(&output, "\n", 1, err); /* its failure is as good an end */
+    return -1;
 }
 
 static int watch(struct cli *cli, struct err *err)

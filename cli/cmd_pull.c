@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 enum {
-    EXIT_BAD = 1,
     VERIFY_TEXT_MAX_BYTES = 4096,
+    PULL_COLUMNS_DEFAULT = 80, /* of a terminal that does not say */
 };
 
 /* A stream that is read. */
@@ -32,13 +32,6 @@ static void watched_release(struct watched *watched)
     free(watched->file);
 }
 
-static const char *text_of(const json_t *event, const char *field)
-{
-    const char *text = json_string_value(json_object_get(event, field));
-
-    return text != NULL ? text : "";
-}
-
 static int64_t number_of(const json_t *event, const char *field)
 {
     return json_integer_value(json_object_get(event, field));
@@ -48,26 +41,27 @@ static void show_progress(struct watched *watched, const json_t *event)
 {
     char text[PULL_LINE_MAX_BYTES];
     const struct pull_line line = {
-        .what = strcmp(text_of(event, "phase"), "check") == 0 ? "checking" : "",
+        .what = strcmp(json_shown_text(event, "phase"), "check") == 0 ? "checking" : "",
         .file = watched->file == NULL ? "" : watched->file,
         .done_bytes = number_of(event, "done_bytes"),
         .total_bytes = number_of(event, "total_bytes"),
         .bytes_per_second = number_of(event, "bytes_per_second"),
     };
+    unsigned columns = terminal_size(STDERR_FILENO).columns;
 
     if (!watched->cli->has_progress)
         return;
     /* The last column stays empty: some terminals begin a new line there. */
-    pull_line_format(&line, terminal_columns(STDERR_FILENO) - 1, text);
+    pull_line_format(&line, (columns > 0 ? columns : PULL_COLUMNS_DEFAULT) - 1, text);
     message_progress(watched->cli, "%s", text);
 }
 
 static void show_chosen(struct watched *watched, const json_t *event)
 {
     free(watched->file);
-    watched->file = xstrdup(text_of(event, "file"));
-    if (text_of(event, "why")[0] != '\0')
-        message_note(watched->cli, "%s (%s)", watched->file, text_of(event, "why"));
+    watched->file = xstrdup(json_shown_text(event, "file"));
+    if (json_shown_text(event, "why")[0] != '\0')
+        message_note(watched->cli, "%s (%s)", watched->file, json_shown_text(event, "why"));
     else
         message_detail(watched->cli, "%s", watched->file);
 }
@@ -100,7 +94,7 @@ static int on_event(void *owner, const char *data, size_t len, struct err *err)
     else if (strcmp(type, "chosen") == 0)
         show_chosen(watched, event);
     else if (strcmp(type, "note") == 0)
-        message_note(watched->cli, "%s", text_of(event, "message"));
+        message_note(watched->cli, "%s", json_shown_text(event, "message"));
     else if (strcmp(type, watched->end_type) == 0 && watched->end == NULL)
         watched->end = json_deep_copy(event);
     return 0; /* a newer supervisor may send more kinds */
@@ -138,7 +132,7 @@ static bool is_source(const char *text)
 
 static void say_what_is_known(struct cli *cli, const json_t *model)
 {
-    const char *checksum = text_of(model, "checksum");
+    const char *checksum = json_shown_text(model, "checksum");
 
     if (strcmp(checksum, "published") == 0)
         message_detail(cli, "verified: its checksum is what the repository says");
@@ -214,13 +208,14 @@ static int print_verified(struct cli *cli, json_t *end, struct err *err)
         return output_print_json(cli, end, err) < 0 ? -1 : (is_good ? EXIT_DONE : EXIT_BAD);
     /* The supervisor's texts are far shorter than the maximum. */
     if (!is_good)
-        (void)buf_printf(&text, "%s: bad: %s\n", text_of(end, "name"), text_of(end, "message"));
+        (void)buf_printf(&text, "%s: bad: %s\n", json_shown_text(end, "name"),
+                         json_shown_text(end, "message"));
     else if (is_known)
-        (void)buf_printf(&text, "%s: good\n", text_of(end, "name"));
+        (void)buf_printf(&text, "%s: good\n", json_shown_text(end, "name"));
     else
         (void)buf_printf(&text,
                          "%s: recorded; its checksum was not known, from now on it is this one\n",
-                         text_of(end, "name"));
+                         json_shown_text(end, "name"));
     if (output_print(cli, &text, err) < 0)
         return -1;
     return is_good ? EXIT_DONE : EXIT_BAD;

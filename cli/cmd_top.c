@@ -4,12 +4,11 @@
 #include "cli/start.h"
 #include "common/json.h"
 #include "common/mem.h"
+#include "common/terminal.h"
 #include "common/units.h"
 #include "tui/tui.h"
 
-#include <poll.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum {
@@ -37,11 +36,11 @@ static int stdout_columns(void)
 {
     const char *text = getenv("COLUMNS");
     struct err ignored = ERR_INIT; /* nonsense there is as good as nothing */
-    struct winsize size;
+    unsigned shown = terminal_size(STDOUT_FILENO).columns;
     int64_t columns = TOP_DEFAULT_COLUMNS;
 
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        return size.ws_col;
+    if (shown > 0)
+        return (int)shown;
     if (text != NULL)
         (void)units_parse_integer(text, 1, TOP_MAX_COLUMNS, &columns, &ignored);
     return (int)columns;
@@ -81,8 +80,7 @@ static int print_screen(struct cli *cli, struct output *output, struct err *err)
 
 static int print_screens(struct cli *cli, struct err *err)
 {
-    struct output output = OUTPUT_INIT;
-    struct pollfd signals = {.events = POLLIN};
+    AUTO_OUTPUT struct output output = OUTPUT_INIT;
     uint64_t count = frame_count(cli->args);
 
     if (count == 0 && args_has(cli->args, OPTION_ONCE))
@@ -90,16 +88,13 @@ static int print_screens(struct cli *cli, struct err *err)
     if (cli_connect(cli, err) < 0 || interrupt_watch(&cli->interrupt, err) < 0 ||
         output_open(&output, &cli->interrupt, NULL, err) < 0)
         return -1;
-    signals.fd = cli->interrupt.fd;
     for (uint64_t i = 1;; i++) {
         if (print_screen(cli, &output, err) < 0)
             return -1;
         if (i == count)
             return EXIT_DONE;
-        if (poll(&signals, 1, (int)delay_ms(cli->args)) > 0) {
-            interrupt_take(&cli->interrupt);
-            return err_set(err, ERR_CANCELLED, "interrupted");
-        }
+        if (interrupt_rest(&cli->interrupt, delay_ms(cli->args), err) < 0)
+            return -1;
     }
 }
 

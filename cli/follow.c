@@ -9,7 +9,6 @@
 #include "common/mem.h"
 #include "common/moment.h"
 
-#include <poll.h>
 #include <string.h>
 
 enum { FOLLOW_AGAIN_MS = 300 };
@@ -47,15 +46,10 @@ static int on_event(void *owner, const char *data, size_t len, struct err *err)
 /* Waits a little for the supervisor to come back. */
 static int await(struct follower *follower, struct err *err)
 {
-    struct pollfd signals = {.fd = follower->cli->interrupt.fd, .events = POLLIN};
-
     if (!follower->is_waiting)
         message_note(follower->cli, "the supervisor has gone; waiting for it (Ctrl-C ends this)");
     follower->is_waiting = true;
-    if (poll(&signals, 1, FOLLOW_AGAIN_MS) <= 0)
-        return 0;
-    interrupt_take(&follower->cli->interrupt);
-    return err_set(err, ERR_CANCELLED, "interrupted");
+    return interrupt_rest(&follower->cli->interrupt, FOLLOW_AGAIN_MS, err);
 }
 
 /* 0: it has ended, or broken off, and may be begun again. */

@@ -32,13 +32,6 @@ void infer_answer_release(struct infer_answer *answer)
     json_decref(answer->end);
 }
 
-static const char *text_of(const json_t *object, const char *field)
-{
-    const char *text = json_string_value(json_object_get(object, field));
-
-    return text != NULL ? text : "";
-}
-
 static void say_warnings(struct infer_answer *answer, const json_t *object)
 {
     const json_t *warnings = json_object_get(object, "warnings");
@@ -62,7 +55,8 @@ static int on_queued(struct infer_answer *answer, const json_t *event, struct er
 static int on_started(struct infer_answer *answer, const json_t *event, struct err *err)
 {
     end_progress(answer);
-    message_detail(answer->cli, "request %s on %s", text_of(event, "id"), text_of(event, "model"));
+    message_detail(answer->cli, "request %s on %s", json_shown_text(event, "id"),
+                   json_shown_text(event, "model"));
     say_warnings(answer, event);
     return 0;
 }
@@ -161,14 +155,14 @@ int infer_answer_check_end(const struct infer_answer *answer, struct err *err)
 {
     if (answer->end == NULL)
         return err_set(err, ERR_STREAM_BROKEN, "the answer broke off: the stream has no end");
-    if (strcmp(text_of(answer->end, "stop_reason"), "cancelled") == 0)
+    if (strcmp(json_shown_text(answer->end, "stop_reason"), "cancelled") == 0)
         return err_set(err, ERR_CANCELLED, "the request was cancelled");
     return 0;
 }
 
 bool infer_answer_is_cut(const struct infer_answer *answer)
 {
-    return strcmp(text_of(answer->end, "stop_reason"), "length") == 0;
+    return strcmp(json_shown_text(answer->end, "stop_reason"), "length") == 0;
 }
 
 static double number_of(const json_t *object, const char *field)
@@ -197,7 +191,8 @@ void infer_answer_say_stats(struct cli *cli, const json_t *end)
         "(%.1f/s), first token after %.1f ms, queue %.1f ms, load %.1f ms, stop: %s",
         prompt, cached, prefill_ms, per_second(prompt - cached, prefill_ms), completion, decode_ms,
         per_second(completion, decode_ms), number_of(timings, "first_token_ms"),
-        number_of(timings, "queue_ms"), number_of(timings, "load_ms"), text_of(end, "stop_reason"));
+        number_of(timings, "queue_ms"), number_of(timings, "load_ms"),
+        json_shown_text(end, "stop_reason"));
 }
 
 void infer_answer_tell_failure(struct infer_answer *answer, const struct err *failure)

@@ -3,7 +3,9 @@
 
 #include "common/attr.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -79,6 +81,17 @@ int interrupt_wait_readable(struct interrupt *interrupt, int fd)
         return 0;
     interrupt_take(interrupt);
     return interrupt->signal != 0 ? -1 : 0;
+}
+
+int interrupt_rest(struct interrupt *interrupt, uint64_t rest_ms, struct err *err)
+{
+    struct pollfd signals = {.fd = interrupt->fd, .events = POLLIN};
+
+    assert(rest_ms <= INT_MAX);
+    if (poll(&signals, 1, (int)rest_ms) <= 0) /* of -1: the rest is shorter */
+        return 0;
+    interrupt_take(interrupt);
+    return err_set(err, ERR_CANCELLED, "interrupted");
 }
 
 void interrupt_end_process(int signo)

@@ -9,6 +9,7 @@
 #include "common/err.h"
 
 #include <signal.h>
+#include <stdint.h>
 
 struct interrupt {
     int fd;     /* a signalfd, -1 when signals are not watched */
@@ -23,6 +24,8 @@ void interrupt_take(struct interrupt *interrupt);
 int interrupt_rearm(struct interrupt *interrupt, struct err *err);
 /* Waits until FD has something to read, or its end. -1: a watched signal came first. */
 int interrupt_wait_readable(struct interrupt *interrupt, int fd);
+/* Waits REST_MS. -1, ERR_CANCELLED: a watched signal came first. */
+int interrupt_rest(struct interrupt *interrupt, uint64_t rest_ms, struct err *err);
 /* Ends the process as SIGNO would; the exit status a shell sees is 128 + SIGNO. */
 void interrupt_end_process(int signo) __attribute__((noreturn));
 

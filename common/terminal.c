@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 enum {
-    COLUMNS_DEFAULT = 80, /* what a terminal has that does not say */
     CODEPOINT_DELETE = 0x7f,
     CODEPOINT_C1_END = 0x9f,            /* C1 controls: 0x80 to here; CSI is one of them */
     CODEPOINT_CONTROL_PICTURE = 0x2400, /* plus the control character */
@@ -70,11 +69,11 @@ bool terminal_has_colors(int fd)
     return terminal_can_redraw(fd) && (no_color == NULL || no_color[0] == '\0');
 }
 
-unsigned terminal_columns(int fd)
+struct terminal_size terminal_size(int fd)
 {
-    struct winsize size = {.ws_col = 0};
+    struct winsize size;
 
-    if (ioctl(fd, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
-        return COLUMNS_DEFAULT;
-    return size.ws_col;
+    if (ioctl(fd, TIOCGWINSZ, &size) < 0)
+        return (struct terminal_size){0};
+    return (struct terminal_size){.columns = size.ws_col, .rows = size.ws_row};
 }

@@ -19,7 +19,12 @@ bool terminal_has_colors(int fd);
 /* Whether FD is a terminal that takes the usual ANSI sequences, so that what stands there can be
  * written over: TERM is set and not "dumb". */
 bool terminal_can_redraw(int fd);
-/* How wide FD is; 80 where nobody knows. */
-unsigned terminal_columns(int fd);
+
+struct terminal_size {
+    unsigned columns; /* 0: it does not say */
+    unsigned rows;    /* likewise */
+};
+/* Both 0 where FD is no terminal. */
+struct terminal_size terminal_size(int fd);
 
 #endif
