@@ -6,6 +6,7 @@
 
 #include "cli/interrupt.h"
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/deadline.h"
 #include "common/http/sse.h"
 #include "common/json.h"
@@ -21,7 +22,6 @@ enum {
     STATUS_OK_FIRST = 200,
     STATUS_OK_LAST = 299,
     MS_PER_S = 1000,
-    US_PER_MS = 1000,
     API_HEADER_MAX_COUNT = 3,
     RETRY_AFTER_MAX_S = 86400, /* a day; more is no advice */
 };
@@ -300,8 +300,7 @@ struct api_call *api_call_start(struct api *api, const struct api_request *reque
 {
     struct api_call *call = xcalloc(1, sizeof(*call));
     uint64_t timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : API_FOR_EVER_MS;
-    struct timeval time = {.tv_sec = (time_t)(timeout_ms / MS_PER_S),
-                           .tv_usec = (suseconds_t)(timeout_ms % MS_PER_S * US_PER_MS)};
+    struct timeval time = clock_timeval(timeout_ms);
 
     *call = (struct api_call){
         .request = *request, .api = api, .retry_after_ms = -1, .on_done = on_done, .owner = owner};

@@ -50,6 +50,12 @@ int64_t clock_wall_ms(void)
     return (int64_t)now.tv_sec * MS_PER_S + now.tv_nsec / NS_PER_MS;
 }
 
+struct timeval clock_timeval(uint64_t ms)
+{
+    return (struct timeval){.tv_sec = (time_t)(ms / MS_PER_S),
+                            .tv_usec = (suseconds_t)(ms % MS_PER_S * US_PER_MS)};
+}
+
 /* The nearest time of which the year has four digits, as both formats have it. */
 static int64_t clock_clamp_ms(int64_t wall_ms)
 {

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/time.h>
 
 /* CLOCK_BOOTTIME-independent: CLOCK_MONOTONIC. */
 uint64_t clock_monotonic_ms(void);
@@ -15,6 +16,9 @@ uint64_t clock_monotonic_us(void);
 uint64_t clock_boot_ms(void);
 /* Milliseconds since the Unix epoch. */
 int64_t clock_wall_ms(void);
+
+/* A span as libevent's timers take it. */
+struct timeval clock_timeval(uint64_t ms);
 
 enum {
     CLOCK_RFC3339_BYTES = 32,

@@ -17,8 +17,6 @@ enum {
     CONN_KEPT_BYTES = 16 * 1024, /* storage an empty buffer may keep */
     /* A Unix socket whose listener's queue is full says EAGAIN and gives no event. */
     CONN_CONNECT_RETRY_MS = 5,
-    CONN_MS_PER_SECOND = 1000,
-    CONN_US_PER_MS = 1000,
 };
 
 /* While it does not read: edges only, see conn.h. */
@@ -464,10 +462,7 @@ static void conn_arm_timer(struct conn *conn)
 {
     uint64_t now_ms = clock_monotonic_ms();
     uint64_t left_ms = conn->deadline_ms > now_ms ? conn->deadline_ms - now_ms : 1;
-    struct timeval left = {
-        .tv_sec = (time_t)(left_ms / CONN_MS_PER_SECOND),
-        .tv_usec = (suseconds_t)(left_ms % CONN_MS_PER_SECOND * CONN_US_PER_MS),
-    };
+    struct timeval left = clock_timeval(left_ms);
 
     if (event_add(&conn->timer, &left) < 0) { /* no memory: a connection without limits is worse */
         conn->pending_error = ENOMEM;
