@@ -18,7 +18,8 @@
 struct batch_line {
     size_t offset; /* in text */
     size_t len;
-    size_t number; /* in FILE, from 1 */
+    json_t *id;     /* NULL: none */
+    bool has_model; /* one of its own */
 };
 
 static int read_text(struct batch_input *input, const char *path, struct err *err)
@@ -79,10 +80,11 @@ static int resolve_model(json_t *object, struct err *err)
     return model != NULL && model[0] != '\0' ? model_name_set(model, object, err) : 0;
 }
 
-static int check_line(const struct batch_input *input, const struct batch_line *line,
-                      struct err *err)
+/* Fills in what LINE has beside its place. */
+static int check_line(const struct batch_input *input, struct batch_line *line, struct err *err)
 {
     AUTO_JSON json_t *object = parse(input, line, err);
+    AUTO_JSON json_t *id = NULL;
     AUTO_JSON json_t *unknown = json_array();
     AUTO_JSON json_t *body = NULL;
     struct inference_request request;
@@ -93,12 +95,15 @@ static int check_line(const struct batch_input *input, const struct batch_line *
         return err_set(err, ERR_INVALID_JSON, "it is no object");
     if (check_id(object, err) < 0 || resolve_model(object, err) < 0)
         return -1;
+    id = json_incref(json_object_get(object, "id"));
+    line->has_model = json_object_get(object, "model") != NULL;
     body = lay_over_options(input, take_ptr(object));
     if (inference_parse(body, &request, unknown, err) < 0)
         return -1;
     if (json_array_size(unknown) > 0)
         return err_set(err, ERR_INVALID_FIELD, "there is no field \"%s\"",
                        json_string_value(json_array_get(unknown, 0)));
+    line->id = take_ptr(id);
     return 0;
 }
 
@@ -117,7 +122,7 @@ static int split(struct batch_input *input, struct err *err)
         const char *text = input->text.data + offset;
         const char *newline = memchr(text, '\n', input->text.len - offset);
         size_t len = newline != NULL ? (size_t)(newline - text) : input->text.len - offset;
-        struct batch_line line = {.offset = offset, .len = len, .number = number + 1};
+        struct batch_line line = {.offset = offset, .len = len};
 
         offset += len + 1;
         number++;
@@ -167,6 +172,8 @@ int batch_input_read(struct batch_input *input, struct cli *cli, const char *pat
 void batch_input_release(struct batch_input *input)
 {
     buf_release(&input->text);
+    for (size_t i = 0; i < input->count; i++)
+        json_decref(input->lines[i].id);
     free(input->lines);
     json_decref(input->options);
     json_decref(input->system);
@@ -183,16 +190,10 @@ json_t *batch_input_body(const struct batch_input *input, size_t index)
 
 bool batch_input_has_model(const struct batch_input *input, size_t index)
 {
-    struct err ignored = ERR_INIT; /* it was checked */
-    AUTO_JSON json_t *object = parse(input, &input->lines[index], &ignored);
-
-    return json_object_get(object, "model") != NULL;
+    return input->lines[index].has_model;
 }
 
 json_t *batch_input_id(const struct batch_input *input, size_t index)
 {
-    struct err ignored = ERR_INIT; /* it was checked */
-    AUTO_JSON json_t *object = parse(input, &input->lines[index], &ignored);
-
-    return json_incref(json_object_get(object, "id"));
+    return input->lines[index].id;
 }

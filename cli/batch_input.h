@@ -34,7 +34,7 @@ void batch_input_release(struct batch_input *input);
 json_t *batch_input_body(const struct batch_input *input, size_t index);
 /* Whether it names a model of its own. */
 bool batch_input_has_model(const struct batch_input *input, size_t index);
-/* Its "id"; NULL: it has none. The caller owns it. */
+/* Its "id", borrowed; NULL: it has none. */
 json_t *batch_input_id(const struct batch_input *input, size_t index);
 
 #endif

@@ -24,7 +24,7 @@ static int take_result(struct batch_output *output, const json_t *result,
 {
     const json_t *number = json_object_get(result, "index");
     json_int_t index = json_integer_value(number);
-    AUTO_JSON json_t *id = NULL;
+    const json_t *id = NULL;
     json_t *told = json_object_get(result, "id");
 
     if (!json_is_integer(number) || index < 0 || (size_t)index >= input->count)

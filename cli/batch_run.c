@@ -7,9 +7,11 @@
 #include "cli/cli.h"
 #include "cli/infer_ask.h"
 #include "cli/message.h"
+#include "common/clock.h"
 #include "common/json.h"
 #include "common/mem.h"
 
+#include <assert.h>
 #include <event2/event.h>
 
 enum {
@@ -19,7 +21,6 @@ enum {
     BATCH_WAIT_MAX_MS = 5 * 60 * 1000,
     EXIT_TRY_LATER = 75,
     MS_PER_S = 1000,
-    US_PER_MS = 1000,
 };
 
 struct batch;
@@ -122,7 +123,7 @@ static void fail_batch(struct batch *batch, const struct err *failure)
 static int write_result(struct batch_slot *slot, json_t *fields)
 {
     struct batch *batch = slot->batch;
-    AUTO_JSON json_t *id = batch_input_id(batch->input, slot->index);
+    json_t *id = batch_input_id(batch->input, slot->index);
     AUTO_JSON json_t *result = json_pack("{s:O?,s:I}", "id", id, "index", (json_int_t)slot->index);
     struct err err = ERR_INIT;
 
@@ -189,8 +190,7 @@ static uint64_t wait_ms(const json_t *envelope)
 static bool try_later(struct batch_slot *slot, const json_t *envelope, const struct err *failure)
 {
     uint64_t ms = wait_ms(envelope);
-    const struct timeval time = {.tv_sec = (time_t)(ms / MS_PER_S),
-                                 .tv_usec = (suseconds_t)(ms % MS_PER_S * US_PER_MS)};
+    const struct timeval time = clock_timeval(ms);
 
     if (!is_for_later(failure) || slot->tries >= BATCH_TRIES_MAX || ms > BATCH_WAIT_MAX_MS ||
         !may_send_more(slot->batch))
@@ -298,6 +298,7 @@ int batch_run(struct cli *cli, const struct batch_input *input, struct batch_out
                           .slot_count = job_count};
     int rc = 0;
 
+    assert(job_count <= BATCH_JOBS_MAX);
     *counts = (struct batch_counts){.answered = output->answered_count};
     for (size_t i = 0; i < job_count; i++) {
         struct batch_slot *slot = &batch.slots[i];
