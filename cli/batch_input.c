@@ -53,9 +53,13 @@ static json_t *lay_over_options(const struct batch_input *input, json_t *object)
     (void)json_object_del(object, "id"); /* ours, not the supervisor's */
     (void)json_object_update(body, object);
     (void)json_object_set_new(body, "stream", json_false());
-    if (input->system != NULL && prompt != NULL && json_object_get(object, "messages") == NULL &&
+    /* A prompt that is no text stays one, and is refused as one. */
+    if (input->system != NULL && json_is_string(prompt) &&
+        json_object_get(object, "messages") == NULL &&
         !json_is_true(json_object_get(object, "raw"))) {
-        messages = json_pack("[O,{s:s,s:O}]", input->system, "role", "user", "content", prompt);
+        messages = json_pack(
+            "[O,o]", input->system,
+            infer_message_new("user", json_string_value(prompt), json_string_length(prompt)));
         (void)json_object_del(body, "prompt");
         (void)json_object_set_new(body, "messages", messages);
     }
@@ -141,18 +145,8 @@ static int split(struct batch_input *input, struct err *err)
 
 static int read_options(struct batch_input *input, struct cli *cli, struct err *err)
 {
-    const char *option = args_text(cli->args, OPTION_SYSTEM);
-    AUTO_BUF struct buf system = BUF_INIT(INPUT_MAX_BYTES);
-
     input->options = infer_body_options(cli, err);
-    if (input->options == NULL)
-        return -1;
-    if (option == NULL)
-        return 0;
-    if (input_read_system(option, &system, err) < 0)
-        return -1;
-    input->system = json_pack("{s:s,s:s%}", "role", "system", "content", system.data, system.len);
-    return 0;
+    return input->options == NULL ? -1 : infer_system_message(cli, &input->system, err);
 }
 
 int batch_input_read(struct batch_input *input, struct cli *cli, const char *path, struct err *err)

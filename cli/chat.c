@@ -13,31 +13,13 @@
 #include <signal.h>
 #include <string.h>
 
-static json_t *message_new(const char *role, const char *text, size_t len)
-{
-    return json_pack("{s:s,s:s%}", "role", role, "content", text, len);
-}
-
-static int read_system(struct chat *chat, struct err *err)
-{
-    const char *option = args_text(chat->cli->args, OPTION_SYSTEM);
-    AUTO_BUF struct buf system = BUF_INIT(INPUT_MAX_BYTES);
-
-    if (option == NULL)
-        return 0;
-    if (input_read_system(option, &system, err) < 0)
-        return -1;
-    chat->system = message_new("system", system.data, system.len);
-    return 0;
-}
-
 int chat_init(struct chat *chat, struct cli *cli, bool is_interactive, struct err *err)
 {
     *chat = (struct chat){.cli = cli, .is_interactive = is_interactive, .messages = json_array()};
     if (output_open(&chat->output, &cli->interrupt, NULL, err) < 0)
         return -1;
     chat->body = infer_body_options(cli, err);
-    return chat->body == NULL ? -1 : read_system(chat, err);
+    return chat->body == NULL ? -1 : infer_system_message(cli, &chat->system, err);
 }
 
 void chat_release(struct chat *chat)
@@ -108,7 +90,8 @@ static int ask(struct chat *chat, struct buf *text, bool *out_is_cut, struct err
 
 static int keep_answer(struct chat *chat, const struct buf *text, struct err *err)
 {
-    (void)json_array_append_new(chat->messages, message_new("assistant", text->data, text->len));
+    (void)json_array_append_new(chat->messages,
+                                infer_message_new("assistant", text->data, text->len));
     return chat->output.is_terminal ? output_end_line(&chat->output, err) : 0;
 }
 
@@ -161,7 +144,7 @@ int chat_say(struct chat *chat, const char *text, struct err *err)
     /* Answers in a pipe are as the model gave them, with a line's end between two of them. */
     if (output_end_line(&chat->output, err) < 0)
         return -1;
-    (void)json_array_append_new(chat->messages, message_new("user", chat->last_text, len));
+    (void)json_array_append_new(chat->messages, infer_message_new("user", chat->last_text, len));
     if (ask(chat, &answer, &is_cut, err) < 0)
         return survive(chat, &answer, err);
     if (keep_answer(chat, &answer, err) < 0)

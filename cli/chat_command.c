@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/infer_answer.h"
+#include "cli/infer_body.h"
 #include "cli/input.h"
 #include "cli/message.h"
 #include "cli/model_name.h"
@@ -89,7 +90,7 @@ static int chat_system(struct chat *chat, const char *operand, struct err *err)
         return -1;
     json_decref(take_ptr(chat->system));
     if (operand[0] != '\0')
-        chat->system = json_pack("{s:s,s:s}", "role", "system", "content", operand);
+        chat->system = infer_message_new("system", operand, strlen(operand));
     message_note(chat->cli, chat->system != NULL ? "the system message is set"
                                                  : "there is no system message now");
     return 0;

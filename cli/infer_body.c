@@ -143,25 +143,40 @@ static int set_biases(const struct args *args, json_t *body, struct err *err)
     return 0;
 }
 
+json_t *infer_message_new(const char *role, const char *text, size_t len)
+{
+    return json_pack("{s:s,s:s%}", "role", role, "content", text, len);
+}
+
+int infer_system_message(struct cli *cli, json_t **out, struct err *err)
+{
+    const char *option = args_text(cli->args, OPTION_SYSTEM);
+    AUTO_BUF struct buf text = BUF_INIT(INPUT_MAX_BYTES);
+
+    *out = NULL;
+    if (option == NULL)
+        return 0;
+    if (input_read_system(option, &text, err) < 0)
+        return -1;
+    *out = infer_message_new("system", text.data, text.len);
+    return 0;
+}
+
 /* The prompt alone, or with a system message two messages. */
 static int set_prompt(struct cli *cli, json_t *body, struct err *err)
 {
-    const char *system_option = args_text(cli->args, OPTION_SYSTEM);
     AUTO_BUF struct buf prompt = BUF_INIT(INPUT_MAX_BYTES);
-    AUTO_BUF struct buf system = BUF_INIT(INPUT_MAX_BYTES);
+    AUTO_JSON json_t *system = NULL;
     json_t *messages = NULL;
 
-    if (system_option != NULL && input_read_system(system_option, &system, err) < 0)
+    if (infer_system_message(cli, &system, err) < 0 || input_read_prompt(cli, &prompt, err) < 0)
         return -1;
-    if (input_read_prompt(cli, &prompt, err) < 0)
-        return -1;
-    if (system_option == NULL) {
+    if (system == NULL) {
         (void)json_object_set_new(body, "prompt", json_stringn(prompt.data, prompt.len));
         return 0;
     }
-    messages = json_pack("[{s:s,s:s%},{s:s,s:s%}]", "role", "system", "content", system.data,
-                         system.len, "role", "user", "content", prompt.data, prompt.len);
-    (void)json_object_set_new(body, "messages", messages); /* UTF-8: both were checked */
+    messages = json_pack("[O,o]", system, infer_message_new("user", prompt.data, prompt.len));
+    (void)json_object_set_new(body, "messages", messages);
     return 0;
 }
 

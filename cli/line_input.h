@@ -21,7 +21,8 @@ enum line_result {
     LINE_END,     /* Ctrl-D, or the end of the file */
 };
 
-/* HISTORY_PATH: the file of lines to go back to, NULL: none is kept. The caller frees it. */
+/* HISTORY_PATH: the file of lines to go back to, absolute; NULL: none is kept. The caller frees it.
+ */
 struct line_input *line_input_new(struct cli *cli, const char *history_path);
 /* Writes the history. */
 void line_input_free(struct line_input *input);
