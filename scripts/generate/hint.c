@@ -23,16 +23,13 @@ static const struct {
     {"worker start", "NAME", "<worker> <model>"},
     {"", "NAME", "<worker>"},
     {"bench", "MODEL", "<model> <file>"},
-    {"", "MODEL", "<worker> <model> <file>"},
     {"", "PATH", "<file>"},
     {"", "FILE", "<file>"},
     {"", "FILE.jsonl", "<file>"},
-    {"", "OUT", "<file>"},
     {"", "FOLDER", "<file>"},
     {"", "COMMAND", "<command>"},
     {"breaker", "gpu:ID", ""}, /* <breaker> has them */
     {"", "gpu:ID", "<gpu>"},
-    {"", "ID", "<gpu>"},
     {"", "-", ""},
 };
 
@@ -75,10 +72,6 @@ static char *hint_normalise(const char *operands)
 
         if (*at == '[' || *at == ']' || is_beside_bar)
             continue;
-        if (strncmp(at, "...", strlen("...")) == 0) {
-            at += strlen("...") - 1;
-            continue;
-        }
         text[len++] = *at;
     }
     return text;

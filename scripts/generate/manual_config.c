@@ -4,46 +4,19 @@
 #include "scripts/generate/manual.h"
 #include "scripts/generate/mdoc.h"
 
+#include <assert.h>
 #include <string.h>
 
-/* The words of the type column, in the order of the table. */
-static const char *const KEY_TYPES[] = {
-#define KEY(section, key, type, def, min, max, summary) #type,
-#define WORKER_KEY(key, type, def, min, max, summary)
-#include "common/config_keys.def"
-#undef KEY
-#undef WORKER_KEY
+/* What a value is. A CHOICE has its words instead. */
+static const char *const TYPE_NAMES[] = {
+    [CONFIG_TEXT] = "text",           [CONFIG_PATH] = "absolute path",
+    [CONFIG_MODEL] = "model",         [CONFIG_COMMAND] = "command",
+    [CONFIG_ENDPOINT] = "URL",        [CONFIG_TARGET] = "path of a URL",
+    [CONFIG_DEVICE] = "device",       [CONFIG_ADDRESS] = "address",
+    [CONFIG_HOSTS] = "list of hosts", [CONFIG_ORIGINS] = "list of origins",
+    [CONFIG_INTEGER] = "number",      [CONFIG_BOOL] = "true or false",
+    [CONFIG_DURATION] = "duration",   [CONFIG_SIZE] = "size",
 };
-static const char *const WORKER_KEY_TYPES[] = {
-#define KEY(section, key, type, def, min, max, summary)
-#define WORKER_KEY(key, type, def, min, max, summary) #type,
-#include "common/config_keys.def"
-#undef KEY
-#undef WORKER_KEY
-};
-
-/* A type of text that has no words of its own here is called text. */
-static const char *type_name(const char *type)
-{
-    static const struct {
-        const char *type;
-        const char *name;
-    } NAMES[] = {
-        {"PATH", "absolute path"},  {"MODEL", "model"},
-        {"COMMAND", "command"},     {"TARGET", "path of a URL"},
-        {"DEVICE", "device"},       {"ADDRESS", "address"},
-        {"HOSTS", "list of hosts"}, {"ORIGINS", "list of origins"},
-        {"ENDPOINT", "URL"},        {"INTEGER", "number"},
-        {"BOOL", "true or false"},  {"DURATION", "duration"},
-        {"SIZE", "size"},
-    };
-
-    for (size_t i = 0; i < ARRAY_COUNT(NAMES); i++) {
-        if (strcmp(type, NAMES[i].type) == 0)
-            return NAMES[i].name;
-    }
-    return "text";
-}
 
 /* "off|local": all of them, and the first is the default. */
 static void add_choice(struct mdoc *page, const struct config_key_info *info)
@@ -60,7 +33,7 @@ static void add_choice(struct mdoc *page, const struct config_key_info *info)
     mdoc_line(page, "; the default is\n.Cm %s .", first);
 }
 
-static void add_key(struct mdoc *page, const struct config_key_info *info, const char *type)
+static void add_key(struct mdoc *page, const struct config_key_info *info)
 {
     mdoc_line(page, ".It Ic %s", info->key);
     mdoc_sentence(page, info->summary);
@@ -68,7 +41,8 @@ static void add_key(struct mdoc *page, const struct config_key_info *info, const
         add_choice(page, info);
         return;
     }
-    mdoc_line(page, "Type: %s%s", type_name(type),
+    assert(info->type < ARRAY_COUNT(TYPE_NAMES) && TYPE_NAMES[info->type] != NULL);
+    mdoc_line(page, "Type: %s%s", TYPE_NAMES[info->type],
               info->default_text[0] != '\0' ? "; the default is" : "; empty by default.");
     if (info->default_text[0] != '\0')
         mdoc_line(page, ".Cm %s .", info->default_text);
@@ -81,7 +55,7 @@ static void add_section(struct mdoc *page, const char *section)
         const struct config_key_info *info = config_key_info((enum config_key)key);
 
         if (strcmp(info->section, section) == 0)
-            add_key(page, info, KEY_TYPES[key]);
+            add_key(page, info);
     }
     mdoc_line(page, ".El");
 }
@@ -106,7 +80,7 @@ static void add_worker_section(struct mdoc *page)
                     "section may stand several times, once for each name.");
     mdoc_line(page, ".Bl -tag -width Ds");
     for (int key = 0; key < CONFIG_WORKER_KEY_COUNT; key++)
-        add_key(page, config_worker_key_info((enum config_worker_key)key), WORKER_KEY_TYPES[key]);
+        add_key(page, config_worker_key_info((enum config_worker_key)key));
     mdoc_line(page, ".El");
 }
 
