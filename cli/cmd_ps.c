@@ -142,6 +142,8 @@ int command_ps(struct cli *cli, struct err *err)
             return -1;
         return watch(cli, err);
     }
+    if (args_has(cli->args, OPTION_WATCH_DELAY))
+        return err_set(err, ERR_USAGE, "--delay needs --watch, or there is no second look");
     if (call_get(cli, "/v1/workers", &reply, err) < 0)
         return -1;
     return call_print_list(cli, RECORD_WORKER, reply, "workers", err);

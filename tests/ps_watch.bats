@@ -37,6 +37,12 @@ watch_until_lines() { # N OPTION...
     assert_equal "$(head -n 2 out | jq -c '[.workers[].name]')" $'["one","two"]\n["one","two"]'
 }
 
+@test "a delay without --watch is refused: it would be waited for once" {
+    run --separate-stderr rbee ps -d 5s
+    assert_failure 2
+    assert_equal "$stderr" 'rbee: --delay needs --watch, or there is no second look'
+}
+
 @test "a terminal is painted over, cut at its edges, and left in order" {
     run python3 "$TESTS_DIR/pty_drive.py" --columns 20 --rows 3 rbee ps --watch -d 100ms <<'STEPS'
 expect \x1b[H
