@@ -231,6 +231,7 @@ static bool read_value(const struct option *option, const char *text, union args
 
 static void describe_constraint(const struct option *option, char out[ARGS_CONSTRAINT_MAX_BYTES])
 {
+    char shortest[UNITS_TEXT_BYTES];
     char longest[UNITS_TEXT_BYTES];
 
     switch (option->type) {
@@ -248,8 +249,14 @@ static void describe_constraint(const struct option *option, char out[ARGS_CONST
         return;
     case OPTION_DURATION:
         units_format_duration((uint64_t)option->max, longest);
-        (void)snprintf(out, ARGS_CONSTRAINT_MAX_BYTES,
-                       "a duration like 500ms, 30s, 5m or 1h, at most %s", longest);
+        units_format_duration((uint64_t)option->min, shortest);
+        if (option->min > 1)
+            (void)snprintf(out, ARGS_CONSTRAINT_MAX_BYTES,
+                           "a duration like 500ms, 30s, 5m or 1h, from %s to %s", shortest,
+                           longest);
+        else
+            (void)snprintf(out, ARGS_CONSTRAINT_MAX_BYTES,
+                           "a duration like 500ms, 30s, 5m or 1h, at most %s", longest);
         return;
     default: /* CHOICE: the others take any text */
         (void)snprintf(out, ARGS_CONSTRAINT_MAX_BYTES, "one of %s", option->argument);

@@ -129,6 +129,10 @@ static void what_is_wrong_is_refused_by_name(void **state)
         {"rbee wait x --for=rea", "--for must be one of ready|idle|stopped|closed, not \"rea\""},
         {"rbee down --drain 5", "--drain must be a duration like 500ms, 30s, 5m or 1h, at most "
                                 "1h00m, not \"5\""},
+        {"rbee ps -d 50ms", "-d must be a duration like 500ms, 30s, 5m or 1h, from 100ms to "
+                            "1h00m, not \"50ms\""},
+        {"rbee infer x --deadline 0", "--deadline must be a duration like 500ms, 30s, 5m or 1h, at "
+                                      "most 7d0h, not \"0\""},
         {"rbee infer x --temp", "--temp needs a value: T"},
         {"rbee infer x --raw=1", "--raw takes no value"},
         {"rbee infer x --tmep 1", "there is no option --tmep; did you mean --temp?"},
