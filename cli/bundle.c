@@ -8,7 +8,6 @@
 #include "common/json.h"
 #include "common/mem.h"
 #include "common/paths.h"
-#include "common/token_file.h"
 
 #include <fcntl.h>
 #include <string.h>

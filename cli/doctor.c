@@ -98,21 +98,3 @@ bool doctor_read(const struct doctor *doctor, const char *path, struct buf *out)
 
     return io_read_file(full, out, &ignored) == 0;
 }
-
-bool doctor_has_word(const struct buf *text, const char *name, const char *word)
-{
-    const char *line = strstr(text->data, name);
-    size_t word_len = strlen(word);
-    const char *end = NULL;
-
-    if (line == NULL)
-        return false;
-    end = line + strcspn(line, "\n");
-    for (const char *at = line; (at = strstr(at, word)) != NULL && at < end; at += word_len) {
-        bool begins = at > line && (at[-1] == ' ' || at[-1] == '\t');
-
-        if (begins && strchr(" \n", at[word_len]) != NULL) /* its NUL is found as well */
-            return true;
-    }
-    return false;
-}

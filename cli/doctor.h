@@ -50,8 +50,5 @@ char *doctor_path(const struct doctor *doctor, const char *path);
 bool doctor_exists(const struct doctor *doctor, const char *path);
 /* Appends the file; false, and nothing said, where it cannot be read. */
 bool doctor_read(const struct doctor *doctor, const char *path, struct buf *out);
-/* Whether a file of the kernel has WORD as one of the words of its line "NAME: ..."; the first such
- * line counts. */
-bool doctor_has_word(const struct buf *text, const char *name, const char *word);
 
 #endif

@@ -25,6 +25,26 @@ enum {
 /* Before this program was written: the clock has not been set. 2025-01-01. */
 static const int64_t CLOCK_EARLIEST_MS = 1735689600000;
 
+/* Whether a file of the kernel has WORD as one of the words of its line "NAME: ..."; the first such
+ * line counts. */
+static bool has_word(const struct buf *text, const char *name, const char *word)
+{
+    const char *line = strstr(text->data, name);
+    size_t word_len = strlen(word);
+    const char *end = NULL;
+
+    if (line == NULL)
+        return false;
+    end = line + strcspn(line, "\n");
+    for (const char *at = line; (at = strstr(at, word)) != NULL && at < end; at += word_len) {
+        bool begins = at > line && (at[-1] == ' ' || at[-1] == '\t');
+
+        if (begins && strchr(" \n", at[word_len]) != NULL) /* its NUL is found as well */
+            return true;
+    }
+    return false;
+}
+
 void doctor_cpu(struct doctor *doctor)
 {
     AUTO_BUF struct buf text = BUF_INIT(PROC_FILE_MAX_BYTES);
@@ -35,12 +55,11 @@ void doctor_cpu(struct doctor *doctor)
         return;
     }
     is_x86 = strstr(text.data, "\nflags") != NULL;
-    if (is_x86 &&
-        !(doctor_has_word(&text, "flags", "avx2") && doctor_has_word(&text, "flags", "fma") &&
-          doctor_has_word(&text, "flags", "f16c")))
+    if (is_x86 && !(has_word(&text, "flags", "avx2") && has_word(&text, "flags", "fma") &&
+                    has_word(&text, "flags", "f16c")))
         doctor_say(doctor, DOCTOR_WARNING, NULL,
                    "the processor has no AVX2, FMA and F16C: models run many times slower");
-    else if (is_x86 && doctor_has_word(&text, "flags", "avx512_vnni"))
+    else if (is_x86 && has_word(&text, "flags", "avx512_vnni"))
         doctor_say(doctor, DOCTOR_OK, NULL, "the processor has AVX2 and AVX-512 VNNI");
     else
         doctor_say(doctor, DOCTOR_OK, NULL, "the processor has %s",

@@ -14,7 +14,6 @@
 #include "cli/option.h"
 #include "common/io.h"
 #include "common/mem.h"
-#include "common/paths.h"
 #include "scripts/generate/hint.h"
 #include "scripts/generate/output.h"
 
