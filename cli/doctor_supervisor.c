@@ -11,44 +11,11 @@
 #include "common/paths.h"
 #include "common/token_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DOCTOR_ANSWER_MS = 3000, PROC_STAT_MAX_BYTES = 4096, LOCK_TEXT_MAX_BYTES = 8192 };
-
-static char *lock_path(void)
-{
-    AUTO_FREE char *folder = paths_state_dir();
-
-    return paths_join(folder, "rbee.lock");
-}
-
-/* Whether a process holds the lock of the state. */
-static bool is_state_held(void)
-{
-    AUTO_FREE char *path = lock_path();
-    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-
-    return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
-}
-
-/* The process that holds the lock; 0: not known. */
-static long lock_pid(void)
-{
-    static const char PID_FIELD[] = "pid=";
-    AUTO_FREE char *path = lock_path();
-    AUTO_BUF struct buf text = BUF_INIT(LOCK_TEXT_MAX_BYTES);
-    struct err ignored = ERR_INIT; /* not known, then */
-
-    if (!is_state_held() || io_read_file(path, &text, &ignored) < 0 || text.len == 0 ||
-        strncmp(text.data, PID_FIELD, strlen(PID_FIELD)) != 0)
-        return 0;
-    return strtol(text.data + strlen(PID_FIELD), NULL, 10);
-}
+enum { DOCTOR_ANSWER_MS = 3000, PROC_STAT_MAX_BYTES = 4096 };
 
 /* Whether PID is stopped, as by Ctrl-Z or SIGSTOP, or by a debugger. */
 static bool is_process_stopped(long pid)
@@ -70,7 +37,7 @@ static bool is_process_stopped(long pid)
 static void say_it_hangs(struct doctor *doctor, const struct err *why)
 {
     bool is_ours = args_text(doctor->cli->args, OPTION_HOST) == NULL;
-    long pid = is_ours ? lock_pid() : 0;
+    long pid = is_ours ? start_holder_pid() : 0;
     AUTO_FREE char *fix = NULL;
 
     if (pid <= 0) {
@@ -92,7 +59,7 @@ static void look_for_remains(struct doctor *doctor, const struct err *why)
     AUTO_FREE char *socket_path = paths_socket();
     struct stat info;
 
-    if (is_state_held())
+    if (start_holder_pid() != 0)
         doctor_say(doctor, DOCTOR_PROBLEM,
                    "cat \"${XDG_STATE_HOME:-$HOME/.local/state}/rbee/rbee.lock\" # its pid",
                    "a supervisor runs and does not answer: %s", why->message);
@@ -245,7 +212,7 @@ void doctor_port(struct doctor *doctor)
 
     if (!wants_port(doctor)) {
         doctor_say(doctor, DOCTOR_OK, NULL, "no port is wanted");
-    } else if (doctor->cli->api != NULL || is_state_held()) {
+    } else if (doctor->cli->api != NULL || start_holder_pid() != 0) {
         doctor_say(doctor, DOCTOR_OK, NULL, "%s is the running supervisor's", listen);
     } else if (http_address_parse(listen, &address, &err) == 0 &&
                http_address_listen(&address, 0, &fd, &err) == 0) {

@@ -39,6 +39,7 @@ enum {
     START_LINE_MAX_BYTES = 1024,
     START_READY_FD = 3, /* its number in rbeed */
     LOCK_TEXT_MAX_BYTES = 4096,
+    PROC_LOCKS_MAX_BYTES = 4 << 20, /* 60 bytes for each lock of the machine */
 };
 
 #define START_READY_FD_TEXT "3"
@@ -319,8 +320,8 @@ static int start_once(struct cli *cli, struct err *err)
     return judge_ready_line(line.data, err);
 }
 
-/* The process that the lock file names; -1 when there is none that we can see. */
-static int open_lock_holder(void)
+/* The process that the lock file names, which may have gone; 0: none. */
+static long read_lock_pid(void)
 {
     AUTO_BUF struct buf text = BUF_INIT(LOCK_TEXT_MAX_BYTES);
     struct err ignored = ERR_INIT;
@@ -328,8 +329,35 @@ static int open_lock_holder(void)
 
     if (read_lock_file(&text, &ignored) < 0 || text.len == 0 ||
         sscanf(text.data, "pid=%ld ", &pid) != 1 || pid <= 0)
-        return -1;
-    return pidfd_open((pid_t)pid, 0);
+        return 0;
+    return pid;
+}
+
+long start_holder_pid(void)
+{
+    AUTO_BUF struct buf locks = BUF_INIT(PROC_LOCKS_MAX_BYTES);
+    struct err ignored = ERR_INIT; /* not known, then */
+    long named = read_lock_pid();
+
+    if (named == 0 || io_read_file("/proc/locks", &locks, &ignored) < 0)
+        return 0;
+    for (char *rest = locks.data, *line = NULL; (line = strsep(&rest, "\n")) != NULL;) {
+        long pid = 0;
+
+        /* "2: FLOCK  ADVISORY  WRITE 6842 fe:00:10119877 0 EOF". The number of the file is not that
+         * of stat() on every file system; that this process has a lock is enough. */
+        if (sscanf(line, "%*d: FLOCK ADVISORY WRITE %ld ", &pid) == 1 && pid == named)
+            return pid;
+    }
+    return 0;
+}
+
+/* The process that the lock file names; -1 when there is none that we can see. */
+static int open_lock_holder(void)
+{
+    long pid = read_lock_pid();
+
+    return pid > 0 ? pidfd_open((pid_t)pid, 0) : -1;
 }
 
 /* Another supervisor holds the state: it is going, or coming and not to be found yet. True when it

@@ -19,6 +19,9 @@ int start_find(struct cli *cli, struct err *err);
  * does not come to that; ERR_CONFLICT when another holds the state and is not found for 10 s. With
  * another one quicker there is nothing to do. Sets cli->address. */
 int start_supervisor(struct cli *cli, struct err *err);
+/* The process that holds this user's state; 0: none that we can see. Takes no lock: a supervisor
+ * that starts meanwhile would find it, and give up. */
+long start_holder_pid(void);
 /* Becomes rbeed; returns only with an error. */
 int start_foreground(struct cli *cli, struct err *err);
 

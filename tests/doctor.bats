@@ -175,6 +175,15 @@ assert_finding() { # CHECK LEVEL MESSAGE [FIX]
     start_rbeed
     run --separate-stderr rbee doctor --root "$ROOT" --json
     assert_finding supervisor ok 'a supervisor runs, of this version'
+    kill -STOP "$RBEED_PID"
+    run --separate-stderr rbee doctor --root "$ROOT" --json
+    assert_finding supervisor problem "process $RBEED_PID, is stopped" "kill -CONT $RBEED_PID"
+    kill -CONT "$RBEED_PID"
+    # It holds the state, and there is no way to it.
+    mv "$XDG_RUNTIME_DIR/rbee/rbee.sock" away
+    run --separate-stderr rbee doctor --root "$ROOT" --json
+    assert_finding supervisor problem 'a supervisor runs and does not answer'
+    mv away "$XDG_RUNTIME_DIR/rbee/rbee.sock"
     kill -KILL "$RBEED_PID"
     wait "$RBEED_PID" || true
     run --separate-stderr rbee doctor --root "$ROOT" --json
