@@ -189,7 +189,8 @@ LINES
     setsid env rbee batch in.jsonl -o out.jsonl -j 2 2>err 3>&- &
     local pid=$!
     wait_for_line out.jsonl '"index":0'
-    wait_until [ "$(requests POST /v1/inference | wc -l)" -ge 1 ]
+    are_asked() { [ "$(requests POST /v1/inference | wc -l)" -ge 2 ]; }
+    wait_until are_asked
     kill -TERM "$pid" # a background job of a script ignores INT
     assert_ends "$pid" 143
     wait_for_line err '4 requests have no answer yet; to go on, run the same command again with --resume'

@@ -13,11 +13,6 @@ setup() {
 }
 teardown() { rbee_teardown; }
 
-# Somebody at a terminal does the steps on stdin; what was on the screen is $output.
-at_terminal() { # COMMAND...
-    run python3 "$TESTS_DIR/pty_drive.py" "$@"
-}
-
 # Requests for answers that were sent.
 asked() {
     requests POST /v1/inference | wc -l

@@ -19,15 +19,11 @@ setup() {
 }
 teardown() { rbee_teardown; }
 
-at_terminal() { # COMMAND...
-    run python3 "$TESTS_DIR/pty_drive.py" "$@"
-}
-
 # ---- every command ----
 
 # What each command is called with, in an order in which that works: name | exit | kind | arguments.
 # `reads` marks those that change nothing and may be called again and again. A row of cli/commands.def that is
-# not here fails the first test below.
+# not here fails the first test below, and so does one here that is not there.
 USES='
 up             | 0 |       |
 model add      | 0 |       | m/hello.gguf --name hello
@@ -86,9 +82,9 @@ each_use() { # FUNCTION
     while IFS='|' read -r name code kind arguments; do
         read -ra name_words <<<"$name"
         read -ra argument_words <<<"$arguments"
-        if command_names | grep -qx -- "${name_words[*]}"; then
-            "$1" "${name_words[*]}" "${code// /}" "${kind// /}" "${argument_words[@]}"
-        fi
+        [ ${#name_words[@]} -gt 0 ] || continue
+        command_names | grep -qx -- "${name_words[*]}" || fail "USES has \"${name_words[*]}\", which is no command"
+        "$1" "${name_words[*]}" "${code// /}" "${kind// /}" "${argument_words[@]}"
     done <<<"$USES"
 }
 

@@ -138,6 +138,11 @@ wait_for_line() {
     wait_until grep -qsE -- "$2" "$1" || fail "no line '$2' in $1: $(cat "$1" 2>&1)"
 }
 
+# Somebody at a terminal does the steps on stdin (pty_drive.py); what was on the screen is $output.
+at_terminal() { # COMMAND...
+    run python3 "$TESTS_DIR/pty_drive.py" "$@"
+}
+
 # ---- the supervisor ----
 
 # Starts rbeed in the background and returns once it accepts requests; $RBEED_PID is its process,

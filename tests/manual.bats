@@ -47,14 +47,28 @@ all_commands() {
     done
 }
 
+@test "help lists every command of the table" {
+    assert_equal "$(all_commands)" "$(sed -nE 's/^COMMAND\([A-Z_]+, *"([^"]+)".*/\1/p' "$TREE_DIR/cli/commands.def")"
+    [ "$(all_commands | wc -l)" -gt 1 ]
+}
+
+# What stands in a page between that heading and the next list or heading, as one line.
+description() { # PAGE
+    sed -nE '/^\.Sh DESCRIPTION/,/^\.(Sh OPTIONS|Ss|Bl) /{/^\.(Sh|Ss|Bl)/!p}' "$1" | paste -sd' '
+}
+
 @test "every command has a page with a description of its own, and so has every group" {
-    local name page
+    local name page summary words
+    local -A seen=()
     while IFS= read -r name; do
         page=$MAN/rbee-${name// /-}.1
         assert_file_exists "$page"
-        grep -qF "PROSE(\"$name\"," "$MAN/prose.def" || fail "man/prose.def has no row for $name"
-        [[ $name != *' '* ]] || assert_file_exists "$MAN/rbee-${name%% *}.1"
-    done < <(all_commands)
+        words=$(description "$page")
+        summary=$(sed -nE 's/^\.Nd "(.*)"$/\1/p' "$page")
+        [ -n "$words" ] && [ "${words,,}" != "${summary,,}." ] || fail "the page of $name says no more than \"$summary\""
+        [ -z "${seen[$words]-}" ] || fail "the pages of $name and ${seen[$words]} say the same"
+        seen[$words]=$name
+    done < <(all_commands; all_commands | sed -n 's/ .*//p' | sort -u)
 }
 
 @test "a page has each option and each summary that --help has" {
