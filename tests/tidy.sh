@@ -40,7 +40,7 @@ INCLUDE_TABLE=(
     "db:         common db"
     "scripts:    common cli scripts man/prose.def tui/keys.def"
     "supervisor: common db supervisor"
-    "hip:        common hip"
+    "hip:        common hip tests/emulator/gpu_emulator.h tests/emulator/gpu_emulator_mma.h"
     "watch:      common watch"
     "gpu:        common gpu"
     "tui:        common tui"
@@ -56,7 +56,7 @@ PLACE_TABLE=(
     '#include <confuse\.h> @ common/config'
     '#include <llhttp\.h> @ common/http/'
     '#include <pcre2\.h> @ hip/text/'
-    '\b(dlopen|dlsym)\( @ hip/backend/gpu_runtime.c|gpu/nvml.c|cli/line_editor.c'
+    '\b(dlopen|dlsym)\( @ hip/backend/gpu_library.c|hip/backend/gpu_abort.c|gpu/nvml.c|cli/line_editor.c'
     '#include <curl/.*\.h> @ fetch/'
     '\b(fork|vfork|posix_spawnp?|clone3?)\( @ common/spawn.c'
     '\b(clock_gettime|gettimeofday|time|ftime)\( @ common/clock'
@@ -81,7 +81,8 @@ FILE_MAX_LINES=800
 #   log_level_shown   the log level
 #   buf_nothing       the empty text of every empty buf; nobody writes it
 #   clock_moved       how far a test has moved the process's clock
-GLOBALS="log_level_shown buf_nothing clock_moved"
+#   gpu_abort_end     what a signal handler says, and of whom
+GLOBALS="log_level_shown buf_nothing clock_moved gpu_abort_end"
 
 # ---- what the rules look at ----
 
@@ -214,8 +215,12 @@ rule_guard() {
     done
 }
 
+# Headers of kernels as the emulator takes them, but for the parts of gpu.h that it alone includes.
 compile_alone() {
-    gcc -std=gnu17 -D_GNU_SOURCE -I. -isystem /usr/share/include/llhttp -Wall -Wextra \
+    local kernel=()
+    [[ $1 != hip/kernels/gpu_@(amd|nvidia).h && $1 != tests/emulator/gpu_emulator*.h ]] || return 0
+    [[ $1 != hip/kernels/* && $1 != tests/emulator/* ]] || kernel=(-DGPU_WAVE=32 -DGPU_EMULATOR)
+    gcc "${kernel[@]}" -std=gnu17 -D_GNU_SOURCE -I. -isystem /usr/share/include/llhttp -Wall -Wextra \
         -Wno-unused-parameter -fsyntax-only -x c "$1" 2>&1 | grep -E 'error|warning' | head -n 1
 }
 export -f compile_alone

@@ -1,0 +1,12 @@
+/* All kernels, one translation unit: one code object for each architecture. */
+#include "hip/kernels/attention.h"
+#include "hip/kernels/embed.h"
+#include "hip/kernels/gate.h"
+#include "hip/kernels/matmul.h"
+#include "hip/kernels/matmul_mma.h"
+#include "hip/kernels/matvec.h"
+#include "hip/kernels/norm.h"
+#include "hip/kernels/prompt_attention.h"
+#include "hip/kernels/quantise.h"
+#include "hip/kernels/repack.h"
+#include "hip/kernels/rope.h"

@@ -1,0 +1,364 @@
+/* Products for the rows of prompts on matrix units (gpu_mma.h), of weights whose numbers halves can
+ * hold (weight_types.def). Others, and devices without such a unit, go through matmul.h.
+ *
+ * A block computes GPU_MMA_X_ROWS rows of activations times GPU_MMA_WEIGHT_ROWS rows of a weight.
+ * Both come as halves through shared memory, MMA_COLUMNS at a time, and are summed up as floats. A
+ * row of either is scaled by a power of 2, as far as it is not of halves already, so that none
+ * overflows and what a half rounds off is at most 2^-11 of the number, or tiny beside the largest.
+ *
+ *   mma_TYPE(struct args_product)
+ *   grid   x: gpu_product_blocks(a, is_gate, GPU_MMA_WEIGHT_ROWS)
+ *          y: row_count / GPU_MMA_X_ROWS, rounded up
+ *   block  GPU_MMA_THREADS
+ *   reads  weights[i] [rows][columns] and quantised [row][columns], also of weights in halves
+ *   writes as matvec; a row's sums do not depend on how many rows there are */
+#ifndef RBEE_HIP_KERNELS_MATMUL_MMA_H
+#define RBEE_HIP_KERNELS_MATMUL_MMA_H
+
+#include "hip/kernels/gpu_mma.h"
+
+#ifdef GPU_HAS_MMA
+
+#include "hip/kernels/product.h"
+
+#include <stdbool.h>
+
+enum {
+    MMA_COLUMNS = 64,             /* that are in shared memory at once */
+    MMA_STRIDE = MMA_COLUMNS + 8, /* of a row in shared memory, in halves: another bank each */
+    MMA_SHARERS = GPU_MMA_THREADS / GPU_MMA_WEIGHT_ROWS, /* threads of a weight's row */
+    MMA_PART = 16, /* columns of activations that a thread brings */
+    /* How the waves share the block: each has so many tiles of 16 activations and weights. */
+    MMA_WAVES_OF_WEIGHTS = 4,
+    MMA_WAVES_OF_X = GPU_MMA_THREADS / GPU_WAVE / MMA_WAVES_OF_WEIGHTS,
+    MMA_X_TILES = GPU_MMA_X_ROWS / GPU_MMA_SIDE / MMA_WAVES_OF_X,
+    MMA_WEIGHT_TILES = GPU_MMA_WEIGHT_ROWS / GPU_MMA_SIDE / MMA_WAVES_OF_WEIGHTS,
+};
+
+/* A wave's share of the block. */
+struct mma_sums {
+    struct gpu_mma_sum tiles[MMA_X_TILES][MMA_WEIGHT_TILES];
+};
+
+/* What a block works on, in shared memory: the next columns, and what each row is scaled by. */
+struct mma_stage {
+    uint16_t *x;       /* [GPU_MMA_X_ROWS][MMA_STRIDE] */
+    uint16_t *weights; /* [GPU_MMA_WEIGHT_ROWS][MMA_STRIDE] */
+    float *factors;    /* [GPU_MMA_X_ROWS] powers of 2 */
+    float *largest;    /* [MMA_SHARERS][GPU_MMA_WEIGHT_ROWS] a bound of the weight\'s row */
+};
+
+/* WORDS, a multiple of 4 of them, to a multiple of 16 bytes. */
+GPU_DEVICE void mma_store(uint16_t *to, const uint32_t *words, uint32_t count)
+{
+    GPU_UNROLL for (uint32_t i = 0; i < count; i += 4)
+    {
+        struct gpu_int4 four = {(int32_t)words[i], (int32_t)words[i + 1], (int32_t)words[i + 2],
+                                (int32_t)words[i + 3]};
+
+        gpu_store16(to + 2 * i, four);
+    }
+}
+
+/* The power of 2 that brings VALUE, not negative, to 2^13 or more and less than 2^14, as far as
+ * there is one: far from what halves hold at most, and from where they lose digits (and some units
+ * take them for 0). 1 for 0 and for what is no number. */
+GPU_DEVICE float mma_factor_of(float value)
+{
+    const uint32_t bias = 127;
+    const uint32_t wanted = 13;
+    uint32_t exponent = gpu_float_to_bits(value) >> 23 & 0xff;
+
+    if (exponent == 0 || exponent == 0xff)
+        return 1.0f;
+    if (exponent < wanted)
+        exponent = wanted;
+    return gpu_bits_to_float((2 * bias + wanted - exponent) << 23);
+}
+
+/* Four neighbouring threads look at a row's scales. */
+GPU_DEVICE void mma_find_factors(const struct args_product *a, uint32_t x_begin,
+                                 struct mma_stage stage)
+{
+    const uint32_t sharers = GPU_MMA_THREADS / GPU_MMA_X_ROWS;
+    uint32_t row = gpu_thread() / sharers;
+    uint32_t groups = a->weights[0].columns / GPU_GROUP_COLUMNS;
+    float largest = 0.0f;
+
+    if (x_begin + row < a->row_count) {
+        const float *scales =
+            a->quantised.scales + (uint64_t)(a->row_begin + x_begin + row) * groups;
+
+        for (uint32_t i = gpu_thread() % sharers; i < groups; i += sharers)
+            largest = gpu_max(largest, scales[i]);
+    }
+    largest = gpu_max_over(largest, sharers);
+    if (gpu_thread() % sharers == 0)
+        stage.factors[row] = mma_factor_of(largest * 32768.0f); /* of integers of 15 bits */
+}
+
+/* Brings this thread's MMA_PART activations of the columns from COLUMN on. */
+GPU_DEVICE void mma_bring_x(const struct args_product *a, uint32_t x_begin, uint32_t column,
+                            struct mma_stage stage)
+{
+    uint32_t columns = a->weights[0].columns;
+    uint32_t row = gpu_thread() / (MMA_COLUMNS / MMA_PART);
+    uint32_t part = gpu_thread() % (MMA_COLUMNS / MMA_PART) * MMA_PART;
+    uint64_t x_row = a->row_begin + x_begin + row;
+    struct gpu_int4 upper = {0, 0, 0, 0};
+    struct gpu_int4 lower = {0, 0, 0, 0};
+    float scale = 0.0f;
+    uint32_t words[MMA_PART / 2];
+
+    if (x_begin + row < a->row_count && column + part < columns) {
+        upper = gpu_load16(a->quantised.upper + x_row * columns + column + part);
+        lower = gpu_load16(a->quantised.lower + x_row * columns + column + part);
+        scale = a->quantised.scales[(x_row * columns + column + part) / GPU_GROUP_COLUMNS] *
+                stage.factors[row];
+    }
+    GPU_UNROLL for (uint32_t i = 0; i < MMA_PART; i++)
+    {
+        int32_t high = (int8_t)((uint32_t)gpu_word_of(upper, i / 4) >> i % 4 * 8);
+        int32_t low = (int8_t)((uint32_t)gpu_word_of(lower, i / 4) >> i % 4 * 8);
+        uint32_t half = gpu_float_to_half((float)(high * 256 + low) * scale);
+
+        words[i / 2] = i % 2 == 0 ? half : words[i / 2] | half << 16;
+    }
+    mma_store(stage.x + row * MMA_STRIDE + part, words, MMA_PART / 2);
+}
+
+/* No number of the format is larger, before its scale and minimum. */
+GPU_DEVICE float mma_largest_code(const struct gpu_format *format)
+{
+    return format->numbers == GPU_NUMBERS_IQ4 ? 128.0f
+           : format->numbers == GPU_NUMBERS_E2M1
+               ? 16.0f
+               : (float)(1u << (format->low_bits + format->high_bits));
+}
+
+GPU_DEVICE float mma_abs(float x)
+{
+    return x < 0.0f ? -x : x;
+}
+
+/* Where this thread's row of the weight lies, if it is there. */
+GPU_DEVICE bool mma_own_place(const struct gpu_format *format, const struct gpu_planes *weight,
+                              uint32_t row_begin, struct gpu_place *out)
+{
+    uint32_t row = gpu_thread() % GPU_MMA_WEIGHT_ROWS;
+    uint32_t tile = row_begin / GPU_TILE_ROWS;
+
+    if (tile + row / GPU_TILE_ROWS >= gpu_tiles(weight->rows))
+        return false;
+    *out = gpu_place_of(format, weight, tile, row);
+    return true;
+}
+
+/* Bounds of the rows of a weight whose scales may be beyond what halves hold; the threads of a row
+ * share its groups. */
+GPU_DEVICE void mma_find_largest(const struct gpu_format *format, const struct gpu_planes *weight,
+                                 uint32_t row_begin, struct mma_stage stage)
+{
+    uint32_t groups = gpu_groups(weight->columns);
+    float largest = 0.0f;
+    struct gpu_place place;
+
+    if (mma_own_place(format, weight, row_begin, &place) && !gpu_format_is_float(format)) {
+        for (uint32_t group = gpu_thread() / GPU_MMA_WEIGHT_ROWS; group < groups;
+             group += MMA_SHARERS) {
+            struct gpu_raw_scales scales =
+                gpu_load_scales(format, &place, group / format->chunk_groups);
+            struct gpu_unpacked one;
+            float scale = 0.0f;
+            float minimum = 0.0f;
+
+            gpu_unpack_scales(format, &scales, group % format->chunk_groups, &one);
+            scale = gpu_max(mma_abs(one.scales[0]), mma_abs(one.scales[1]));
+            minimum = gpu_max(mma_abs(one.minima[0]), mma_abs(one.minima[1]));
+            largest = gpu_max(largest, gpu_fma(scale, mma_largest_code(format), minimum));
+        }
+    }
+    stage.largest[gpu_thread()] = largest;
+}
+
+GPU_DEVICE float mma_weight_factor(struct mma_stage stage, uint32_t row)
+{
+    float largest = 0.0f;
+
+    GPU_UNROLL for (uint32_t i = 0; i < MMA_SHARERS; i++) largest =
+        gpu_max(largest, stage.largest[i * GPU_MMA_WEIGHT_ROWS + row]);
+    return mma_factor_of(largest);
+}
+
+/* Brings this thread's group of a weight's row, the first groups from GROUP on. */
+GPU_DEVICE void mma_bring_weights(const struct gpu_format *format, const struct gpu_planes *weight,
+                                  uint32_t row_begin, uint32_t group, struct mma_stage stage)
+{
+    uint32_t row = gpu_thread() % GPU_MMA_WEIGHT_ROWS;
+    uint32_t own = gpu_thread() / GPU_MMA_WEIGHT_ROWS;
+    float factor = mma_weight_factor(stage, row);
+    float numbers[GPU_GROUP_COLUMNS] = {0};
+    uint32_t words[GPU_GROUP_COLUMNS / 2];
+    struct gpu_place place;
+
+    if (group + own < gpu_groups(weight->columns) &&
+        mma_own_place(format, weight, row_begin, &place))
+        gpu_unpack_numbers(format, &place, (group + own) / format->chunk_groups,
+                           (group + own) % format->chunk_groups, numbers);
+    GPU_UNROLL for (uint32_t i = 0; i < GPU_GROUP_COLUMNS / 2; i++)
+    {
+        uint32_t low = gpu_float_to_half(numbers[2 * i] * factor);
+
+        words[i] = low | (uint32_t)gpu_float_to_half(numbers[2 * i + 1] * factor) << 16;
+    }
+    mma_store(stage.weights + row * MMA_STRIDE + own * GPU_GROUP_COLUMNS, words,
+              GPU_GROUP_COLUMNS / 2);
+}
+
+/* The place of this wave's first tile, in rows of the block. */
+GPU_DEVICE uint32_t mma_wave_x(void)
+{
+    return gpu_wave() / MMA_WAVES_OF_WEIGHTS * MMA_X_TILES * GPU_MMA_SIDE;
+}
+
+GPU_DEVICE uint32_t mma_wave_weights(void)
+{
+    return gpu_wave() % MMA_WAVES_OF_WEIGHTS * MMA_WEIGHT_TILES * GPU_MMA_SIDE;
+}
+
+GPU_DEVICE void mma_add_stage(struct mma_stage stage, struct mma_sums *sums)
+{
+    GPU_UNROLL_TWICE for (uint32_t k = 0; k < MMA_COLUMNS; k += GPU_MMA_SIDE)
+    {
+        struct gpu_mma_tile x[MMA_X_TILES];
+        struct gpu_mma_tile weights[MMA_WEIGHT_TILES];
+
+        GPU_UNROLL for (uint32_t i = 0; i < MMA_X_TILES; i++) gpu_mma_load(
+            &x[i], stage.x + (mma_wave_x() + i * GPU_MMA_SIDE) * MMA_STRIDE + k, MMA_STRIDE);
+        GPU_UNROLL for (uint32_t i = 0; i < MMA_WEIGHT_TILES; i++) gpu_mma_load(
+            &weights[i], stage.weights + (mma_wave_weights() + i * GPU_MMA_SIDE) * MMA_STRIDE + k,
+            MMA_STRIDE);
+        GPU_UNROLL for (uint32_t i = 0; i < MMA_X_TILES; i++)
+        {
+            GPU_UNROLL for (uint32_t j = 0; j < MMA_WEIGHT_TILES; j++)
+                gpu_mma(&sums->tiles[i][j], &x[i], &weights[j]);
+        }
+    }
+}
+
+/* x * transposed(weight) of the block, in SUMS; all rows of activations still scaled. */
+GPU_DEVICE void mma_sum_up(const struct gpu_format *format, const struct args_product *a,
+                           const struct gpu_planes *weight, uint32_t row_begin, uint32_t x_begin,
+                           struct mma_stage stage, struct mma_sums *sums)
+{
+    GPU_UNROLL for (uint32_t i = 0; i < MMA_X_TILES; i++)
+    {
+        GPU_UNROLL for (uint32_t j = 0; j < MMA_WEIGHT_TILES; j++)
+        {
+            GPU_UNROLL for (uint32_t k = 0; k < GPU_MMA_ELEMENTS; k++) sums->tiles[i][j].values[k] =
+                0.0f;
+        }
+    }
+    for (uint32_t column = 0; column < weight->columns; column += MMA_COLUMNS) {
+        mma_bring_x(a, x_begin, column, stage);
+        mma_bring_weights(format, weight, row_begin, column / GPU_GROUP_COLUMNS, stage);
+        gpu_barrier();
+        mma_add_stage(stage, sums);
+        gpu_barrier();
+    }
+}
+
+/* Where row ROW times row COLUMN of weight WEIGHT goes. */
+GPU_DEVICE float *mma_out(const struct args_product *a, uint32_t weight, uint32_t row,
+                          uint32_t column)
+{
+    float *out = weight == 0 ? a->outs[0] : weight == 1 ? a->outs[1] : a->outs[2];
+
+    return out + (uint64_t)row * product_planes(a, weight).rows + column;
+}
+
+/* Of a gate the first weight's product waits in its place of the out, as it is, for that of the
+ * second: the same lane writes and reads it. */
+enum mma_pass { MMA_WHOLE, MMA_FIRST_OF_GATE, MMA_SECOND_OF_GATE };
+
+GPU_DEVICE void mma_finish_one(const struct args_product *a, struct product_block block,
+                               enum mma_pass pass, uint32_t x_row, uint32_t column, float product)
+{
+    uint32_t row = a->row_begin + x_row;
+
+    column += block.first;
+    if (x_row >= a->row_count || column >= product_planes(a, block.weight).rows)
+        return;
+    if (pass == MMA_FIRST_OF_GATE)
+        *mma_out(a, 0, row, column) = product;
+    else if (pass == MMA_SECOND_OF_GATE)
+        gpu_finish(a, 0, row, column, *mma_out(a, 0, row, column), product);
+    else
+        gpu_finish(a, block.weight, row, column, product, 0.0f);
+}
+
+GPU_DEVICE void mma_finish(const struct args_product *a, struct product_block block,
+                           enum mma_pass pass, uint32_t x_begin, struct mma_stage stage,
+                           const struct mma_sums *sums)
+{
+    GPU_UNROLL for (uint32_t i = 0; i < MMA_X_TILES; i++)
+    {
+        GPU_UNROLL for (uint32_t j = 0; j < MMA_WEIGHT_TILES; j++)
+        {
+            GPU_UNROLL for (uint32_t k = 0; k < GPU_MMA_ELEMENTS; k++)
+            {
+                uint32_t x_row = mma_wave_x() + i * GPU_MMA_SIDE + gpu_mma_row(k);
+                uint32_t column = mma_wave_weights() + j * GPU_MMA_SIDE + gpu_mma_column(k);
+
+                /* By powers of 2, one after the other: exact. */
+                mma_finish_one(a, block, pass, x_begin + x_row, column,
+                               sums->tiles[i][j].values[k] / stage.factors[x_row] /
+                                   mma_weight_factor(stage, column));
+            }
+        }
+    }
+}
+
+GPU_DEVICE void mma_product(const struct args_product *a, enum gpu_weight_type type,
+                            struct mma_stage stage)
+{
+    struct gpu_format format = gpu_format_of(type);
+    struct product_block block = product_block_of(a, GPU_MMA_WEIGHT_ROWS);
+    uint32_t x_begin = gpu_block_y() * GPU_MMA_X_ROWS;
+    uint32_t is_gate = gpu_is_gate(a->epilogue);
+
+    mma_find_factors(a, x_begin, stage);
+    for (uint32_t pass = 0; pass <= is_gate; pass++) {
+        struct gpu_planes planes = product_planes(a, block.weight + pass);
+        struct mma_sums sums;
+
+        mma_find_largest(&format, &planes, block.first, stage);
+        gpu_barrier();
+        mma_sum_up(&format, a, &planes, block.first, x_begin, stage, &sums);
+        mma_finish(a, block,
+                   !is_gate    ? MMA_WHOLE
+                   : pass == 0 ? MMA_FIRST_OF_GATE
+                               : MMA_SECOND_OF_GATE,
+                   x_begin, stage, &sums);
+        gpu_barrier(); /* the next weight\'s bounds go where these are */
+    }
+}
+
+#define WEIGHT_TYPE(name, ...)
+#define WEIGHT_TYPE_OF_HALVES(name, ...)                                                           \
+    GPU_KERNEL(mma_##name, args_product)                                                           \
+    {                                                                                              \
+        GPU_SHARED(uint16_t, x, GPU_MMA_X_ROWS *MMA_STRIDE);                                       \
+        GPU_SHARED(uint16_t, weights, GPU_MMA_WEIGHT_ROWS *MMA_STRIDE);                            \
+        GPU_SHARED(float, factors, GPU_MMA_X_ROWS);                                                \
+        GPU_SHARED(float, largest, GPU_MMA_THREADS);                                               \
+        struct mma_stage stage = {x, weights, factors, largest};                                   \
+                                                                                                   \
+        mma_product(a, GPU_WEIGHT_##name, stage);                                                  \
+    }
+#include "hip/kernels/weight_types.def"
+#undef WEIGHT_TYPE
+
+#endif
+
+#endif

@@ -1,0 +1,400 @@
+/* Streams: what is queued, when it is done; events; graphs of captured work. */
+#include "tests/emulator/engine.h"
+#include "tests/emulator/hip.h"
+#include "tests/emulator/operations.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    QUEUE_MAX = 1 << 16, /* operations; a full queue makes its filler wait, as a driver's does */
+};
+
+struct hip_stream {
+    struct hip_stream *next;
+    struct hip_device *device;
+    struct operations queue;
+    size_t done;               /* of the queue */
+    struct hip_graph *capture; /* NULL: not capturing */
+    bool is_capture_spoilt;
+};
+
+/* A graph, and what is made of it to be launched: its operations. */
+struct hip_graph {
+    struct operations operations;
+};
+
+struct hip_event {
+    struct hip_stream *stream; /* of the last record; NULL: none */
+    uint64_t asked;            /* ticket of the last record */
+    uint64_t done;             /* of the last that came to pass */
+    struct timespec time;
+};
+
+static struct hip_stream *streams;
+static uint64_t last_ticket;
+
+/* ---- doing it ---- */
+
+static void run_operation(struct hip_stream *stream, const struct operation *operation)
+{
+    bool is_dead = stream->device->fault != HIP_SUCCESS;
+
+    switch (operation->kind) {
+    case OPERATION_COPY:
+        if (!is_dead)
+            memcpy(operation->to, operation->from, operation->bytes);
+        break;
+    case OPERATION_FILL:
+        if (!is_dead)
+            memset(operation->to, operation->value, operation->bytes);
+        break;
+    case OPERATION_LAUNCH:
+        if (hip_launch_faults())
+            stream->device->fault = HIP_ILLEGAL_ADDRESS;
+        else if (!is_dead)
+            engine_run(operation->kernel, operation->blocks, operation->threads, operation->args);
+        break;
+    case OPERATION_RECORD: /* also on a dead device: nobody waits for ever */
+        operation->event->done = operation->ticket;
+        (void)clock_gettime(CLOCK_MONOTONIC, &operation->event->time);
+        break;
+    }
+}
+
+/* Up to and with the last record of UNTIL; NULL: all. */
+static void drain(struct hip_stream *stream, const struct hip_event *until)
+{
+    if (stream->done == stream->queue.count)
+        return;
+    memory_show();
+    while (stream->done < stream->queue.count && (until == NULL || until->done != until->asked))
+        run_operation(stream, &stream->queue.at[stream->done++]);
+    memory_hide();
+    if (stream->done == stream->queue.count) {
+        operations_clear(&stream->queue);
+        stream->done = 0;
+    }
+}
+
+void stream_drain_all(void)
+{
+    for (struct hip_stream *stream = streams; stream != NULL; stream = stream->next)
+        drain(stream, NULL);
+}
+
+bool stream_is_capturing_any(void)
+{
+    for (struct hip_stream *stream = streams; stream != NULL; stream = stream->next)
+        if (stream->capture != NULL)
+            return true;
+    return false;
+}
+
+static bool is_stream(const struct hip_stream *wanted)
+{
+    for (const struct hip_stream *stream = streams; stream != NULL; stream = stream->next)
+        if (stream == wanted)
+            return true;
+    fprintf(stderr, "gpu emulator: no stream (the default one is not there to be used)\n");
+    return false;
+}
+
+static void enqueue(struct hip_stream *stream, const struct operation *operation)
+{
+    if (stream->capture != NULL) {
+        operations_add(&stream->capture->operations, operation);
+        return;
+    }
+    operations_add(&stream->queue, operation);
+    if (stream->queue.count >= QUEUE_MAX)
+        drain(stream, NULL);
+}
+
+int stream_leave(enum hip_error error, struct hip_stream *stream, const struct operation *operation)
+{
+    if (error == HIP_SUCCESS && !is_stream(stream))
+        error = HIP_INVALID_HANDLE;
+    if (error == HIP_SUCCESS)
+        enqueue(stream, operation);
+    return hip_leave(error);
+}
+
+/* ---- copies ---- */
+
+int hipMemcpyHtoDAsync(void *to, const void *from, size_t bytes, struct hip_stream *stream)
+{
+    enum hip_error error = hip_enter(__func__);
+
+    if (error == HIP_SUCCESS &&
+        (!memory_is_device(__func__, to, bytes) || !memory_is_host(__func__, from, bytes)))
+        error = HIP_INVALID_VALUE;
+    return stream_leave(
+        error, stream,
+        &(struct operation){.kind = OPERATION_COPY, .to = to, .from = from, .bytes = bytes});
+}
+
+int hipMemcpyDtoHAsync(void *to, const void *from, size_t bytes, struct hip_stream *stream)
+{
+    enum hip_error error = hip_enter(__func__);
+
+    if (error == HIP_SUCCESS &&
+        (!memory_is_device(__func__, from, bytes) || !memory_is_host(__func__, to, bytes)))
+        error = HIP_INVALID_VALUE;
+    return stream_leave(
+        error, stream,
+        &(struct operation){.kind = OPERATION_COPY, .to = to, .from = from, .bytes = bytes});
+}
+
+int hipMemcpyDtoDAsync(void *to, const void *from, size_t bytes, struct hip_stream *stream)
+{
+    enum hip_error error = hip_enter(__func__);
+
+    if (error == HIP_SUCCESS &&
+        (!memory_is_device(__func__, from, bytes) || !memory_is_device(__func__, to, bytes)))
+        error = HIP_INVALID_VALUE;
+    return stream_leave(
+        error, stream,
+        &(struct operation){.kind = OPERATION_COPY, .to = to, .from = from, .bytes = bytes});
+}
+
+static int fill(const char *call, void *to, int value, size_t bytes, struct hip_stream *stream)
+{
+    enum hip_error error = hip_enter(call);
+
+    if (error == HIP_SUCCESS && !memory_is_device(call, to, bytes))
+        error = HIP_INVALID_VALUE;
+    return stream_leave(
+        error, stream,
+        &(struct operation){.kind = OPERATION_FILL, .to = to, .value = value, .bytes = bytes});
+}
+
+int hipMemsetD8Async(void *to, unsigned char value, size_t bytes, struct hip_stream *stream)
+{
+    return fill(__func__, to, value, bytes, stream);
+}
+
+int hipMemsetAsync(void *to, int value, size_t bytes, struct hip_stream *stream)
+{
+    return fill(__func__, to, value, bytes, stream);
+}
+
+/* ---- streams ---- */
+
+int hipStreamCreateWithFlags(struct hip_stream **out, unsigned flags)
+{
+    enum hip_error error = hip_enter(__func__);
+    struct hip_stream *stream = NULL;
+
+    if (error == HIP_SUCCESS) {
+        stream = memory_or_end(calloc(1, sizeof(*stream)));
+        stream->device = hip_current_device();
+        stream->next = streams;
+        streams = stream;
+        *out = stream;
+    }
+    return hip_leave(error);
+}
+
+/* A failed device's, too. */
+int hipStreamDestroy(struct hip_stream *stream)
+{
+    enum hip_error error = hip_enter(__func__);
+
+    if (!is_stream(stream))
+        return hip_leave(error == HIP_SUCCESS ? HIP_INVALID_HANDLE : error);
+    drain(stream, NULL);
+    for (struct hip_stream **link = &streams; *link != NULL; link = &(*link)->next)
+        if (*link == stream) {
+            *link = stream->next;
+            break;
+        }
+    operations_release(&stream->queue);
+    free(stream);
+    return hip_leave(error);
+}
+
+/* Waiting is what a stream that is being captured cannot do: it spoils the capture. */
+static enum hip_error wait_for(struct hip_stream *stream, const struct hip_event *until)
+{
+    if (!is_stream(stream))
+        return HIP_INVALID_HANDLE;
+    if (stream->capture != NULL) {
+        stream->is_capture_spoilt = true;
+        return HIP_CAPTURE_UNSUPPORTED;
+    }
+    drain(stream, until);
+    return stream->device->fault;
+}
+
+int hipStreamSynchronize(struct hip_stream *stream)
+{
+    enum hip_error error = hip_enter(__func__);
+
+    if (error == HIP_SUCCESS)
+        error = wait_for(stream, NULL);
+    return hip_leave(error);
+}
+
+int hipDeviceSynchronize(void)
+{
+    enum hip_error error = hip_enter(__func__);
+
+    for (struct hip_stream *stream = streams; error == HIP_SUCCESS && stream != NULL;
+         stream = stream->next)
+        if (stream->device == hip_current_device())
+            error = wait_for(stream, NULL);
+    return hip_leave(error);
+}
+
+/* ---- events ---- */
+
+int hipEventCreateWithFlags(struct hip_event **out, unsigned flags)
+{
+    enum hip_error error = hip_enter(__func__);
+
+    if (error == HIP_SUCCESS)
+        *out = memory_or_end(calloc(1, sizeof(**out)));
+    return hip_leave(error);
+}
+
+int hipEventDestroy(struct hip_event *event)
+{
+    enum hip_error error = hip_enter(__func__);
+
+    if (event->stream != NULL && event->done != event->asked)
+        drain(event->stream, event);
+    free(event);
+    return hip_leave(error);
+}
+
+int hipEventRecord(struct hip_event *event, struct hip_stream *stream)
+{
+    enum hip_error error = hip_enter(__func__);
+
+    if (error == HIP_SUCCESS) {
+        event->stream = stream;
+        event->asked = ++last_ticket;
+    }
+    return stream_leave(
+        error, stream,
+        &(struct operation){.kind = OPERATION_RECORD, .event = event, .ticket = last_ticket});
+}
+
+/* Of one that was never recorded: at once. */
+int hipEventSynchronize(struct hip_event *event)
+{
+    enum hip_error error = hip_enter(__func__);
+
+    if (error == HIP_SUCCESS && event->done != event->asked)
+        error = wait_for(event->stream, event);
+    return hip_leave(error);
+}
+
+int hipEventElapsedTime(float *out_ms, struct hip_event *from, struct hip_event *to)
+{
+    enum hip_error error = hip_enter(__func__);
+
+    if (error == HIP_SUCCESS && (from->asked == 0 || to->asked == 0))
+        error = HIP_INVALID_HANDLE;
+    else if (error == HIP_SUCCESS && (from->done != from->asked || to->done != to->asked))
+        error = HIP_NOT_READY;
+    if (error == HIP_SUCCESS)
+        *out_ms = (float)((double)(to->time.tv_sec - from->time.tv_sec) * 1e3 +
+                          (double)(to->time.tv_nsec - from->time.tv_nsec) / 1e6);
+    return hip_leave(error);
+}
+
+/* ---- graphs ---- */
+
+int hipStreamBeginCapture(struct hip_stream *stream, int mode)
+{
+    enum hip_error error = hip_enter(__func__);
+
+    if (error == HIP_SUCCESS && !is_stream(stream))
+        error = HIP_INVALID_HANDLE;
+    if (error == HIP_SUCCESS && stream->capture != NULL)
+        error = HIP_CAPTURE_UNSUPPORTED;
+    if (error == HIP_SUCCESS) {
+        stream->capture = memory_or_end(calloc(1, sizeof(*stream->capture)));
+        stream->is_capture_spoilt = false;
+    }
+    return hip_leave(error);
+}
+
+static void free_graph(struct hip_graph *graph)
+{
+    operations_release(&graph->operations);
+    free(graph);
+}
+
+/* Whatever comes of it, the stream captures no more. */
+int hipStreamEndCapture(struct hip_stream *stream, struct hip_graph **out)
+{
+    enum hip_error error = hip_enter(__func__);
+    struct hip_graph *graph = NULL;
+
+    if (!is_stream(stream) || stream->capture == NULL)
+        return hip_leave(error == HIP_SUCCESS ? HIP_INVALID_HANDLE : error);
+    graph = stream->capture;
+    stream->capture = NULL;
+    if (error == HIP_SUCCESS && stream->is_capture_spoilt)
+        error = HIP_CAPTURE_INVALIDATED;
+    *out = error == HIP_SUCCESS ? graph : NULL;
+    if (error != HIP_SUCCESS)
+        free_graph(graph);
+    return hip_leave(error);
+}
+
+static int instantiate(const char *call, struct hip_graph **out, const struct hip_graph *graph)
+{
+    enum hip_error error = hip_enter(call);
+
+    if (error == HIP_SUCCESS) {
+        *out = memory_or_end(calloc(1, sizeof(**out)));
+        for (size_t i = 0; i < graph->operations.count; i++)
+            operations_add(&(*out)->operations, &graph->operations.at[i]);
+    }
+    return hip_leave(error);
+}
+
+int hipGraphInstantiate(struct hip_graph **out, struct hip_graph *graph, void **out_node, char *log,
+                        size_t log_bytes)
+{
+    return instantiate(__func__, out, graph);
+}
+
+int hipGraphInstantiateWithFlags(struct hip_graph **out, struct hip_graph *graph,
+                                 unsigned long long flags)
+{
+    return instantiate(__func__, out, graph);
+}
+
+int hipGraphLaunch(struct hip_graph *graph, struct hip_stream *stream)
+{
+    enum hip_error error = hip_enter(__func__);
+
+    if (error == HIP_SUCCESS && !is_stream(stream))
+        error = HIP_INVALID_HANDLE;
+    for (size_t i = 0; error == HIP_SUCCESS && i < graph->operations.count; i++)
+        enqueue(stream, &graph->operations.at[i]);
+    return hip_leave(error);
+}
+
+int hipGraphExecDestroy(struct hip_graph *graph)
+{
+    enum hip_error error = hip_enter(__func__);
+
+    free_graph(graph);
+    return hip_leave(error);
+}
+
+int hipGraphDestroy(struct hip_graph *graph)
+{
+    enum hip_error error = hip_enter(__func__);
+
+    free_graph(graph);
+    return hip_leave(error);
+}
