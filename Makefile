@@ -12,12 +12,15 @@ CC := gcc
 SANITIZE ?=
 # What only tests may do to a program: *_hook.c, behind RBEE_TEST_HOOKS. Never part of a release.
 TEST_HOOKS ?=
+# Libraries that Debian has as archives are linked in, so that the worker (and what tests of GPUs
+# need) runs on another machine without a package. The C library is not: drivers are loaded late.
+STATIC ?=
 comma := ,
 SANITIZE_NAME := $(subst $(comma),-,$(SANITIZE))
 COMPILER_NAME := $(if $(filter-out gcc,$(CC)),-$(notdir $(CC)))
 PLAIN_BUILD := build/$(or $(SANITIZE_NAME),plain)$(COMPILER_NAME)
 HOOKS_BUILD := build/hooks$(SANITIZE_NAME:%=-%)$(COMPILER_NAME)
-BUILD ?= $(if $(TEST_HOOKS),$(HOOKS_BUILD),$(PLAIN_BUILD))
+BUILD ?= $(if $(TEST_HOOKS),$(HOOKS_BUILD),$(PLAIN_BUILD))$(if $(STATIC),-static)
 BIN := $(BUILD)/bin
 VERSION := 0.1.0
 
@@ -47,6 +50,9 @@ APT_DEB := debhelper dpkg-dev lintian
 APT_RESPAWN := s6 supervisor
 # Other dashboards, and other proxies, to compare with; likewise.
 APT_TOP := htop btop python3
+# Kernels for GPUs: Debian's clang-15 knows half of the architectures, and no family of them.
+APT_KERNELS := clang-22 lld-22 llvm-22
+APT_HIPCC := hipcc
 APT_PROXY := nginx-light haproxy curl procps util-linux python3
 
 # llhttp: Debian's node-llhttp ships the C sources; newer systems have it as a library.
@@ -81,8 +87,9 @@ GPU_LIB := $(BUILD)/libgpu.a
 FETCH_LIB := $(BUILD)/libfetch.a
 CLI_LIB := $(BUILD)/libcli.a
 
-COMMON_LIBS := -levent_core -ljansson -lsodium -lconfuse $(LLHTTP_LIBS)
-WORKER_LIBS := -lpcre2-8 -lm -lpthread
+link_in = $(if $(STATIC),-Wl$(comma)-Bstatic) $(1) $(if $(STATIC),-Wl$(comma)-Bdynamic)
+COMMON_LIBS := $(call link_in,-levent_core -ljansson -lsodium -lconfuse $(LLHTTP_LIBS))
+WORKER_LIBS := $(call link_in,-lpcre2-8) -lm -lpthread
 SUPERVISOR_LIBS := -lsqlite3 -lm -lpthread
 CLI_LIBS := -lncursesw -ltinfo -lm
 FETCH_LIBS := -lcurl
@@ -139,6 +146,88 @@ $(BUILD)/obj/%.o: %.c
 $(BUILD)/obj/llhttp/%.o: $(LLHTTP_SOURCE_DIR)/%.c
 	@mkdir -p $(@D)
 	$(CC) -I$(LLHTTP_INCLUDE_DIR) -DLLHTTP_STRICT_MODE=1 -std=gnu11 $(OPTIMISE) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -fPIE -w -c -o $@ $<
+
+# ---- kernels for GPUs ----
+# One source, an object for each architecture: of AMD's, exact ones and those of families, which need
+# ROCm 6.3 where they run (code object 6), and PTX, which NVIDIA's driver compiles when it is first
+# loaded (half a minute, then it remembers); cubins spare it that, where ptxas is there, which comes
+# with nvcc. No header and no library of ROCm's or CUDA's is needed. Chosen when a worker starts
+# (hip/backend/gpu_code.c); all else is built and runs without them.
+KERNEL_CC ?= clang-22
+KERNEL_SOURCE := hip/kernels/kernels.hip
+KERNELS_AMD := gfx900 gfx906 gfx908 gfx90a gfx942 gfx1010 gfx1030 gfx1100 gfx1101 gfx1102 gfx1151 gfx1200 gfx1201
+KERNELS_FAMILY := gfx9-generic gfx9-4-generic gfx10-1-generic gfx10-3-generic gfx11-generic gfx12-generic
+KERNELS_NVIDIA := sm_80 sm_90
+PTXAS ?= $(shell command -v ptxas)
+ARCHS ?= $(KERNELS_AMD) $(KERNELS_FAMILY) $(KERNELS_NVIDIA)
+KERNEL_FILES := $(patsubst %,$(BUILD)/kernels/%.co,$(filter gfx%,$(ARCHS))) \
+                $(patsubst %,$(BUILD)/kernels/%.ptx,$(filter sm_%,$(ARCHS))) \
+                $(if $(PTXAS),$(patsubst %,$(BUILD)/kernels/%.cubin,$(filter sm_%,$(ARCHS))))
+KERNEL_FLAGS := -std=c++17 -O3 -I. -ffreestanding -fno-exceptions -fno-rtti --cuda-device-only -fno-slp-vectorize \
+                -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers -Wno-missing-designated-field-initializers
+# Clang would pair sums of different rows for packed floats, which costs registers (hip/SPEED.md).
+# Loops that are marked are unrolled however long that gets: else their arrays are no registers.
+KERNEL_UNROLL := -mllvm -pragma-unroll-threshold=1000000
+# GCN and CDNA run 64 lanes at a time, all later ones 32.
+kernel_wave = $(if $(filter gfx9%,$(1)),64,32)
+
+.PHONY: kernels
+kernels: ## Compile the kernels for GPUs with clang-22: ARCHS="gfx1030 sm_80" (default: all)
+	@scripts/packages.sh $(APT_KERNELS)
+	@$(MAKE) --no-print-directory -s -j$(JOBS) kernel-files
+
+.PHONY: kernel-files
+kernel-files: $(KERNEL_FILES)
+
+# clang makes no list of what it has read here.
+$(KERNEL_FILES): $(wildcard hip/kernels/*)
+
+$(BUILD)/kernels/%.co: $(KERNEL_SOURCE)
+	@mkdir -p $(@D)
+	$(KERNEL_CC) -x hip $(KERNEL_FLAGS) $(KERNEL_UNROLL) -DGPU_WAVE=$(call kernel_wave,$*) -nogpuinc -nogpulib \
+		--no-gpu-bundle-output --offload-arch=$* -mcode-object-version=$(if $(filter %-generic,$*),6,5) \
+		-o $@ $<
+
+$(BUILD)/kernels/%.ptx: $(KERNEL_SOURCE)
+	@mkdir -p $(@D)
+	$(KERNEL_CC) -x cuda $(KERNEL_FLAGS) -DGPU_WAVE=32 -nocudainc -nocudalib --cuda-gpu-arch=$* \
+		-Xclang -target-feature -Xclang +ptx78 -S -o $@ $<
+
+$(BUILD)/kernels/%.cubin: $(BUILD)/kernels/%.ptx
+	$(PTXAS) -O3 -arch=$* -o $@ $<
+
+# Without matrix units, with 32 lanes, and with new instructions.
+TABLE_ARCHS := gfx906 gfx1030 gfx1100
+.PHONY: kernels-table
+kernels-table: ## Show what clang made of the kernels: registers, spills, wide loads (T=regex of names)
+	@$(MAKE) --no-print-directory kernels ARCHS="$(TABLE_ARCHS)"
+	@scripts/kernels_table.sh $(if $(T),-k '$(T)') $(TABLE_ARCHS:%=$(BUILD)/kernels/%.co)
+
+# On a machine with a GPU: CI has none. Kernels are made for the devices that are there.
+.PHONY: gpu-programs
+gpu-programs: $(BIN)/rbee-worker $(BUILD)/tests/make_gguf
+
+.PHONY: gpu-test gpu-bench
+gpu-test: ## Check the worker on this machine's GPU: the same text as ref and the CPU
+gpu-bench: ## Measure the worker on this machine's GPU, and load it for GPU_LOAD_SECONDS=180
+gpu-test gpu-bench:
+	@scripts/packages.sh $(APT_BUILD)
+	@$(MAKE) --no-print-directory -s -j$(JOBS) gpu-programs
+	@$(MAKE) --no-print-directory kernels ARCHS="$$(BUILD=$(BUILD) tests/gpu/check.sh archs | xargs)"
+	@BUILD=$(BUILD) tests/gpu/check.sh $(if $(filter gpu-test,$@),test,bench load)
+
+# clang-15, another front end, and its own headers beside ours.
+HIPCC_ARCHS := gfx906 gfx90a gfx1030
+.PHONY: hipcc-check
+hipcc-check: ## Compile the kernels with Debian's hipcc, too
+	@scripts/packages.sh $(APT_HIPCC)
+	@mkdir -p $(BUILD)/hipcc
+	@for arch in $(HIPCC_ARCHS); do \
+		echo "hipcc $$arch"; \
+		hipcc --genco --offload-arch=$$arch -std=c++17 -O3 -I. \
+			-DGPU_WAVE=$$(case $$arch in gfx9*) echo 64;; *) echo 32;; esac) \
+			-o $(BUILD)/hipcc/$$arch.co $(KERNEL_SOURCE) || exit 1; \
+	done
 
 # The migrations, in order, as C strings.
 $(BUILD)/generated/migrations_data.c: $(MIGRATIONS) db/embed_migrations.sh
@@ -208,17 +297,51 @@ $(FUZZERS): $(BUILD)/tests/%: $(BUILD)/obj/tests/fuzz/%.o $(ARCHIVES)
 
 # A library as NVIDIA's driver brings it, in the tests' hands. No sanitizer: it is loaded late.
 FAKE_NVML := $(BUILD)/tests/libnvidia-ml.so.1
+FAKE_CUDA := $(BUILD)/tests/libcuda.so.1
 $(FAKE_NVML): tests/fake/fake_nvml.c
+$(FAKE_CUDA): tests/fake/fake_cuda.c
+$(FAKE_NVML) $(FAKE_CUDA):
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g $(WARNINGS) -fPIC -shared -o $@ $<
 
-.PHONY: test-programs
-test-programs: all $(UNIT_TESTS) $(TEST_TOOLS) $(FUZZ_REPLAYS) $(FAKE_NVML) hooks
+# An emulated GPU as AMD's library, with waves of 32 and of 64: the kernels as C, and those of the
+# emulator's own tests in libraries of their own. ThreadSanitizer cannot follow fibers.
+EMULATOR_WAVES := 32 64
+EMULATORS := $(foreach wave,$(EMULATOR_WAVES),$(BUILD)/tests/libgpu-emulator-$(wave).so $(BUILD)/tests/libgpu-planted-$(wave).so)
+EMULATOR_SANITIZE := $(filter-out thread,$(subst $(comma), ,$(SANITIZE)))
+EMULATOR_CFLAGS = $(filter-out -fsanitize=%,$(CFLAGS)) $(EMULATOR_SANITIZE:%=-fsanitize=%) -fPIC \
+                  -fvisibility=hidden -fno-math-errno -fno-stack-protector -DGPU_EMULATOR
+EMULATOR_ENGINE := $(filter-out table planted,$(patsubst tests/emulator/%.c,%,$(wildcard tests/emulator/*.c)))
 
-# The supervisor alone has any.
+# Of a wave: objects by name, and the two tables.
+define emulator_rules
+$(BUILD)/obj/emulator-$(1)/%.o: tests/emulator/%.c
+	@mkdir -p $$(@D)
+	$$(CC) $$(CPPFLAGS) $$(EMULATOR_CFLAGS) -DGPU_WAVE=$(1) $$(EMULATOR_TABLE) -MMD -MP -c -o $$@ $$<
+$(BUILD)/obj/emulator-$(1)/kernels.o: hip/kernels/kernels.hip
+	@mkdir -p $$(@D)
+	$$(CC) $$(CPPFLAGS) $$(EMULATOR_CFLAGS) -DGPU_WAVE=$(1) -MMD -MP -x c -c -o $$@ $$<
+$(BUILD)/obj/emulator-$(1)/mma.o: EMULATOR_CFLAGS += -O3
+$(BUILD)/obj/emulator-$(1)/table.o: EMULATOR_TABLE = -DEMULATOR_ARGS='"hip/kernels/args.h"' -DEMULATOR_KERNELS='"hip/kernels/kernels.def"'
+$(BUILD)/obj/emulator-$(1)/planted_table.o: EMULATOR_TABLE = -DEMULATOR_ARGS='"tests/emulator/planted_args.h"' -DEMULATOR_KERNELS='"tests/emulator/planted.def"'
+$(BUILD)/obj/emulator-$(1)/planted_table.o: tests/emulator/table.c
+	@mkdir -p $$(@D)
+	$$(CC) $$(CPPFLAGS) $$(EMULATOR_CFLAGS) $$(EMULATOR_TABLE) -MMD -MP -c -o $$@ $$<
+$(BUILD)/tests/libgpu-emulator-$(1).so: $(addprefix $(BUILD)/obj/emulator-$(1)/,$(EMULATOR_ENGINE:%=%.o) table.o $(if $(wildcard hip/kernels/kernels.hip),kernels.o))
+$(BUILD)/tests/libgpu-planted-$(1).so: $(addprefix $(BUILD)/obj/emulator-$(1)/,$(EMULATOR_ENGINE:%=%.o) planted_table.o planted.o)
+endef
+$(foreach wave,$(EMULATOR_WAVES),$(eval $(call emulator_rules,$(wave))))
+$(EMULATORS):
+	@mkdir -p $(@D)
+	$(CC) $(EMULATOR_CFLAGS) -shared -Wl,-z,relro,-z,now -o $@ $^ -lm
+
+.PHONY: test-programs
+test-programs: all $(UNIT_TESTS) $(TEST_TOOLS) $(FUZZ_REPLAYS) $(FAKE_NVML) $(FAKE_CUDA) $(EMULATORS) hooks
+
+# The supervisor and the worker have some.
 .PHONY: hooks
 hooks:
-	@$(MAKE) --no-print-directory TEST_HOOKS=1 BUILD=$(HOOKS_BUILD) $(HOOKS_BUILD)/bin/rbeed
+	@$(MAKE) --no-print-directory TEST_HOOKS=1 BUILD=$(HOOKS_BUILD) $(HOOKS_BUILD)/bin/rbeed $(HOOKS_BUILD)/bin/rbee-worker
 
 JOBS ?= $(shell nproc)
 T ?=

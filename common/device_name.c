@@ -1,8 +1,9 @@
 /* Owns what a device may be called. Must not know which there are. */
 #include "common/device_name.h"
 
-#include <stdbool.h>
 #include <string.h>
+
+static const char GPU[] = DEVICE_NAME_ANY_GPU ":";
 
 /* As in "0000:03:00.0" and "GPU-2c5f9b7e10a4d3c8": it goes into labels, logs and command lines. */
 static bool device_is_gpu_id(const char *text)
@@ -15,15 +16,19 @@ static bool device_is_gpu_id(const char *text)
 
 int device_name_check(const char *name, enum err_kind kind, struct err *err)
 {
-    static const char GPU[] = "gpu:";
-
-    if (strcmp(name, "cpu") == 0)
+    if (strcmp(name, "cpu") == 0 || strcmp(name, DEVICE_NAME_ANY_GPU) == 0)
         return 0;
     if (strlen(name) <= DEVICE_NAME_MAX_BYTES && strncmp(name, GPU, strlen(GPU)) == 0 &&
         device_is_gpu_id(name + strlen(GPU)))
         return 0;
-    return err_set(err, kind,
-                   "device must be \"cpu\" or \"gpu:ID\", the whole at most %d bytes and ID of "
-                   "A-Z a-z 0-9 : . _ -, not \"%.80s\"",
-                   DEVICE_NAME_MAX_BYTES, name);
+    return err_set(
+        err, kind,
+        "device must be \"cpu\", \"gpu\" or \"gpu:ID\", the whole at most %d bytes and ID "
+        "of A-Z a-z 0-9 : . _ -, not \"%.80s\"",
+        DEVICE_NAME_MAX_BYTES, name);
+}
+
+bool device_name_is_gpu(const char *name)
+{
+    return strcmp(name, DEVICE_NAME_ANY_GPU) == 0 || strncmp(name, GPU, strlen(GPU)) == 0;
 }

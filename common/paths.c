@@ -82,6 +82,11 @@ char *paths_models_dir(void)
     return paths_below("XDG_DATA_HOME", ".local/share", "rbee/models");
 }
 
+char *paths_cache_dir(void)
+{
+    return paths_base("XDG_CACHE_HOME", ".cache");
+}
+
 char *paths_hub_token(void)
 {
     const char *home = paths_variable("HF_HOME");

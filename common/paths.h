@@ -20,6 +20,8 @@ char *paths_runtime_dir(void);
 char *paths_socket(void);
 /* $XDG_DATA_HOME/rbee/models or ~/.local/share/rbee/models: what was pulled */
 char *paths_models_dir(void);
+/* $XDG_CACHE_HOME/rbee or ~/.cache/rbee: what can be measured again */
+char *paths_cache_dir(void);
 /* Where Hugging Face's own programs keep the token of its user: $HF_HOME/token, else
  * $XDG_CACHE_HOME/huggingface/token, else ~/.cache/huggingface/token */
 char *paths_hub_token(void);

@@ -48,7 +48,7 @@ int terminal_clean(struct buf *out, const char *text, size_t len)
         size_t step = utf8_decode(text + at, len - at, &codepoint);
         char bytes[4];
 
-        if (buf_add(out, bytes, utf8_encode(harmless(codepoint), bytes)) < 0)
+        if (buf_add(out, bytes, utf8_write(harmless(codepoint), bytes)) < 0)
             return -1;
         at += step > 0 ? step : 1;
     }

@@ -67,7 +67,7 @@ size_t utf8_decode(const char *text, size_t len, uint32_t *out_codepoint)
     return matched;
 }
 
-size_t utf8_encode(uint32_t codepoint, char out[4])
+size_t utf8_write(uint32_t codepoint, char out[4])
 {
     if (codepoint < 0x80) {
         out[0] = (char)codepoint;

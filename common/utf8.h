@@ -10,8 +10,9 @@
 /* Decodes one character. Returns its length in bytes (1 to 4); 0 when the bytes at TEXT are not a
  * character, or LEN ends inside one. *out_codepoint is set only on success. */
 size_t utf8_decode(const char *text, size_t len, uint32_t *out_codepoint);
-/* Writes CODEPOINT (a scalar value) to OUT[4]; returns the length, 0 if it is none. */
-size_t utf8_encode(uint32_t codepoint, char out[4]);
+/* Writes CODEPOINT (a scalar value) to OUT[4]; returns the length, 0 if it is none. (jansson has a
+ * function utf8_encode, and is linked in by make STATIC=1.) */
+size_t utf8_write(uint32_t codepoint, char out[4]);
 /* Offset of the first byte that is not part of a character; LEN when all is valid. */
 size_t utf8_valid_len(const char *text, size_t len);
 bool utf8_is_valid(const char *text, size_t len);

@@ -98,6 +98,8 @@ static json_t *record_of(const struct benchmark_options *options,
         {"resident_bytes", integer(result->resident_bytes)},
         {"file_bytes", integer(result->file_bytes)},
         {"kv_bytes", integer(result->kv_bytes)},
+        {"launches_per_token",
+         result->token_launches > 0 ? json_real(result->token_launches) : json_null()},
     };
     json_t *record = json_object();
 
@@ -145,6 +147,8 @@ static void add_memory(struct buf *text, const struct measure_result *result)
     char file[UNITS_TEXT_BYTES];
     char kv[UNITS_TEXT_BYTES];
 
+    if (result->token_launches > 0)
+        ADD(text, "launches  %8.1f of kernels for a token\n", result->token_launches);
     units_format_size(result->resident_bytes, resident);
     units_format_size(result->file_bytes, file);
     units_format_size(result->kv_bytes, kv);

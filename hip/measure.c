@@ -54,6 +54,7 @@ struct measure {
     size_t batch_count;
     uint32_t decode_steps[MEASURE_BATCH_MAX_COUNT];
     double values[READING_MAX_COUNT][ROUND_MAX_COUNT];
+    double token_launches;
 };
 
 /* ---- readings ---- */
@@ -99,31 +100,52 @@ static int read_prompt(struct measure *measure, double *out, struct err *err)
     return 0;
 }
 
+static uint64_t launch_count(const struct measure *measure)
+{
+    const struct backend *backend = measure->runtime.backend;
+
+    return backend->ops->launch_count == NULL ? 0 : backend->ops->launch_count(backend);
+}
+
 static int read_decode(struct measure *measure, size_t batch, double *out, struct err *err)
 {
     struct batch_row rows[MEASURE_SEQUENCES_MAX];
     uint32_t sequences = 1u << batch;
     uint32_t steps = measure->decode_steps[batch];
+    uint64_t launched = launch_count(measure);
     uint64_t start_us = clock_monotonic_us();
 
     for (uint32_t step = 0; step < steps; step++) {
         for (uint32_t i = 0; i < sequences; i++) {
             rows[i] = row_at(measure, i, step);
             rows[i].wants_logits = true;
+            rows[i].is_decode = true;
         }
         if (session_step(measure->runtime.session, rows, sequences, measure->logits, err) != 0)
             return -1;
     }
     *out = per_second((uint64_t)steps * sequences, clock_monotonic_us() - start_us);
+    if (batch == 0)
+        measure->token_launches = (double)(launch_count(measure) - launched) / steps;
     forget_all(measure);
+    return 0;
+}
+
+static int read_memory(struct measure *measure, double *out, struct err *err)
+{
+    struct backend *backend = measure->runtime.backend;
+
+    if (backend->ops->measure_memory != NULL)
+        return backend->ops->measure_memory(backend, out, err);
+    *out = memory_read_bytes_per_second(measure->memory);
     return 0;
 }
 
 /* Each reading once, to place INDEX. */
 static int read_all(struct measure *measure, size_t index, struct err *err)
 {
-    measure->values[READING_MEMORY][index] = memory_read_bytes_per_second(measure->memory);
-    if (read_prompt(measure, &measure->values[READING_PROMPT][index], err) != 0)
+    if (read_memory(measure, &measure->values[READING_MEMORY][index], err) != 0 ||
+        read_prompt(measure, &measure->values[READING_PROMPT][index], err) != 0)
         return -1;
     for (size_t batch = 0; batch < measure->batch_count; batch++) {
         if (read_decode(measure, batch, &measure->values[READING_DECODE + batch][index], err) != 0)
@@ -293,6 +315,7 @@ static void describe(const struct measure *measure, struct measure_result *out)
     out->work = measure_work_of(model);
     out->file_bytes = gguf_file_bytes(model->gguf);
     out->kv_bytes = kv_bytes(measure);
+    out->token_launches = measure->token_launches;
 }
 
 static void take_medians(struct measure *measure, struct measure_result *out)
@@ -331,7 +354,10 @@ int measure_run(const struct measure_options *options, struct measure_result *ou
                                                                         .engine = options->engine};
     struct measure_result result = {0};
 
-    if (measure.engine.slot_count == 0 || measure.engine.slot_count > MEASURE_SEQUENCES_MAX)
+    if (measure.engine.slot_count == 0)
+        measure.engine.slot_count =
+            backend_is_gpu(measure.engine.device) ? MEASURE_SEQUENCES_MAX : MEASURE_SEQUENCES_CPU;
+    if (measure.engine.slot_count > MEASURE_SEQUENCES_MAX)
         measure.engine.slot_count = MEASURE_SEQUENCES_MAX;
     if (load_repeatedly(&measure, &result.first_token_ms, err) != 0)
         return -1;

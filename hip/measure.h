@@ -17,8 +17,9 @@ struct model;
 
 enum {
     MEASURE_PROMPT_TOKENS = 512,
-    MEASURE_BATCH_MAX_COUNT = 5, /* 1, 2, 4, 8, 16 */
+    MEASURE_BATCH_MAX_COUNT = 6, /* 1, 2, 4, 8, 16, 32 */
     MEASURE_SEQUENCES_MAX = 1 << (MEASURE_BATCH_MAX_COUNT - 1),
+    MEASURE_SEQUENCES_CPU = 16, /* unless more are asked for */
 };
 
 /* What has to be read and computed for a token. */
@@ -53,10 +54,12 @@ struct measure_result {
     uint64_t file_bytes;
     uint64_t kv_bytes;
     uint64_t resident_bytes; /* of the process at the end */
+    double token_launches;   /* of kernels, for a token of one sequence; 0: a processor has none */
 };
 
 struct measure_options {
-    /* Its slot_count: the most sequences together; 0: MEASURE_SEQUENCES_MAX, as for more. */
+    /* Its slot_count: the most sequences together, MEASURE_SEQUENCES_MAX for more; 0: so many on a
+     * GPU, MEASURE_SEQUENCES_CPU on a processor. */
     struct engine_options engine;
     uint32_t prompt_tokens; /* less where the context is shorter */
     /* Told what is being measured; may be NULL. */

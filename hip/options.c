@@ -66,6 +66,7 @@ void worker_options_print_help(void)
 {
     printf("usage: rbee-worker --model FILE --prompt TEXT [options]\n"
            "       rbee-worker --describe FILE\n"
+           "       rbee-worker --devices\n"
            "       rbee-worker --bench FILE [options]\n"
            "       rbee-worker --model FILE --listen ADDRESS [options]\n"
            "One process that runs one model. A supervisor (rbeed) starts it with --listen-fd and\n"
@@ -181,27 +182,30 @@ static int options_choose_mode(struct worker_options *options, struct err *err)
     static const struct {
         enum worker_option option;
         enum worker_mode mode;
+        bool needs_model;
     } MODES[] = {
-        {WORKER_OPTION_DESCRIBE, WORKER_DESCRIBE},
-        {WORKER_OPTION_PROMPT, WORKER_PROMPT},
-        {WORKER_OPTION_BENCH, WORKER_BENCH},
-        {WORKER_OPTION_LISTEN, WORKER_SERVE_BY_HAND},
-        {WORKER_OPTION_LISTEN_FD, WORKER_SERVE_SUPERVISED},
+        {WORKER_OPTION_DESCRIBE, WORKER_DESCRIBE, false},
+        {WORKER_OPTION_DEVICES, WORKER_DEVICES, false},
+        {WORKER_OPTION_PROMPT, WORKER_PROMPT, true},
+        {WORKER_OPTION_BENCH, WORKER_BENCH, false},
+        {WORKER_OPTION_LISTEN, WORKER_SERVE_BY_HAND, true},
+        {WORKER_OPTION_LISTEN_FD, WORKER_SERVE_SUPERVISED, true},
     };
+    bool needs_model = false;
     unsigned count = 0;
 
     for (size_t i = 0; i < ARRAY_COUNT(MODES); i++) {
         if (!has(options, MODES[i].option))
             continue;
         options->mode = MODES[i].mode;
+        needs_model = MODES[i].needs_model;
         count++;
     }
     if (count != 1)
         return err_set(err, ERR_USAGE,
-                       "exactly one of --prompt, --describe, --bench, --listen and --listen-fd is "
-                       "needed; see --help");
-    if (options->mode != WORKER_DESCRIBE && options->mode != WORKER_BENCH &&
-        !has(options, WORKER_OPTION_MODEL))
+                       "exactly one of --prompt, --describe, --devices, --bench, --listen and "
+                       "--listen-fd is needed; see --help");
+    if (needs_model && !has(options, WORKER_OPTION_MODEL))
         return err_set(err, ERR_USAGE, "--model is needed");
     if (options->mode == WORKER_SERVE_SUPERVISED && !has(options, WORKER_OPTION_TOKEN_FD))
         return err_set(err, ERR_USAGE, "--listen-fd needs --token-fd");

@@ -9,8 +9,11 @@
 #include "common/token.h"
 #include "common/token_file.h"
 #include "common/utf8.h"
+#include "hip/backend/backend.h"
+#include "hip/backend/gpu_abort.h"
 #include "hip/benchmark.h"
 #include "hip/describe.h"
+#include "hip/devices.h"
 #include "hip/engine/engine.h"
 #include "hip/options.h"
 #include "hip/prompt.h"
@@ -46,10 +49,12 @@ static const struct {
 
 /* As die_of() would say it, for where there is no memory to say it with. */
 static const char OUT_OF_MEMORY[] = "fatal class=host_memory reason=out of memory\n";
+/* Its own words, where it had any, are in the lines before. */
+static const char DRIVER_ABORTED[] = "fatal class=gpu_fault reason=the GPU's driver has aborted\n";
 
 static enum fault fault_of(enum err_kind kind, const char *device)
 {
-    bool is_gpu = strncmp(device, "gpu", strlen("gpu")) == 0;
+    bool is_gpu = backend_is_gpu(device);
 
     switch (kind) {
     case ERR_NO_MEMORY:
@@ -334,6 +339,8 @@ static int run(const struct worker_options *options, struct err *err, int *out_e
         return finish_stdout(err);
     case WORKER_DESCRIBE:
         return describe_run(options->text[WORKER_OPTION_DESCRIBE], err);
+    case WORKER_DEVICES:
+        return devices_run(err);
     case WORKER_PROMPT:
         return run_prompt(options, err, out_exit_code);
     case WORKER_BENCH:
@@ -357,6 +364,7 @@ int main(int argc, char **argv)
 
     serve_block_signals();
     mem_set_end(OUT_OF_MEMORY, FAULTS[FAULT_HOST_MEMORY].exit_code);
+    gpu_abort_set_end(DRIVER_ABORTED, FAULTS[FAULT_GPU].exit_code);
     json_init();
     io_fill_closed_stdio();
     token_init();

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 # One file a line: mode, source, target. The helpers are all programs of the name, which are looked for
 # in ../libexec/rbee beside who needs them.
 files() {
-    local page helper
+    local page helper kernels
     printf '%s\t%s\t%s\n' \
         755 "$BIN/rbee" "$bindir/rbee" \
         755 "$BIN/rbeed" "$bindir/rbeed" \
@@ -26,6 +26,9 @@ files() {
     for helper in "$BIN"/rbee-*; do
         printf '755\t%s\t%s\n' "$helper" "$libexecdir/rbee/${helper##*/}"
     done
+    for kernels in "${BIN%/*}"/kernels/*; do # of make kernels, which is not part of make
+        [ ! -e "$kernels" ] || printf '644\t%s\t%s\n' "$kernels" "$libexecdir/rbee/kernels/${kernels##*/}"
+    done
     for page in man/*.[1578]; do
         printf '644\t%s\t%s\n' "$page" "$mandir/man${page##*.}/${page#man/}"
     done
@@ -33,7 +36,7 @@ files() {
 
 # The folders that are ours alone.
 own_folders() {
-    printf '%s\n' "$libexecdir/rbee" "$docdir/examples" "$docdir"
+    printf '%s\n' "$libexecdir/rbee/kernels" "$libexecdir/rbee" "$docdir/examples" "$docdir"
 }
 
 install_all() {
@@ -52,7 +55,8 @@ uninstall_all() {
     files | cut -f3 | while IFS= read -r target; do
         rm -f "${DESTDIR:-}$target"
     done
-    rm -f "${DESTDIR:-}$libexecdir"/rbee/rbee-* # also those of another version
+    # Also those of another version.
+    rm -f "${DESTDIR:-}$libexecdir"/rbee/{rbee-*,kernels/*}
     own_folders | while IFS= read -r folder; do
         rmdir "${DESTDIR:-}$folder" 2>/dev/null || true # somebody keeps a file there, or it is gone
     done

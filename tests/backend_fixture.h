@@ -7,6 +7,7 @@
 
 #include "common/attr.h"
 #include "hip/model/quant.h"
+#include "tests/devices.h"
 #include "tests/tiny_model.h"
 
 #include <setjmp.h>
@@ -16,7 +17,7 @@
 
 #include <cmocka.h>
 
-static const char *const DEVICES[] = {"cpu", "cpu-plain", "cpu-avx2"};
+static const char *const DEVICES[] = {"cpu", "cpu-plain", EMULATOR_32, EMULATOR_64, "cpu-avx2"};
 static const uint32_t ROW_COUNTS[] = {1, 2, 3, 7, 8, 9, 31, 33, 64};
 
 /* backend.h's bounds: of ops in floats, and of products with quantised weights, which a planted
@@ -31,9 +32,10 @@ enum { ROW_MAX = 64, THREADS = 3 };
 static inline struct backend *device_new(const char *name)
 {
     struct err err = ERR_INIT;
-    struct backend *backend = backend_new(name, THREADS, &err);
+    struct backend *backend = device_open(name, THREADS, &err);
 
-    assert_non_null(backend);
+    if (backend == NULL)
+        fail_msg("%s: %s", name, err.message);
     return backend;
 }
 
@@ -161,6 +163,7 @@ struct matmul_case {
     uint32_t bias_type; /* of biases, if: */
     bool has_biases;
     bool lacks_biases; /* a fault: they are not given */
+    bool is_decode;    /* all rows are */
 };
 
 /* A bias for each weight, its numbers as large as a product's. */
@@ -201,6 +204,7 @@ static inline void run_matmul(const char *device, const struct matmul_case *c, c
         outs[i] = op.outs[i] = filled(backend, c->rows, c->width, 200 + i);
     }
     plain_step_init(&plain, c->rows);
+    plain.step.decode_row_count = c->is_decode ? c->rows : 0;
     assert_int_equal(backend->ops->step_begin(backend, &plain.step, &err), 0);
     assert_int_equal(backend->ops->matmul(backend, &op, &err), 0);
     for (uint32_t i = 0; i < c->weight_count; i++)

@@ -27,7 +27,7 @@ assert_json() { # FILTER [OPTION of jq...]
     assert_equal "${#lines[@]}" 1
     assert_equal "$stderr" ""
     assert_equal "$(jq -c 'keys_unsorted' <<<"$output")" \
-        '["model","architecture","parameters","tensor_types","device","threads","context_tokens","rounds","read_bytes_per_second","decode_tokens_per_second","decode_bytes_per_token","decode_bytes_per_second","decode_share_of_read","prefill_tokens","prefill_tokens_per_second","prefill_macs_per_token","prefill_macs_per_second","first_token_ms","batches","resident_bytes","file_bytes","kv_bytes"]'
+        '["model","architecture","parameters","tensor_types","device","threads","context_tokens","rounds","read_bytes_per_second","decode_tokens_per_second","decode_bytes_per_token","decode_bytes_per_second","decode_share_of_read","prefill_tokens","prefill_tokens_per_second","prefill_macs_per_token","prefill_macs_per_second","first_token_ms","batches","resident_bytes","file_bytes","kv_bytes","launches_per_token"]'
     assert_json '[.. | numbers] | length > 20 and all(. > 0)'
     assert_json '.model == "tiny" and .architecture == "llama" and .device == "cpu"'
     assert_json '.tensor_types == ["Q8_0"]'

@@ -49,6 +49,26 @@ use_program_folder() {
     assert_output ''
 }
 
+# Where the worker looks: what it says is no more that there are none.
+@test "kernels for GPUs that have been made are installed beside the worker, and go with it" {
+    mkdir -p "$T/build/kernels"
+    cp -r "$RBEE_BUILD/bin" "$T/build/bin"
+    cp "$RBEE_HOOKS_BUILD/bin/rbee-worker" "$T/build/bin/"
+    echo 'device 0000:C1:00.0 90 80000000000 NVIDIA H100' >"$T/cuda"
+    export RBEE_FAKE_CUDA=$T/cuda RBEE_GPU_LIBRARY=$RBEE_BUILD/tests/libcuda.so.1
+    make -C "$TREE_DIR" -s --no-print-directory -o all BIN="$T/build/bin" install prefix="$T/opt"
+    run jq -r '.devices[].reason' <("$T/opt/libexec/rbee/rbee-worker" --devices)
+    assert_output --partial 'no kernels for sm_90'
+    touch "$T/build/kernels/sm_80.ptx"
+    make -C "$TREE_DIR" -s --no-print-directory -o all BIN="$T/build/bin" install prefix="$T/opt"
+    run jq -r '.devices[].reason' <("$T/opt/libexec/rbee/rbee-worker" --devices)
+    assert_output null
+    rm -r "$T/build/kernels" # those of another version go as well
+    make -C "$TREE_DIR" -s --no-print-directory -o all BIN="$T/build/bin" uninstall prefix="$T/opt"
+    run find "$T/opt" ! -type d -o -path '*rbee*'
+    assert_output ''
+}
+
 @test "DESTDIR with the prefixes of a system" {
     local prefix
     for prefix in /usr /usr/local; do

@@ -402,4 +402,15 @@ static inline void writer_encode(struct buf *out, uint32_t type, const float *x,
     }
 }
 
+/* Appends the row of COLUMNS that lies BACK rows before the end. */
+static inline void writer_repeat(struct buf *out, uint32_t type, size_t columns, size_t back)
+{
+    const struct quant_info *info = quant_info(type);
+    size_t row_bytes = columns / info->block_elements * info->block_bytes;
+
+    writer_check(buf_reserve(out, row_bytes));
+    memcpy(out->data + out->len, out->data + out->len - back * row_bytes, row_bytes);
+    out->len += row_bytes;
+}
+
 #endif

@@ -26,7 +26,8 @@ struct tiny_model {
      * layers. 0, which is F32: nothing is. */
     uint32_t fine_type;
     uint64_t seed;
-    const char *rope_type; /* rope.scaling.type; NULL: not there, like the numbers below at 0 */
+    uint32_t repeated_rows; /* of a matrix: those behind are copies of these; 0: all are made */
+    const char *rope_type;  /* rope.scaling.type; NULL: not there, like the numbers below at 0 */
     float rope_base;
     float rope_factor;       /* rope.scaling.factor */
     float rope_scale_linear; /* its old name */
@@ -230,6 +231,10 @@ static inline void tiny_add_random(struct gguf_writer *writer, struct tiny_model
         abort();
     writer_add_tensor(writer, name, type, columns, rows);
     for (uint32_t r = 0; r < rows; r++) {
+        if (tiny->repeated_rows != 0 && r >= tiny->repeated_rows) {
+            writer_repeat(&writer->data, type, columns, tiny->repeated_rows);
+            continue;
+        }
         for (uint32_t c = 0; c < columns; c++) {
             row[c] = centre + spread * tiny_uniform(&tiny->seed);
             if (is_vocab && r < TINY_CONTROL_COUNT)

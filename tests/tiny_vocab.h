@@ -67,7 +67,7 @@ static inline void tiny_add_tokens(struct gguf_writer *writer, uint32_t count)
         writer_text(&writer->entries, TINY_CONTROLS[i], strlen(TINY_CONTROLS[i]));
     for (uint32_t byte = 0; byte < TINY_BYTE_COUNT; byte++) {
         char utf8[4];
-        size_t len = utf8_encode(tiny_byte_character(byte), utf8);
+        size_t len = utf8_write(tiny_byte_character(byte), utf8);
 
         writer_text(&writer->entries, utf8, len);
     }

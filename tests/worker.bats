@@ -162,17 +162,17 @@ OPTIONS
 }
 
 @test "a GPU that cannot be used is replaced by the CPU only when that is allowed" {
-    run --separate-stderr "$worker" -m "$T/tiny.gguf" --device gpu:0 --allow-cpu --raw -p once -n 2
+    run --separate-stderr "$worker" -m "$T/tiny.gguf" --device gpu:99 --allow-cpu --raw -p once -n 2
     assert_success
-    assert_regex "$stderr" 'device_replaced wanted=gpu:0 used=cpu'
+    assert_regex "$stderr" 'device_replaced wanted=gpu:99 used=cpu'
     # What then fails is no fault of that GPU: it would count in its circuit breaker.
     tiny_model context=1048576 layers=16 kv_heads=64 heads=64 head_dim=64 rope_dims=64 \
         "$T/wide.gguf"
-    run --separate-stderr "$worker" -m "$T/wide.gguf" --device gpu:0 --allow-cpu \
+    run --separate-stderr "$worker" -m "$T/wide.gguf" --device gpu:99 --allow-cpu \
         --context 1048576 -p once
     assert_equal "$status" 11
     assert_regex "${stderr_lines[-1]}" '^fatal class=host_memory reason='
-    launch_worker "$T/wide.gguf" --device gpu:0 --allow-cpu --context 1048576
+    launch_worker "$T/wide.gguf" --device gpu:99 --allow-cpu --context 1048576
     assert_worker_exit 11
     assert_regex "$(tail -n 1 "$T/worker.err")" '^fatal class=host_memory reason='
 }

@@ -184,7 +184,7 @@ void canvas_add_text(const struct canvas *canvas, struct buf *out)
             char bytes[4];
 
             if (codepoint != 0)
-                (void)buf_add(out, bytes, utf8_encode(codepoint, bytes)); /* cut at its maximum */
+                (void)buf_add(out, bytes, utf8_write(codepoint, bytes)); /* cut at its maximum */
         }
         (void)buf_add_byte(out, '\n');
     }

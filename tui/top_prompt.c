@@ -20,7 +20,7 @@ static void type(struct top *top, uint32_t key)
 {
     size_t len = strlen(top->prompt_text);
     char bytes[4];
-    size_t step = utf8_is_printable(key) ? utf8_encode(key, bytes) : 0;
+    size_t step = utf8_is_printable(key) ? utf8_write(key, bytes) : 0;
 
     if (step == 0 || len + step >= sizeof(top->prompt_text))
         return;

@@ -52,6 +52,6 @@ void word_with_sign(const struct canvas *canvas, const char *text, char out[WORD
     if (canvas->is_ascii)
         sign[0] = WORDS[i].ascii_sign;
     else
-        (void)utf8_encode(WORDS[i].sign, sign);
+        (void)utf8_write(WORDS[i].sign, sign);
     (void)snprintf(out, WORD_MAX_BYTES, "%s %s", sign, text);
 }

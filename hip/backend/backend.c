@@ -2,8 +2,13 @@
 #include "hip/backend/backend.h"
 
 #include "common/attr.h"
+#include "hip/backend/gpu.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+static const char GPU_PREFIX[] = "gpu:";
+static const char ANY_GPU[] = "gpu"; /* the first that can be used */
 
 static const struct {
     const char *name;
@@ -14,13 +19,47 @@ static const struct {
 #undef BACKEND
 };
 
+bool backend_is_gpu(const char *device)
+{
+    return strncmp(device, GPU_PREFIX, strlen(GPU_PREFIX)) == 0 || strcmp(device, ANY_GPU) == 0 ||
+           strcmp(device, BACKEND_EMULATOR) == 0;
+}
+
+/* The emulator stands in for a driver in builds with TEST_HOOKS=1 (gpu_library_open). */
+static bool has_emulator(void)
+{
+#ifdef RBEE_TEST_HOOKS
+    return getenv("RBEE_GPU_LIBRARY") != NULL;
+#else
+    return false;
+#endif
+}
+
+static struct backend *new_gpu(const char *device, struct err *err)
+{
+    if (strcmp(device, ANY_GPU) == 0)
+        return gpu_backend_new(NULL, "", err);
+    if (strcmp(device, BACKEND_EMULATOR) != 0)
+        return gpu_backend_new(NULL, device + strlen(GPU_PREFIX), err);
+    if (!has_emulator())
+        return err_set_null(err, ERR_DEVICE,
+                            "it is for tests: it takes a build with TEST_HOOKS=1, and its library "
+                            "in RBEE_GPU_LIBRARY");
+    return gpu_backend_new(NULL, "0", err);
+}
+
 struct backend *backend_new(const char *device, uint32_t threads, struct err *err)
 {
+    if (backend_is_gpu(device))
+        return new_gpu(device, err);
     for (size_t i = 0; i < ARRAY_COUNT(BACKENDS); i++) {
         if (strcmp(BACKENDS[i].name, device) == 0)
             return BACKENDS[i].make(threads, err);
     }
-    return err_set_null(err, ERR_DEVICE, "this version has no device \"%s\", only \"cpu\"", device);
+    return err_set_null(err, ERR_DEVICE,
+                        "this version has no device \"%s\", only \"cpu\", "
+                        "\"gpu\" and \"gpu:ID\"",
+                        device);
 }
 
 void backend_free(struct backend *backend)

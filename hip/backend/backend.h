@@ -53,6 +53,7 @@ struct backend_kv_shape {
 struct backend_scratch_shape {
     uint32_t row_max;
     uint32_t logit_row_max;
+    uint32_t logit_width;
     uint32_t width_max;    /* of a row of activations */
     uint32_t position_max; /* of a sequence */
 };
@@ -60,6 +61,10 @@ struct backend_scratch_shape {
 /* The inputs of a step; the arrays live until step_end. */
 struct backend_step {
     uint32_t row_count;
+    /* The first so many rows are the only ones of their sequence: each is an answer that grows by
+     * a token. A device may compute them otherwise than rows of prompts, but each by itself: what
+     * a row of either kind becomes, bit for bit, does not depend on how many others there are. */
+    uint32_t decode_row_count;
     uint32_t logit_row_count;
     uint32_t blocks_per_sequence;
     const uint32_t *tokens;    /* [row] */
@@ -170,16 +175,32 @@ struct backend_head {
 struct backend;
 
 struct backend_ops {
+    /* What the host keeps beside it (logits, tables) is not of the memory that is counted here. */
+    bool has_own_memory;
     void (*free)(struct backend *backend);
+    /* How fast a device reads memory of its own, bytes a second: what a token cannot be faster
+     * than. NULL: it has none, and reads the machine's. */
+    int (*measure_memory)(struct backend *backend, double *out, struct err *err);
+    /* Kernels launched so far. NULL: it has none. */
+    uint64_t (*launch_count)(const struct backend *backend);
     /* Bytes that can still be allocated, as far as the system tells. */
     uint64_t (*memory_available)(struct backend *backend);
     /* Bytes that ops take for themselves, at most, beside what is made here. NULL: none. */
     uint64_t (*scratch_bytes)(const struct backend *backend,
                               const struct backend_scratch_shape *shape);
+    /* Takes them now, so that no op of such a step has to. NULL: ops do. */
+    int (*scratch_reserve)(struct backend *backend, const struct backend_scratch_shape *shape,
+                           struct err *err);
+    /* Bytes that a weight made from MATRIX takes; its data is not read. NULL: those of the file,
+     * where it stays. */
+    uint64_t (*weight_bytes)(const struct backend *backend, const struct backend_matrix *matrix);
 
     struct backend_weight *(*weight_new)(struct backend *backend,
                                          const struct backend_matrix *matrix, struct err *err);
     void (*weight_free)(struct backend *backend, struct backend_weight *weight);
+    /* All weights are there, and no step has run: measures what is best for them on this device,
+     * where that is not known. NULL: nothing is. */
+    void (*tune)(struct backend *backend);
     /* Zeroed. */
     struct backend_buffer *(*buffer_new)(struct backend *backend, uint32_t row_max, uint32_t width,
                                          struct err *err);
@@ -212,8 +233,15 @@ struct backend {
     const struct backend_ops *ops;
 };
 
-/* DEVICE is a name of backends.def: "cpu", or "ref" for the oracle. THREADS 0: as many as there
- * are cores. ERR_DEVICE when there is no such device here. The caller frees it. */
+/* A GPU on the CPU, for tests. */
+#define BACKEND_EMULATOR "emulator"
+
+/* DEVICE has memory of its own and can fail by itself. */
+bool backend_is_gpu(const char *device);
+/* DEVICE is a name of backends.def: "cpu", or "ref" for the oracle; or "gpu:" and what
+ * gpu_device_find() takes, or "gpu" for the first that can be used. THREADS 0: as many as there are
+ * cores. ERR_DEVICE when there is no such device here, or it cannot be used, with what to do about
+ * it. The caller frees it. */
 struct backend *backend_new(const char *device, uint32_t threads, struct err *err);
 void backend_free(struct backend *backend);
 

@@ -265,7 +265,8 @@ uint32_t engine_request_add_rows(struct engine_request *request, struct batch_ro
             (struct batch_row){.token = request->tokens.ids[position],
                                .position = position,
                                .sequence = request->sequence,
-                               .wants_logits = position + 1 == request->tokens.count};
+                               .wants_logits = position + 1 == request->tokens.count,
+                               .is_decode = request->state == REQUEST_DECODE};
     return request->step_rows;
 }
 

@@ -16,30 +16,37 @@
 #include <math.h>
 #include <string.h>
 
+/* The GPU that was wanted cannot be used: what to do instead is for who asked to say. */
+static int runtime_replace_gpu(struct runtime *runtime, const struct engine_options *options,
+                               struct err *err)
+{
+    struct err reason = *err;
+
+    if (!options->allow_cpu)
+        return err_set(err, ERR_CONFIG,
+                       "device %s cannot be used: %s; --allow-cpu runs on the CPU "
+                       "instead",
+                       options->device, reason.message);
+    log_event(LOG_WARN, "device_replaced", "wanted=%s used=cpu reason=%s", options->device,
+              reason.message);
+    err_clear(err);
+    runtime->device = "cpu";
+    runtime->backend = backend_new(runtime->device, options->thread_count, err);
+    return runtime->backend == NULL ? -1 : 0;
+}
+
 static int runtime_open_backend(struct runtime *runtime, const struct engine_options *options,
                                 struct err *err)
 {
-    const char *device = options->device;
-
-    /* There is no GPU backend yet; every other name is looked up. */
-    if (strncmp(device, "gpu:", strlen("gpu:")) == 0) {
-        if (!options->allow_cpu)
-            return err_set(err, ERR_CONFIG,
-                           "device %s cannot be used: this build has no GPU backend; --allow-cpu "
-                           "runs on the CPU instead",
-                           device);
-        log_event(LOG_WARN, "device_replaced", "wanted=%s used=cpu", device);
-        device = "cpu";
-    }
-    runtime->backend = backend_new(device, options->thread_count, err);
-    if (runtime->backend == NULL) {
-        /* Nothing has broken: what was asked for does not exist. */
-        if (err->kind == ERR_DEVICE)
-            err->kind = ERR_CONFIG;
-        return -1;
-    }
-    runtime->device = device;
-    return 0;
+    runtime->device = options->device;
+    runtime->backend = backend_new(options->device, options->thread_count, err);
+    if (runtime->backend != NULL)
+        return 0;
+    if (backend_is_gpu(options->device))
+        return err->kind == ERR_CONFIG ? runtime_replace_gpu(runtime, options, err) : -1;
+    if (err->kind == ERR_DEVICE)
+        err->kind = ERR_CONFIG; /* nothing has broken: what was asked for does not exist */
+    return -1;
 }
 
 uint32_t runtime_default_context(const struct model *model)

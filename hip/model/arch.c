@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { OPTIONAL, REQUIRED };
+enum { HEAD_DIM_MAX = 1024 }; /* as of attention.key_length */
 
 /* Words of the columns of architectures.def. */
 enum { EMBED_ONE, EMBED_ROOT };
@@ -121,6 +122,9 @@ static int check_heads(const struct model_params *params, struct err *err)
     if (params->head_dim == 0)
         return err_set(err, ERR_INVALID_MODEL, "%u heads do not fit a width of %u",
                        params->head_count, params->embedding);
+    if (params->head_dim > HEAD_DIM_MAX)
+        return err_set(err, ERR_INVALID_MODEL, "heads of %u are not supported, only up to %u",
+                       params->head_dim, HEAD_DIM_MAX);
     if (params->head_count % params->kv_head_count != 0)
         return err_set(err, ERR_INVALID_MODEL, "%u heads cannot share %u key and value heads",
                        params->head_count, params->kv_head_count);

@@ -210,6 +210,10 @@ static int place_rows(struct session *session, const struct batch_row *rows, uin
         session->tokens[i] = rows[i].token;
         session->positions[i] = rows[i].position;
         session->sequences[i] = rows[i].sequence;
+        if (rows[i].is_decode) {
+            assert(step->decode_row_count == i);
+            step->decode_row_count++;
+        }
         if (rows[i].wants_logits)
             session->logit_rows[step->logit_row_count++] = i;
     }

@@ -70,6 +70,7 @@ struct batch_row {
     uint32_t position; /* the length of its sequence so far: none is left out or written again */
     uint32_t sequence; /* below the session's sequence_count */
     bool wants_logits;
+    bool is_decode; /* as backend_step.decode_row_count counts them; they come first */
 };
 /* Computes the rows, writes K and V at their positions and, for each row that wants them, logits to
  * LOGITS [rows that want them][vocab_count], in row order. Positions must lie below the session's

@@ -8,20 +8,45 @@
 
 enum { MIB_BITS = 20 };
 
-uint64_t need_weight_bytes(const struct model *model)
+struct backend_matrix need_matrix(const struct gguf_tensor *tensor)
+{
+    return (struct backend_matrix){
+        .type = tensor->type,
+        .columns = (uint32_t)tensor->dims[0],
+        .rows = (uint32_t)tensor->dims[1],
+        .data = tensor->data,
+    };
+}
+
+/* On BACKEND, or in the file where that is NULL, or says nothing else. */
+static uint64_t tensor_bytes(const struct backend *backend, const struct gguf_tensor *tensor)
+{
+    struct backend_matrix matrix;
+
+    if (tensor == NULL)
+        return 0;
+    if (backend == NULL || backend->ops->weight_bytes == NULL)
+        return tensor->size_bytes;
+    matrix = need_matrix(tensor);
+    return backend->ops->weight_bytes(backend, &matrix);
+}
+
+static uint64_t weight_bytes_on(const struct backend *backend, const struct model *model)
 {
     uint64_t bytes = 0;
 
     for (size_t i = 0; i < MODEL_TENSOR_COUNT; i++)
-        bytes += model->by_role[i] != NULL ? model->by_role[i]->size_bytes : 0;
+        bytes += tensor_bytes(backend, model->by_role[i]);
     for (uint32_t layer = 0; layer < model->params.layer_count; layer++) {
-        for (size_t i = 0; i < LAYER_TENSOR_COUNT; i++) {
-            const struct gguf_tensor *tensor = model->layers[layer].by_role[i];
-
-            bytes += tensor != NULL ? tensor->size_bytes : 0;
-        }
+        for (size_t i = 0; i < LAYER_TENSOR_COUNT; i++)
+            bytes += tensor_bytes(backend, model->layers[layer].by_role[i]);
     }
-    return bytes; /* all within the file, so the sum fits */
+    return bytes; /* of what is within a file, and not much more on any device: the sum fits */
+}
+
+uint64_t need_weight_bytes(const struct model *model)
+{
+    return weight_bytes_on(NULL, model);
 }
 
 uint32_t need_scratch_width(const struct model_params *params, enum scratch scratch)
@@ -60,25 +85,36 @@ uint32_t need_scratch_rows(uint32_t context_tokens)
     return places < SESSION_BATCH_MAX_ROWS ? (uint32_t)places : SESSION_BATCH_MAX_ROWS;
 }
 
-/* Of the largest step: what flows through a layer, and what the backend computes it with. */
-static uint64_t step_bytes(const struct model_params *params, struct backend *backend,
-                           const struct session_options *options)
+struct backend_scratch_shape need_scratch_shape(const struct model_params *params,
+                                                const struct session_options *options)
 {
     struct backend_scratch_shape shape = {
         .row_max = need_scratch_rows(options->context_tokens),
+        .logit_width = params->vocab_count,
         .position_max = options->context_tokens,
     };
-    uint64_t floats = 0;
 
     for (int i = 0; i < SCRATCH_COUNT; i++) {
         uint32_t width = need_scratch_width(params, (enum scratch)i);
 
-        floats += (uint64_t)width * shape.row_max;
         shape.width_max = width > shape.width_max ? width : shape.width_max;
     }
     /* Each sequence wants the logits of one row, its last. */
     shape.logit_row_max =
         options->sequence_count < shape.row_max ? options->sequence_count : shape.row_max;
+    return shape;
+}
+
+/* Of the largest step: what flows through a layer, and what the backend computes it with. */
+static uint64_t step_bytes(const struct model_params *params, struct backend *backend,
+                           const struct session_options *options)
+{
+    struct backend_scratch_shape shape = need_scratch_shape(params, options);
+    uint64_t floats = 0;
+
+    for (int i = 0; i < SCRATCH_COUNT; i++)
+        floats += (uint64_t)need_scratch_width(params, (enum scratch)i) * shape.row_max;
+    floats += params->rope_dims; /* frequencies of both kinds of layers, a half each */
     return floats * sizeof(float) +
            (backend->ops->scratch_bytes == NULL ? 0 : backend->ops->scratch_bytes(backend, &shape));
 }
@@ -92,11 +128,13 @@ void session_need(const struct model *model, struct backend *backend,
         .kv_head_count = model->params.kv_head_count,
         .head_dim = model->params.head_dim,
     };
-    uint64_t block_bytes =
-        backend->ops->kv_bytes(backend, &block) + kv_table_block_bytes(options->sequence_count);
+    bool counts_host = !backend->ops->has_own_memory;
+    uint64_t block_bytes = backend->ops->kv_bytes(backend, &block) +
+                           (counts_host ? kv_table_block_bytes(options->sequence_count) : 0);
 
-    out->fixed_bytes = need_weight_bytes(model) + step_bytes(&model->params, backend, options);
-    out->sequence_bytes = options->sequence_bytes;
+    out->fixed_bytes =
+        weight_bytes_on(backend, model) + step_bytes(&model->params, backend, options);
+    out->sequence_bytes = counts_host ? options->sequence_bytes : 0;
     out->token_bytes = (block_bytes + KV_BLOCK_TOKENS - 1) / KV_BLOCK_TOKENS;
 }
 

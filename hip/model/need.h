@@ -6,10 +6,15 @@
 #include "hip/model/model.h"
 #include "hip/model/session.h"
 
-/* Bytes of all tensors that MODEL has a role for. */
+/* Bytes in the file of all tensors that MODEL has a role for. */
 uint64_t need_weight_bytes(const struct model *model);
+/* TENSOR as a backend takes it. */
+struct backend_matrix need_matrix(const struct gguf_tensor *tensor);
 /* Elements of a row; 0: the model does without. */
 uint32_t need_scratch_width(const struct model_params *params, enum scratch scratch);
+/* The largest step of a session of MODEL. */
+struct backend_scratch_shape need_scratch_shape(const struct model_params *params,
+                                                const struct session_options *options);
 /* Rows of a step: no more than there are places for in the KV store. */
 uint32_t need_scratch_rows(uint32_t context_tokens);
 /* Blocks of the KV store. */

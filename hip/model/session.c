@@ -54,12 +54,7 @@ static int load_weight(struct session *session, const struct gguf_tensor *tensor
 
     if (tensor == NULL)
         return 0; /* an optional one that this model does without */
-    matrix = (struct backend_matrix){
-        .type = tensor->type,
-        .columns = (uint32_t)tensor->dims[0],
-        .rows = (uint32_t)tensor->dims[1],
-        .data = tensor->data,
-    };
+    matrix = need_matrix(tensor);
     touch_pages(tensor, loading);
     *out = session->backend->ops->weight_new(session->backend, &matrix, err);
     if (*out == NULL)
@@ -91,16 +86,21 @@ static int load_weights(struct session *session, const struct session_options *o
     return 0;
 }
 
-static int make_scratch(struct session *session, uint32_t rows, struct err *err)
+static int make_scratch(struct session *session, const struct session_options *options,
+                        struct err *err)
 {
     struct backend *backend = session->backend;
+    struct backend_scratch_shape shape = need_scratch_shape(&session->model->params, options);
 
+    if (backend->ops->scratch_reserve != NULL &&
+        backend->ops->scratch_reserve(backend, &shape, err) != 0)
+        return -1;
     for (int i = 0; i < SCRATCH_COUNT; i++) {
         uint32_t width = need_scratch_width(&session->model->params, (enum scratch)i);
 
         if (width == 0)
             continue;
-        session->scratch[i] = backend->ops->buffer_new(backend, rows, width, err);
+        session->scratch[i] = backend->ops->buffer_new(backend, shape.row_max, width, err);
         if (session->scratch[i] == NULL)
             return -1;
     }
@@ -110,7 +110,8 @@ static int make_scratch(struct session *session, uint32_t rows, struct err *err)
 /* NEEDSWORK: should the KV table know layers that forget? One with a window keeps keys and values
  * of the whole context, though it reads only the window's. It matters from contexts of several
  * windows on: five layers of six of a Gemma 3 see 512 or 1024 tokens. */
-static int make_kv_and_scratch(struct session *session, struct err *err)
+static int make_kv_and_scratch(struct session *session, const struct session_options *options,
+                               struct err *err)
 {
     const struct model_params *params = &session->model->params;
     struct backend_kv_shape shape = {
@@ -124,7 +125,7 @@ static int make_kv_and_scratch(struct session *session, struct err *err)
     if (session->kv == NULL)
         return -1;
     session->table = kv_table_new(shape.block_count, session->sequence_count);
-    return make_scratch(session, need_scratch_rows(session->context_tokens), err);
+    return make_scratch(session, options, err);
 }
 
 static struct backend_buffer *frequencies_new(struct session *session, const struct rope *rope,
@@ -192,9 +193,12 @@ struct session *session_new(const struct model *model, struct backend *backend,
     session->backend = backend;
     session->context_tokens = options->context_tokens;
     session->sequence_count = options->sequence_count;
-    if (check_budget(session, options, err) != 0 || make_kv_and_scratch(session, err) != 0 ||
+    if (check_budget(session, options, err) != 0 ||
+        make_kv_and_scratch(session, options, err) != 0 ||
         make_rope_frequencies(session, err) != 0 || load_weights(session, options, err) != 0)
         return NULL;
+    if (backend->ops->tune != NULL)
+        backend->ops->tune(backend);
     return take_ptr(session);
 }
 

@@ -46,7 +46,7 @@ static bool byte_of_codepoint(uint32_t codepoint, uint8_t *out_byte)
 size_t byte_text_encode(uint8_t byte, char out[BYTE_TEXT_MAX_BYTES])
 {
     char text[4];
-    size_t len = utf8_encode(codepoint_of_byte(byte), text);
+    size_t len = utf8_write(codepoint_of_byte(byte), text);
 
     memcpy(out, text, len); /* all below U+0800: two bytes at most */
     return len;

@@ -9,7 +9,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 
-static const size_t FILE_MAX_BYTES = (size_t)8 * 1024 * 1024 * 1024;
+static const size_t FILE_MAX_BYTES = (size_t)40 * 1024 * 1024 * 1024;
 
 struct options {
     struct tiny_model tiny;
@@ -53,7 +53,8 @@ static const struct {
     X(window_period, "each so manyth layer without one; 0: as usual")                              \
     X(original_context, "tokens before its rope was scaled")                                       \
     X(context, "tokens it claims to be trained on")                                                \
-    X(seed, "of the weights")
+    X(seed, "of the weights")                                                                      \
+    X(repeated_rows, "of each matrix are made, the others copied: fast; 0: all are made")
 
 #define REALS(X)                                                                                   \
     X(rope_base, "rope.freq_base")                                                                 \

@@ -233,6 +233,11 @@ void backend_free(struct backend *backend)
 {
 }
 
+bool backend_is_gpu(const char *device)
+{
+    return false;
+}
+
 struct session *session_new(const struct model *model, struct backend *backend,
                             const struct session_options *options, struct err *err)
 {
@@ -326,6 +331,15 @@ static int fake_place_rows(struct session *session, const struct batch_row *rows
     return 0;
 }
 
+/* Rows that decode come first, and each has its sequence to itself. */
+static void fake_check_decodes(const struct batch_row *rows, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        assert(!rows[i].is_decode || rows[i - 1].is_decode);
+        assert(!rows[i - 1].is_decode || rows[i].sequence != rows[i - 1].sequence);
+    }
+}
+
 int session_step(struct session *session, const struct batch_row *rows, uint32_t count,
                  float *logits, struct err *err)
 {
@@ -350,6 +364,7 @@ int session_step(struct session *session, const struct batch_row *rows, uint32_t
         return err_set(err, failure, "the fake was told to fail");
     if (fake_place_rows(session, rows, count, err) != 0)
         return -1;
+    fake_check_decodes(rows, count);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t answer = 0;
 

@@ -5,6 +5,7 @@
 
 #include "common/attr.h"
 #include "hip/backend/backend.h"
+#include "tests/devices.h"
 #include "tests/plain_forward.h"
 #include "tests/refused_model.h"
 
@@ -49,7 +50,7 @@ static float *logits_on(const struct rig *rig, const char *device, uint32_t rows
 {
     struct session_options options = {.context_tokens = CONTEXT, .sequence_count = 1};
     struct err err = ERR_INIT;
-    struct backend *backend = backend_new(device, 2, &err);
+    struct backend *backend = device_open(device, 2, &err);
     struct session *session = session_new(rig->model, backend, &options, &err);
     float *logits = calloc(rig->vocab_count, sizeof(*logits));
 
@@ -93,7 +94,7 @@ static double distance(const float *logits, const double *exact, uint32_t count)
     return wrong / size;
 }
 
-static const char *const DEVICES[] = {"ref", "cpu", "cpu-plain"};
+static const char *const DEVICES[] = {"ref", "cpu", "cpu-plain", EMULATOR_32, EMULATOR_64};
 
 /* On the first DEVICE_COUNT of DEVICES. */
 static void expect_agreement_on(size_t device_count, const struct tiny_model *tiny,

@@ -22,6 +22,7 @@ static void matmul_of_several_weights_and_each_epilogue_agrees(void **state)
                 .epilogue = (enum backend_epilogue)e,
                 .bias_type = i % 2 == 0 ? QUANT_F32 : QUANT_F16,
                 .has_biases = !is_gate && i > 0,
+                .is_decode = (i + (size_t)e) % 2 == 0,
             };
 
             for (size_t d = 0; d < device_count(); d++)
@@ -114,6 +115,8 @@ static void gates_and_biases_are_the_same_in_a_batch_of_any_size(void **state)
          .weight_count = 3,
          .bias_type = QUANT_F32,
          .has_biases = true},
+        {.type = QUANT_Q4_K, .columns = 512, .width = 70, .weight_count = 1, .is_decode = true},
+        {.type = QUANT_F16, .columns = 130, .width = 70, .weight_count = 1, .is_decode = true},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(CASES) * device_count(); i++)
@@ -267,9 +270,9 @@ static void an_unknown_device_is_refused_by_name(void **state)
 {
     struct err err = ERR_INIT;
 
-    assert_null(backend_new("gpu:0", 1, &err));
+    assert_null(backend_new("npu:0", 1, &err));
     assert_int_equal(err.kind, ERR_DEVICE);
-    assert_non_null(strstr(err.message, "gpu:0"));
+    assert_non_null(strstr(err.message, "npu:0"));
 }
 
 int main(void)

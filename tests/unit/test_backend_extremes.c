@@ -128,6 +128,9 @@ static void expect_product(const struct product *p, double bound, const char *wh
     for (size_t d = 0; d < device_count(); d++) {
         double nmse = 0.0;
 
+        /* Emulated GPUs are slow: each case is on one with the one or the other wave. */
+        if (device_is_emulated(DEVICES[d]) && (p->columns / 32 + p->width + d) % 2 != 0)
+            continue;
         multiply(DEVICES[d], p, got);
         nmse = distance(got, exact, count);
         if (!(nmse <= (bound != 0.0 ? bound : product_bound(DEVICES[d], p->type))))
@@ -441,6 +444,9 @@ static void no_op_takes_more_than_was_said(void **state)
     static const uint32_t WIDTHS[] = {900, 900, 13}; /* long chunks, and long rows */
 
     for (size_t i = 0; i < device_count() * ARRAY_COUNT(COLUMNS); i++) {
+        if (device_is_emulated(DEVICES[i % device_count()]))
+            continue; /* test_gpu.c asks for its memory's mark */
+
         struct backend *backend = device_new(DEVICES[i % device_count()]);
         const struct backend_ops *ops = backend->ops;
         uint32_t columns = COLUMNS[i / device_count()];

@@ -51,8 +51,15 @@ static void matmul_agrees_at_every_type_and_size(void **state)
                     .weight_count = 1,
                 };
 
-                for (size_t d = 0; d < device_count(); d++)
+                for (size_t d = 0; d < device_count(); d++) {
+                    size_t r = i / ARRAY_COUNT(WIDTHS);
+
+                    /* An emulated GPU is slow: it has one of the widths for each count of rows. */
+                    if (device_is_emulated(DEVICES[d]) && (i + r + d) % ARRAY_COUNT(WIDTHS) != 0)
+                        continue;
+                    c.is_decode = (r + type + d) % 2 == 0;
                     expect_near(DEVICES[d], &c);
+                }
             }
         }
     }
@@ -89,8 +96,13 @@ static void a_row_is_the_same_in_a_batch_of_any_size(void **state)
          .epilogue = BACKEND_SILU_MUL},
     };
 
-    for (size_t i = 0; i < ARRAY_COUNT(CASES) * device_count(); i++)
-        expect_same_rows(DEVICES[i % device_count()], CASES[i / device_count()]);
+    for (size_t i = 0; i < ARRAY_COUNT(CASES) * device_count(); i++) {
+        const char *device = DEVICES[i % device_count()];
+
+        /* There are no chunks on a GPU, and an emulated one is slow. */
+        if (!device_is_emulated(device) || i / device_count() != ARRAY_COUNT(CASES) - 1)
+            expect_same_rows(device, CASES[i / device_count()]);
+    }
 }
 
 /* ---- planted faults: a block is changed to what a wrong reader would take it for ---- */

@@ -6,6 +6,7 @@
 #include "common/attr.h"
 #include "hip/backend/backend.h"
 #include "hip/engine/kv.h"
+#include "tests/devices.h"
 #include "tests/refused_model.h"
 
 enum { FILE_MAX_BYTES = 64 * 1024 * 1024, TOKENS = 100, CONTEXT = 128, SEQUENCES = 6 };
@@ -31,7 +32,7 @@ static void rig_init(struct rig *rig, const struct tiny_model *tiny, const char 
     rig->model = model_open_memory(rig->file.data, rig->file.len, &err);
     if (rig->model == NULL)
         fail_msg("%s", err.message);
-    rig->backend = backend_new(device, 2, &err);
+    rig->backend = device_open(device, 2, &err);
     assert_non_null(rig->backend);
     rig->session = session_new(rig->model, rig->backend, &options, &err);
     if (rig->session == NULL)
@@ -104,7 +105,7 @@ static float *logits_of(const struct tiny_model *tiny, const char *device)
 
 static void a_batch_equals_its_rows_one_by_one(void **state)
 {
-    static const char *const DEVICES[] = {"cpu", "cpu-plain", "ref"};
+    static const char *const DEVICES[] = {"cpu", "cpu-plain", "ref", EMULATOR_32, EMULATOR_64};
     static const uint32_t BATCHES[] = {2, 7, 32, 33, TOKENS};
     struct tiny_model tiny = tiny_model_default();
 

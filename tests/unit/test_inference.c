@@ -167,7 +167,7 @@ static const struct {
     {"device", "\"gpu:\"", "device must be"},
     {"device", "\"tpu\"", "device must be"},
     {"device", "\"\"", "device must be"},
-    {"device", "\"gpu\"", "device must be"},
+    {"device", "\"gpu\"", ""},
     {"device", "\"cpu:0\"", "device must be"},
     {"device", "\"gpu:0 \"", "device must be"},
     {"device", "\"gpu:GPU-2c5f9b7e-10a4.d3c8_0\"", ""},

@@ -127,7 +127,7 @@ static void white_space_of_unicode(void **state)
         char utf8[4];
         char text[16];
         char expected[16];
-        int len = (int)utf8_encode(codepoint, utf8);
+        int len = (int)utf8_write(codepoint, utf8);
 
         (void)snprintf(text, sizeof(text), "x%.*s+", len, utf8);
         (void)snprintf(expected, sizeof(expected), "x|%.*s%s+", len, utf8, between);

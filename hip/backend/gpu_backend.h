@@ -1,0 +1,232 @@
+/* What the files of the GPU backend share: its own struct, what an op table's pointers lead to
+ * here, and its ops by file. Nobody else includes it. */
+#ifndef RBEE_HIP_BACKEND_GPU_BACKEND_H
+#define RBEE_HIP_BACKEND_GPU_BACKEND_H
+
+#include "hip/backend/backend.h"
+#include "hip/backend/gpu_runtime.h"
+#include "hip/kernels/layout.h"
+#include "hip/model/quant.h"
+
+enum {
+    GPU_STAGING_COUNT = 2,
+    GPU_ALIGNMENT = GPU_PLANE_ALIGN, /* of what lies in one allocation */
+    GPU_ROW_THREADS = 256,
+    GPU_ROW_THREADS_MIN = 64, /* a whole wave of either kind */
+};
+
+/* Rows of activations on the device. */
+struct backend_buffer {
+    uint32_t row_max;
+    uint32_t width;
+    float *data; /* [row_max][width] */
+};
+
+/* A vector is floats; a matrix is planes. A matrix of one row is both, the planes made when they
+ * are first asked for: it cannot be told from a vector. */
+struct backend_weight {
+    struct backend_matrix matrix;
+    float *floats;   /* [columns] of one with one row */
+    uint8_t *memory; /* of the planes */
+    struct gpu_planes planes;
+};
+
+struct backend_kv {
+    struct backend_kv_shape shape;
+    struct gpu_kv store;
+};
+
+/* The kernels that read one type of weight. */
+enum gpu_matvec {
+    GPU_MATVEC_1,
+    GPU_MATVEC_2,
+    GPU_MATVEC_4,
+    GPU_MATVEC_8,
+    GPU_MATVEC_COUNT,
+};
+
+struct gpu_type {
+    enum gpu_weight_type id;
+    const struct backend_weight *largest; /* of this type, that has planes */
+    uint32_t waves;                       /* of a block of matvec, at most; 0: not measured */
+    bool is_found;                        /* and so are: */
+    const struct gpu_kernel *repack;
+    const struct gpu_kernel *embed;
+    const struct gpu_kernel *matvec[GPU_MATVEC_COUNT];
+    const struct gpu_kernel *matmul;
+    const struct gpu_kernel *mma; /* NULL: matmul is all there is */
+};
+
+/* The others, by their names. */
+struct gpu_kernels {
+    const struct gpu_kernel *rope_table;
+    const struct gpu_kernel *norm;
+    const struct gpu_kernel *quantise;
+    const struct gpu_kernel *gate;
+    const struct gpu_kernel *rope_kv;
+    const struct gpu_kernel *attention;
+    const struct gpu_kernel *attention_combine;
+    /* NULL without matrix units */
+    const struct gpu_kernel *prompt_attention_64;
+    const struct gpu_kernel *prompt_attention_128;
+};
+
+/* Memory that grows to what was asked for at most so far. */
+struct gpu_area {
+    void *memory;
+    uint64_t bytes;
+    bool is_pinned; /* of the host */
+};
+
+/* A piece of a weight on its way: filled again when the copy out of it is through. */
+struct gpu_staging {
+    struct gpu_area area;
+    struct gpu_event *event; /* NULL: never used */
+};
+
+struct gpu_backend {
+    struct backend backend;
+    struct gpu_library *library;
+    struct gpu_context *context;
+    struct gpu_kernels kernels;
+    struct gpu_type types[GPU_WEIGHT_TYPE_COUNT];
+    bool has_quantised_weights;
+    char *tune_folder; /* where gpu_tune.c keeps what it measures; NULL: it measures nothing */
+    struct gpu_event *tune_events[2];
+    struct err failure; /* of a step that had no other way to say it */
+
+    struct gpu_staging staging[GPU_STAGING_COUNT];
+    uint32_t next_staging;
+
+    const struct backend_step *step; /* NULL between steps */
+    uint32_t longest;                /* position of the step, + 1 */
+    struct gpu_area inputs_host;
+    struct gpu_area inputs;
+    struct gpu_step device_step;
+    const uint32_t *device_tiles; /* of prompts, as args_attention has them */
+    uint32_t tile_count;
+
+    struct gpu_area work;      /* raw rows of a weight; partial sums of attention; half a gate */
+    struct gpu_area quantised; /* activations as integers: */
+    const struct backend_buffer *quantised_of; /* NULL: of none that still is as it was */
+    struct gpu_area head;                      /* the norm of the logit rows */
+    struct gpu_area logits;                    /* [logit row][vocab] */
+    struct gpu_area logits_host;
+};
+
+static inline struct gpu_backend *gpu_of(struct backend *backend)
+{
+    return (struct gpu_backend *)backend;
+}
+
+static inline uint64_t gpu_aligned(uint64_t bytes)
+{
+    return (bytes + GPU_ALIGNMENT - 1) / GPU_ALIGNMENT * GPU_ALIGNMENT;
+}
+
+static inline uint32_t gpu_blocks(uint32_t count, uint32_t per_block)
+{
+    return count / per_block + (count % per_block != 0);
+}
+
+/* Of a block that has a row of WIDTH, or a part of it. */
+static inline uint32_t gpu_row_threads(uint32_t width)
+{
+    return width > GPU_ROW_THREADS_MIN * GPU_LANE_COLUMNS ? GPU_ROW_THREADS : GPU_ROW_THREADS_MIN;
+}
+
+/* ---- gpu_memory.c ---- */
+
+int gpu_area_reserve(struct gpu_backend *gpu, struct gpu_area *area, uint64_t bytes,
+                     struct err *err);
+void gpu_area_release(struct gpu_backend *gpu, struct gpu_area *area);
+uint64_t gpu_memory_available(struct backend *backend);
+uint64_t gpu_scratch_bytes(const struct backend *backend,
+                           const struct backend_scratch_shape *shape);
+int gpu_scratch_reserve(struct backend *backend, const struct backend_scratch_shape *shape,
+                        struct err *err);
+struct backend_buffer *gpu_buffer_new(struct backend *backend, uint32_t row_max, uint32_t width,
+                                      struct err *err);
+void gpu_buffer_free(struct backend *backend, struct backend_buffer *buffer);
+int gpu_buffer_write(struct backend *backend, struct backend_buffer *buffer, const float *values,
+                     uint32_t row_count, struct err *err);
+int gpu_buffer_read(struct backend *backend, const struct backend_buffer *buffer, float *values,
+                    uint32_t row_count, struct err *err);
+uint64_t gpu_kv_bytes(const struct backend *backend, const struct backend_kv_shape *shape);
+struct backend_kv *gpu_kv_new(struct backend *backend, const struct backend_kv_shape *shape,
+                              struct err *err);
+void gpu_kv_free(struct backend *backend, struct backend_kv *kv);
+
+/* ---- gpu_measure.c ---- */
+
+int gpu_measure_memory(struct backend *backend, double *out, struct err *err);
+uint64_t gpu_backend_launch_count(const struct backend *backend);
+
+/* ---- gpu_weights.c ---- */
+
+/* As kernels call a type that a file calls QUANT_TYPE, which has a reader. */
+enum gpu_weight_type gpu_weight_type_of(uint32_t quant_type);
+/* Its activations are floats. */
+bool gpu_is_float_weight(const struct backend_weight *weight);
+const char *gpu_weight_type_name(enum gpu_weight_type type);
+/* The kernels of a weight that has been made. */
+const struct gpu_type *gpu_type_of(const struct gpu_backend *gpu,
+                                   const struct backend_weight *weight);
+uint64_t gpu_matrix_bytes(const struct backend *backend, const struct backend_matrix *matrix);
+struct backend_weight *gpu_weight_new(struct backend *backend, const struct backend_matrix *matrix,
+                                      struct err *err);
+void gpu_weight_free(struct backend *backend, struct backend_weight *weight);
+/* Its planes, made now if they are not there yet. */
+int gpu_weight_planes(struct gpu_backend *gpu, const struct backend_weight *weight,
+                      struct gpu_planes *out, struct err *err);
+/* No weight is on its way any more. */
+void gpu_staging_release(struct gpu_backend *gpu);
+
+/* ---- gpu_step.c ---- */
+
+uint64_t gpu_inputs_bytes(uint32_t table_count);
+int gpu_step_begin(struct backend *backend, const struct backend_step *step, struct err *err);
+void gpu_step_end(struct backend *backend);
+/* BUFFER is about to change: integers of what it was are of no use. */
+void gpu_touch(struct gpu_backend *gpu, const struct backend_buffer *buffer);
+
+/* ---- gpu_ops.c ---- */
+
+int gpu_rope_table(struct backend *backend, const struct backend_rope_table *op, struct err *err);
+int gpu_norm(struct backend *backend, const struct backend_norm *op, struct err *err);
+int gpu_rope_kv(struct backend *backend, const struct backend_rope_kv *op, struct err *err);
+
+/* ---- gpu_attention.c ---- */
+
+/* Of the partial sums of so many rows. */
+uint64_t gpu_partial_bytes(uint32_t row_count, uint32_t head_count, uint32_t head_dim,
+                           uint32_t split_count);
+uint32_t gpu_split_max(uint32_t position_count, uint32_t window);
+int gpu_attention(struct backend *backend, const struct backend_attention *op, struct err *err);
+
+/* ---- gpu_quantised.c ---- */
+
+uint64_t gpu_quantised_bytes(uint64_t row_count, uint64_t columns);
+/* Where ROW_COUNT rows of COLUMNS as integers go; nothing is there any more. */
+int gpu_quantised_place(struct gpu_backend *gpu, uint32_t row_count, uint32_t columns,
+                        struct gpu_quantised *out, struct err *err);
+/* The running step's rows of BUFFER as integers: as they are, or made now. */
+int gpu_quantised_of(struct gpu_backend *gpu, const struct backend_buffer *buffer,
+                     struct gpu_quantised *out, struct err *err);
+
+/* ---- gpu_products.c ---- */
+
+int gpu_embed(struct backend *backend, const struct backend_embed *op, struct err *err);
+int gpu_matmul(struct backend *backend, const struct backend_matmul *op, struct err *err);
+int gpu_head(struct backend *backend, const struct backend_head *op, struct err *err);
+/* Waves that a block of matvec can have. */
+uint32_t gpu_matvec_waves_max(const struct gpu_backend *gpu);
+/* One row, by blocks of WAVES waves. */
+int gpu_launch_matvec_row(struct gpu_backend *gpu, const struct gpu_type *type,
+                          const struct args_product *args, uint32_t waves, struct err *err);
+
+/* ---- gpu_tune.c ---- */
+
+void gpu_tune(struct backend *backend);
+
+#endif

@@ -1,0 +1,67 @@
+/* Owns activations as integers: one place for those that are multiplied now, and whose they are. */
+#include "hip/backend/gpu_backend.h"
+
+#include <assert.h>
+
+/* Of each array in struct gpu_quantised. */
+struct quantised_sizes {
+    uint64_t bytes; /* upper, and lower */
+    uint64_t scales;
+    uint64_t sums;
+};
+
+static struct quantised_sizes sizes_of(uint64_t row_count, uint64_t columns)
+{
+    return (struct quantised_sizes){
+        .bytes = gpu_aligned(row_count * columns),
+        .scales = gpu_aligned(row_count * (columns / GPU_GROUP_COLUMNS) * sizeof(float)),
+        .sums = gpu_aligned(row_count * (columns / GPU_SUM_COLUMNS) * sizeof(int32_t)),
+    };
+}
+
+uint64_t gpu_quantised_bytes(uint64_t row_count, uint64_t columns)
+{
+    struct quantised_sizes sizes = sizes_of(row_count, columns);
+
+    return 2 * sizes.bytes + sizes.scales + sizes.sums;
+}
+
+int gpu_quantised_place(struct gpu_backend *gpu, uint32_t row_count, uint32_t columns,
+                        struct gpu_quantised *out, struct err *err)
+{
+    struct quantised_sizes sizes = sizes_of(row_count, columns);
+    char *memory = NULL;
+
+    assert(columns % GPU_GROUP_COLUMNS == 0);
+    if (gpu_area_reserve(gpu, &gpu->quantised, gpu_quantised_bytes(row_count, columns), err) != 0)
+        return -1;
+    memory = gpu->quantised.memory;
+    *out = (struct gpu_quantised){
+        .upper = (void *)memory,
+        .lower = (void *)(memory + sizes.bytes),
+        .scales = (void *)(memory + 2 * sizes.bytes),
+        .sums = (void *)(memory + 2 * sizes.bytes + sizes.scales),
+    };
+    gpu->quantised_of = NULL;
+    return 0;
+}
+
+int gpu_quantised_of(struct gpu_backend *gpu, const struct backend_buffer *buffer,
+                     struct gpu_quantised *out, struct err *err)
+{
+    bool is_there = gpu->quantised_of == buffer;
+    struct args_quantise args = {
+        .x = buffer->data, .columns = buffer->width, .row_count = gpu->step->row_count};
+    uint32_t threads = gpu_row_threads(buffer->width);
+    const uint32_t blocks[3] = {gpu_blocks(buffer->width, threads * GPU_LANE_COLUMNS),
+                                args.row_count, 1};
+
+    if (gpu_quantised_place(gpu, args.row_count, buffer->width, &args.out, err) != 0)
+        return -1;
+    if (!is_there &&
+        gpu_launch(gpu->context, gpu->kernels.quantise, blocks, threads, &args, err) != 0)
+        return -1;
+    gpu->quantised_of = buffer;
+    *out = args.out;
+    return 0;
+}

@@ -1,0 +1,153 @@
+#!/usr/bin/env bats
+# rbee-worker on a GPU, which is an emulated one (tests/emulator): the real program, the real
+# kernels, waves of 32 and of 64. Its answers are those of the CPU, and each way in which a GPU fails
+# is the end that the supervisor knows.
+
+load worker_helpers
+
+setup() {
+    rbee_setup
+    use_gpu_worker
+    tiny_model never_ends "$T/tiny.gguf"
+    use_emulator 32
+}
+
+teardown() {
+    rbee_teardown
+}
+
+# The worker that knows the emulator.
+use_gpu_worker() {
+    worker=$RBEE_HOOKS_BUILD/bin/rbee-worker
+    [ -x "$worker" ] || skip "no $worker, which knows emulated GPUs: make test builds it"
+}
+
+use_emulator() { # WAVE
+    export RBEE_GPU_LIBRARY=$RBEE_BUILD/tests/libgpu-emulator-$1.so
+}
+
+# One GPU with so much memory.
+emulate_bytes() { # BYTES
+    export RBEE_EMULATOR_DEVICES="Emulated,0000:03:00.0,0123456789abcdef,$1"
+}
+
+# What DEVICE answers, in $output.
+answer_on() { # DEVICE MODEL
+    run --separate-stderr "$worker" -m "$2" --device "$1" --raw --temp 0 -n 24 \
+        -p "Once upon a time there was a queen"
+    assert_success
+}
+
+ask_gpu() { # [OPTION...]
+    run --separate-stderr "$worker" -m "$T/tiny.gguf" --device emulator --raw --temp 0 -n 4 \
+        -p once "$@"
+}
+
+assert_fault() { # EXIT-CODE CLASS REASON
+    assert_equal "$status" "$1"
+    # shellcheck disable=SC2154
+    assert_regex "${stderr_lines[-1]}" "^fatal class=$2 reason=.*$3"
+}
+
+@test "every architecture and kind of weights says on a GPU what it says on the CPU and on the oracle" {
+    local model expected wave
+    while read -r model; do
+        # shellcheck disable=SC2086 # several options
+        tiny_model $model never_ends "$T/model.gguf"
+        answer_on ref "$T/model.gguf"
+        expected=$output
+        [ -n "$expected" ] || fail "no answer to compare with"
+        answer_on cpu "$T/model.gguf"
+        assert_equal "$output" "$expected"
+        for wave in 32 64; do
+            use_emulator "$wave"
+            answer_on emulator "$T/model.gguf"
+            assert_equal "$output" "$expected"
+        done
+    done <<MODELS
+architecture=llama type=Q8_0
+architecture=qwen2 type=F16
+architecture=qwen3 type=Q4_0
+architecture=gemma2 type=Q5_1
+architecture=gemma3 type=BF16
+architecture=llama embedding=256 head_dim=64 rope_dims=64 feed_forward=512 type=Q4_K is_untied
+MODELS
+}
+
+@test "a GPU is named by its index, its address or its id, and --allow-cpu goes on without it" {
+    local name
+    for name in gpu gpu:0 gpu:0000:03:00.0 gpu:03:00.0; do
+        answer_on "$name" "$T/tiny.gguf"
+    done
+    run --separate-stderr "$worker" -m "$T/tiny.gguf" --device gpu:1 --raw -p once -n 2
+    assert_fault 10 config "device gpu:1 cannot be used: .*gpu:0 .*--allow-cpu"
+    run --separate-stderr "$worker" -m "$T/tiny.gguf" --device gpu:1 --allow-cpu --raw -p once -n 2
+    assert_success
+    # shellcheck disable=SC2154
+    assert_regex "$stderr" 'device_replaced wanted=gpu:1 used=cpu'
+}
+
+@test "memory of a GPU that does not suffice is exit 12, with what would fit, and that fits" {
+    local fits
+    emulate_bytes 36000000
+    tiny_model context=4096 never_ends "$T/tiny.gguf"
+    ask_gpu --context 4096
+    assert_fault 12 device_memory "a context of 4096 tokens .* MiB too few; a context of "
+    fits=$(sed -n 's/.*; a context of \([0-9]*\) would fit.*/\1/p' <<<"$stderr")
+    ask_gpu --context "$fits"
+    assert_success
+    # What the GPU then has not, though it said so.
+    export RBEE_EMULATOR_FAIL=hipMalloc:9:2
+    ask_gpu --context "$fits"
+    assert_fault 12 device_memory "out of memory"
+}
+
+@test "a GPU that faults is exit 13, while weights are loaded and in the middle of an answer" {
+    RBEE_EMULATOR_FAULT_LAUNCH=5 ask_gpu
+    assert_fault 13 gpu_fault "load .*"
+    RBEE_EMULATOR_FAULT_LAUNCH=100 ask_gpu
+    assert_fault 13 gpu_fault ".*"
+    RBEE_EMULATOR_FAULT_LAUNCH=100 RBEE_EMULATOR_FAULT=abort ask_gpu
+    assert_fault 13 gpu_fault ".*"
+}
+
+@test "a supervised worker on a GPU that faults in the middle of an answer ends with 13" {
+    export RBEE_EMULATOR_FAULT_FILE=$T/fault
+    start_worker "$T/tiny.gguf" --device emulator
+    touch "$T/fault"
+    curl -sS --unix-socket "$T/w.sock" -H "Authorization: Bearer $TOKEN" -X POST \
+        -d '{"prompt":"once","max_tokens":50}' http://w/v1/inference >"$T/answer" 2>&1 || true
+    assert_worker_exit 13
+    assert_regex "$(tail -n 1 "$T/worker.err")" '^fatal class=gpu_fault reason='
+}
+
+@test "what was measured on a GPU is kept, and asked for again when it is not what it should be" {
+    local file
+    export XDG_CACHE_HOME=$T/cache
+    ask_gpu
+    assert_success
+    local answer=$output
+    file=$(echo "$T"/cache/rbee/gpu-0000:03:00.0-emulator-32-*.json)
+    assert_equal "$(jq '.waves | length > 0 and all(. >= 1 and . <= 8)' "$file")" true
+    # It is believed: a number that nobody measured stays, and the answer is the same.
+    jq -c '.waves |= map_values(2)' "$file" >"$T/twos"
+    cp "$T/twos" "$file"
+    ask_gpu
+    assert_success
+    assert_equal "$output" "$answer"
+    assert_equal "$(jq -c . "$file")" "$(cat "$T/twos")"
+    # Numbers of waves that no block has, and what is no JSON, are measured again.
+    echo '{"waves":{"Q8_0":999,"F16":"x"}}' >"$file"
+    ask_gpu
+    assert_success
+    assert_equal "$(jq '.waves | length > 0 and all(. >= 1 and . <= 8)' "$file")" true
+    echo '{"waves' >"$file"
+    ask_gpu
+    assert_success
+    assert_equal "$(jq '.waves | length > 0' "$file")" true
+    # A place that cannot be written costs nothing but that.
+    export XDG_CACHE_HOME=/dev/null
+    ask_gpu
+    assert_success
+    assert_equal "$output" "$answer"
+}

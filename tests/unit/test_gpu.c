@@ -1,0 +1,287 @@
+/* A GPU's backend by itself, on emulated devices: memory is what was planned and all goes back, a
+ * request's numbers do not depend on its neighbours, and what a device cannot do is said. What its
+ * ops compute is compared with ref where all devices are: test_backend*.c, test_attention.c,
+ * test_forward.c, test_architectures.c. */
+#include "hip/model/model.h"
+
+#include "common/attr.h"
+#include "hip/backend/gpu_runtime.h"
+#include "hip/engine/kv.h"
+#include "tests/devices.h"
+#include "tests/temp_folder.h"
+#include "tests/tiny_model.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+enum {
+    FILE_MAX_BYTES = 64 * 1024 * 1024,
+    CONTEXT = 640, /* several splits of attention */
+    SEQUENCES = 4,
+    PROMPT = 300,
+    DECODED = 3,
+};
+
+static const char *const EMULATORS[] = {EMULATOR_32, EMULATOR_64};
+
+struct rig {
+    struct buf file;
+    struct model *model;
+    struct backend *backend;
+    struct session *session;
+    uint32_t vocab_count;
+};
+
+static struct session_options options_of(uint32_t context_tokens)
+{
+    return (struct session_options){.context_tokens = context_tokens, .sequence_count = SEQUENCES};
+}
+
+static void rig_open(struct rig *rig, const char *device)
+{
+    struct tiny_model tiny = tiny_model_default();
+    struct err err = ERR_INIT;
+
+    tiny.context = 1u << 20;
+    tiny.is_untied = true;
+    *rig = (struct rig){0};
+    buf_init(&rig->file, FILE_MAX_BYTES);
+    tiny_model_build(&tiny, &rig->file);
+    rig->model = model_open_memory(rig->file.data, rig->file.len, &err);
+    if (rig->model == NULL)
+        fail_msg("%s", err.message);
+    rig->backend = device_open(device, 1, &err);
+    if (rig->backend == NULL)
+        fail_msg("%s", err.message);
+    rig->vocab_count = model_vocab_count(rig->model);
+}
+
+static void rig_init(struct rig *rig, const char *device)
+{
+    struct session_options options = options_of(CONTEXT);
+    struct err err = ERR_INIT;
+
+    rig_open(rig, device);
+    rig->session = session_new(rig->model, rig->backend, &options, &err);
+    if (rig->session == NULL)
+        fail_msg("%s", err.message);
+}
+
+static void rig_release(struct rig *rig)
+{
+    session_free(rig->session);
+    backend_free(rig->backend);
+    model_free(rig->model);
+    buf_release(&rig->file);
+}
+
+static struct batch_row row_of(uint32_t sequence, uint32_t position, bool is_decode)
+{
+    return (struct batch_row){.token = (position * 31 + sequence * 17 + 5) % 256,
+                              .position = position,
+                              .sequence = sequence,
+                              .wants_logits = is_decode,
+                              .is_decode = is_decode};
+}
+
+/* COUNT positions of SEQUENCE from FIRST on as a prompt, without logits. */
+static uint32_t add_prompt(struct batch_row *rows, uint32_t sequence, uint32_t first,
+                           uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        rows[i] = row_of(sequence, first + i, false);
+    return count;
+}
+
+static void run_step(struct rig *rig, const struct batch_row *rows, uint32_t count, float *logits)
+{
+    struct err err = ERR_INIT;
+
+    if (session_step(rig->session, rows, count, logits, &err) != 0)
+        fail_msg("%s", err.message);
+}
+
+/* ---- neighbours ---- */
+
+/* Logits of DECODED tokens behind a prompt of sequence 0 to OUT [DECODED][vocab_count], in steps
+ * that also have NEIGHBOURS sequences that decode and, with a prompt, PROMPT_ROWS rows of one. */
+static void answer(struct rig *rig, uint32_t neighbours, uint32_t prompt_rows, float *out)
+{
+    AUTO_FREE float *logits = calloc((size_t)SEQUENCES * rig->vocab_count, sizeof(*logits));
+    struct batch_row rows[SESSION_BATCH_MAX_ROWS];
+
+    for (uint32_t sequence = 0; sequence < SEQUENCES; sequence++)
+        kv_table_truncate(session_kv_table(rig->session), sequence, 0);
+    run_step(rig, rows, add_prompt(rows, 0, 0, PROMPT), logits);
+    for (uint32_t i = 1; i <= neighbours; i++)
+        run_step(rig, rows, add_prompt(rows, i, 0, 3 * i), logits);
+    for (uint32_t step = 0; step < DECODED; step++) {
+        uint32_t count = 0;
+
+        rows[count++] = row_of(0, PROMPT + step, true);
+        for (uint32_t i = 1; i <= neighbours; i++)
+            rows[count++] = row_of(i, 3 * i + step, true);
+        count += add_prompt(rows + count, SEQUENCES - 1, step * prompt_rows, prompt_rows);
+        run_step(rig, rows, count, logits);
+        memcpy(out + (size_t)step * rig->vocab_count, logits, rig->vocab_count * sizeof(*out));
+    }
+}
+
+static void an_answer_is_the_same_whatever_is_beside_it(void **state)
+{
+    static const struct {
+        uint32_t neighbours;
+        uint32_t prompt_rows;
+    } CASES[] = {{1, 0}, {2, 0}, {2, 33}, {0, 5}};
+
+    for (size_t d = 0; d < ARRAY_COUNT(EMULATORS); d++) {
+        struct rig rig;
+        size_t count = 0;
+        AUTO_FREE float *alone = NULL;
+        AUTO_FREE float *beside = NULL;
+
+        rig_init(&rig, EMULATORS[d]);
+        count = (size_t)DECODED * rig.vocab_count;
+        alone = calloc(count, sizeof(*alone));
+        beside = calloc(count, sizeof(*beside));
+        answer(&rig, 0, 0, alone);
+        for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+            answer(&rig, CASES[i].neighbours, CASES[i].prompt_rows, beside);
+            if (memcmp(alone, beside, count * sizeof(*alone)) != 0)
+                fail_msg("%s: other logits in case %zu", EMULATORS[d], i);
+        }
+        rig_release(&rig);
+    }
+}
+
+/* ---- memory ---- */
+
+/* Whatever a session does, it takes what it said it would: not more, and hardly less. */
+static void memory_is_what_was_planned_and_goes_back(void **state)
+{
+    const uint64_t rounding = 64 * 1024; /* of each piece, to 256 bytes */
+
+    for (size_t d = 0; d < ARRAY_COUNT(EMULATORS); d++) {
+        struct rig rig;
+        struct gpu_context *context = NULL;
+        AUTO_FREE float *logits = NULL;
+        uint64_t planned = 0;
+        uint64_t before = 0;
+
+        rig_open(&rig, EMULATORS[d]);
+        context = gpu_backend_context(rig.backend);
+        assert_int_equal(gpu_allocated_bytes(context), 0);
+        rig_release(&rig);
+
+        rig_init(&rig, EMULATORS[d]);
+        context = gpu_backend_context(rig.backend);
+        planned = session_memory_bytes(rig.session);
+        before = gpu_allocated_bytes(context);
+        logits = calloc((size_t)DECODED * rig.vocab_count, sizeof(*logits));
+        answer(&rig, 2, 33, logits);
+        assert_int_equal(gpu_allocated_bytes(context), before);
+        assert_true(gpu_allocated_peak_bytes(context) <= planned);
+        assert_true(gpu_allocated_peak_bytes(context) + rounding >= planned);
+        rig_release(&rig);
+    }
+}
+
+/* Before anything is taken, with what would fit; and that does. */
+static void too_long_a_context_is_refused_with_what_would_fit(void **state)
+{
+    struct session_options options = options_of(1u << 20);
+    struct err err = ERR_INIT;
+    const char *advice = NULL;
+    uint32_t fitting = 0;
+    struct rig rig;
+
+    rig_open(&rig, EMULATOR_32);
+    assert_null(session_new(rig.model, rig.backend, &options, &err));
+    assert_int_equal(err.kind, ERR_NO_MEMORY);
+    assert_int_equal(gpu_allocated_peak_bytes(gpu_backend_context(rig.backend)), 0);
+    advice = strstr(err.message, "a context of ");
+    assert_non_null(advice);
+    advice = strstr(advice + 1, "a context of ");
+    assert_non_null(advice);
+    assert_int_equal(sscanf(advice, "a context of %u would fit", &fitting), 1);
+    options.context_tokens = fitting;
+    err_clear(&err);
+    rig.session = session_new(rig.model, rig.backend, &options, &err);
+    if (rig.session == NULL)
+        fail_msg("%s", err.message);
+    rig_release(&rig);
+}
+
+/* ---- faults ---- */
+
+/* The file that the emulator looks for before each launch (RBEE_EMULATOR_FAULT_FILE). */
+static char fault_path[PATH_MAX];
+
+static void plant_fault(void)
+{
+    int fd = open(fault_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    (void)close(fd);
+}
+
+/* A step without logits has nothing to fail with: the next one says it. */
+static void a_device_that_fails_stays_failed(void **state)
+{
+    AUTO_FREE float *logits = NULL;
+    struct batch_row rows[8];
+    struct err err = ERR_INIT;
+    struct rig rig;
+
+    rig_init(&rig, EMULATOR_64);
+    logits = calloc(rig.vocab_count, sizeof(*logits));
+    run_step(&rig, rows, add_prompt(rows, 0, 0, 3), logits);
+    plant_fault();
+    (void)add_prompt(rows, 0, 3, 2);
+    (void)session_step(rig.session, rows, 2, logits, &err);
+    for (int i = 0; i < 2; i++) {
+        uint32_t position = kv_table_length(session_kv_table(rig.session), 0);
+
+        err_clear(&err);
+        rows[0] = row_of(0, position, true);
+        assert_int_equal(session_step(rig.session, rows, 1, logits, &err), -1);
+        assert_int_equal(err.kind, ERR_DEVICE);
+    }
+    assert_int_equal(unlink(fault_path), 0);
+    rig_release(&rig);
+}
+
+/* What emulated devices are, they read when they are loaded. */
+static int describe_devices(void **state)
+{
+    char *folder = temp_folder_make();
+
+    (void)snprintf(fault_path, sizeof(fault_path), "%s/fault", folder);
+    *state = folder;
+    return setenv("RBEE_EMULATOR_FAULT_FILE", fault_path, 1) +
+           setenv("RBEE_EMULATOR_DEVICES", "Small,0000:03:00.0,0123456789abcdef,67108864", 1);
+}
+
+static int remove_folder(void **state)
+{
+    temp_folder_remove(*state);
+    free(*state);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_answer_is_the_same_whatever_is_beside_it),
+        cmocka_unit_test(memory_is_what_was_planned_and_goes_back),
+        cmocka_unit_test(too_long_a_context_is_refused_with_what_would_fit),
+        cmocka_unit_test(a_device_that_fails_stays_failed), /* the last: of that library */
+    };
+
+    return cmocka_run_group_tests(tests, describe_devices, remove_folder);
+}
