@@ -3,7 +3,8 @@
  *
  * A finding is OK, a WARNING (it works, but not as it could, or not for ever) or a PROBLEM. What
  * the kernel shows (/dev, /proc, /sys) is looked at below a root of the caller's choice, so that a
- * test can make a machine up. Nothing is changed, nothing is started, and nobody is needed. */
+ * test can make a machine up. Nothing is changed, nobody is needed, and nothing is started but,
+ * where there is a GPU, `rbee-worker --devices`, which has a time limit. */
 #ifndef RBEE_CLI_DOCTOR_H
 #define RBEE_CLI_DOCTOR_H
 
@@ -47,6 +48,8 @@ void doctor_say(struct doctor *doctor, enum doctor_level level, const char *fix,
                 ...) PRINTF_LIKE(4, 5);
 /* PATH below the root; the caller frees it. */
 char *doctor_path(const struct doctor *doctor, const char *path);
+/* There is a card of a maker that models may run on, or the nodes of its driver. */
+bool doctor_has_gpu(const struct doctor *doctor);
 bool doctor_exists(const struct doctor *doctor, const char *path);
 /* Appends the file; false, and nothing said, where it cannot be read. */
 bool doctor_read(const struct doctor *doctor, const char *path, struct buf *out);

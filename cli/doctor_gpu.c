@@ -164,6 +164,17 @@ static void check_maker(struct doctor *doctor, const struct gpu_maker *maker)
                    card_count == 1 ? "" : "s", maker->name, card_count == 1 ? "it" : "them");
 }
 
+bool doctor_has_gpu(const struct doctor *doctor)
+{
+    static const struct gpu_maker *const MAKERS[] = {&AMD, &NVIDIA};
+
+    for (size_t i = 0; i < ARRAY_COUNT(MAKERS); i++) {
+        if (count_cards(doctor, MAKERS[i]) > 0 || doctor_exists(doctor, MAKERS[i]->nodes[0]))
+            return true;
+    }
+    return false;
+}
+
 void doctor_gpu_amd(struct doctor *doctor)
 {
     check_maker(doctor, &AMD);

@@ -124,7 +124,7 @@ static char *record_format_age(const char *text)
 }
 
 /* The caller frees it. A record's text is far below the maximum. */
-static char *record_format_texts(const json_t *texts)
+static char *record_format_texts(const json_t *texts, bool is_table)
 {
     AUTO_BUF struct buf lines = BUF_INIT(RECORD_TEXTS_MAX_BYTES);
     const json_t *text = NULL;
@@ -132,7 +132,7 @@ static char *record_format_texts(const json_t *texts)
 
     json_array_foreach(texts, index, text)
     {
-        (void)buf_printf(&lines, "%s%s", index > 0 ? "\n" : "",
+        (void)buf_printf(&lines, "%s%s", index == 0 ? "" : (is_table ? ", " : "\n"),
                          json_is_string(text) ? json_string_value(text) : "");
     }
     return xstrdup(lines.len > 0 ? lines.data : "-");
@@ -165,7 +165,7 @@ static char *record_format(const struct record_field *field, const json_t *value
         return is_table ? record_format_age(json_string_value(value))
                         : xstrdup(json_string_value(value));
     case RECORD_TEXTS:
-        return record_format_texts(value);
+        return record_format_texts(value, is_table);
     case RECORD_JSON:
         break;
     }

@@ -128,6 +128,7 @@ static const struct {
     {"back_off", "its next restart"},
     {"device", "its device, which takes no starts"},
     {"storm_guard", "its turn: there were too many starts on its device"},
+    {"gpu_list", "an answer to the question which GPUs there are (rbee-worker --devices)"},
     {"room", "room on its device: others hold the memory"},
     {"other_load", "another model that loads on its device"},
 };

@@ -268,7 +268,7 @@ _rbee_values() {
     none:--deadline | infer:--deadline | chat:--deadline | batch:--deadline) REPLY='' ;;
     none:--ctx | infer:--ctx | chat:--ctx | batch:--ctx | bench:--ctx | worker-start:--ctx) REPLY='' ;;
     none:--slots | infer:--slots | chat:--slots | batch:--slots | worker-start:--slots) REPLY='' ;;
-    none:--device | infer:--device | chat:--device | batch:--device | bench:--device | worker-start:--device) REPLY='cpu <gpu>' ;;
+    none:--device | infer:--device | chat:--device | batch:--device | bench:--device | worker-start:--device) REPLY='cpu gpu <gpu>' ;;
     none:--threads | bench:--threads | worker-start:--threads) REPLY='' ;;
     batch:--output | batch:-o) REPLY='<file>' ;;
     none:--jobs | batch:--jobs | none:-j | batch:-j) REPLY='' ;;

@@ -329,7 +329,7 @@ function __rbee_values
         case none:--slots infer:--slots chat:--slots batch:--slots worker-start:--slots
             echo ''
         case none:--device infer:--device chat:--device batch:--device bench:--device worker-start:--device
-            echo 'cpu <gpu>'
+            echo 'cpu gpu <gpu>'
         case none:--threads bench:--threads worker-start:--threads
             echo ''
         case batch:--output batch:-o

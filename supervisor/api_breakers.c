@@ -1,5 +1,6 @@
 /* Routes about circuit breakers, of workers and of GPUs. A key is a worker's name or gpu:ID; no
- * name of a worker has a colon. */
+ * name of a worker has a colon. "gpu", which a command may be on, is a worker's where one is called
+ * so. */
 #include "common/json.h"
 #include "supervisor/breaker_text.h"
 #include "supervisor/deed.h"
@@ -14,7 +15,7 @@ struct api_breaker {
     struct device *device;
 };
 
-/* A GPU is known once a worker has used it, or is to run on it. */
+/* A GPU is known when rbee-gpu or a worker program has told of it, or a worker is to run on it. */
 static struct device *api_find_gpu(struct supervisor *supervisor, const char *name)
 {
     struct worker *worker = NULL;
@@ -32,7 +33,8 @@ static struct device *api_find_gpu(struct supervisor *supervisor, const char *na
 
 static int api_find_breaker(const struct api_call *call, struct api_breaker *out, struct err *err)
 {
-    bool is_device = strchr(call->parameter, ':') != NULL;
+    bool is_device = device_name_is_gpu(call->parameter) &&
+                     worker_find(call->supervisor, call->parameter) == NULL;
 
     *out = (struct api_breaker){0};
     if (!is_device) {
@@ -41,9 +43,10 @@ static int api_find_breaker(const struct api_call *call, struct api_breaker *out
     }
     out->device = api_find_gpu(call->supervisor, call->parameter);
     if (out->device == NULL)
-        return err_set(err, ERR_BREAKER_NOT_FOUND,
-                       "no worker uses a device %s; rbee breaker ls has all there are",
-                       call->parameter);
+        return err_set(
+            err, ERR_BREAKER_NOT_FOUND,
+            "there is no GPU %s, and no worker uses one; rbee breaker ls has all there are",
+            call->parameter);
     return 0;
 }
 

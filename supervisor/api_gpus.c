@@ -1,6 +1,6 @@
 /* Routes about GPUs. The first reading takes some milliseconds after the start, or seconds where a
  * card must be woken for it: a call that comes before is held, since "there is none" would be
- * wrong. */
+ * wrong. So is the first one of all while a worker program says what can be used. */
 #include "supervisor/api_gpus.h"
 
 #include "common/clock.h"
@@ -61,9 +61,19 @@ static void gpu_waiter_end(struct gpu_waiter *waiter)
         http_reply_json(exchange, 200, body);
 }
 
-void api_gpus_tell(struct reader *reader)
+/* What there is has been read, and a worker program has been asked what can be done with it. */
+static bool is_known(struct supervisor *supervisor)
 {
-    while (reader->has_looked && !TAILQ_EMPTY(&reader->waiters))
+    return supervisor->gpus.has_looked && !survey_is_awaited(supervisor);
+}
+
+void api_gpus_tell(struct supervisor *supervisor)
+{
+    struct reader *reader = &supervisor->gpus;
+
+    if (TAILQ_EMPTY(&reader->waiters) || !is_known(supervisor))
+        return;
+    while (!TAILQ_EMPTY(&reader->waiters))
         gpu_waiter_end(TAILQ_FIRST(&reader->waiters));
 }
 
@@ -110,7 +120,7 @@ static int reply(struct api_call *call, gpu_answer *answer, struct err *err)
     AUTO_JSON json_t *body = NULL;
 
     reader_asked(&call->supervisor->gpus);
-    if (!call->supervisor->gpus.has_looked) {
+    if (!is_known(call->supervisor)) {
         gpu_waiter_begin(call, answer);
         return 0;
     }

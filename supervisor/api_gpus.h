@@ -2,9 +2,9 @@
 #ifndef RBEE_SUPERVISOR_API_GPUS_H
 #define RBEE_SUPERVISOR_API_GPUS_H
 
-struct reader;
+struct supervisor;
 
 /* Answers those that wait, once it is known. */
-void api_gpus_tell(struct reader *reader);
+void api_gpus_tell(struct supervisor *supervisor);
 
 #endif

@@ -1,4 +1,4 @@
-/* `rbee-worker --describe FILE` as a child beside the loop: only a worker parses model files. */
+/* `rbee-worker --describe FILE` (inquiry.h): only a worker parses model files. */
 #ifndef RBEE_SUPERVISOR_DESCRIBE_H
 #define RBEE_SUPERVISOR_DESCRIBE_H
 
@@ -10,29 +10,25 @@
 struct supervisor;
 struct model_stamp;
 struct describe;
-struct describe_child;
+struct describe_file;
 
-TAILQ_HEAD(describe_list, describe_child);
+TAILQ_HEAD(describe_list, describe_file);
 
-enum {
-    DESCRIBE_MAX_COUNT = 8,                /* at a time; one more is ERR_BUSY */
-    DESCRIBE_OUTPUT_MAX_BYTES = 256 << 10, /* of its record, and of its stderr */
-    DESCRIBE_TIME_MS = 30000, /* reading a header from a slow disk; then it is killed */
-};
+enum { DESCRIBE_MAX_COUNT = 8 /* at a time; one more is ERR_BUSY */ };
 
 /* RECORD is borrowed; it is NULL and FAILURE set when the file could not be described:
  * ERR_INVALID_MODEL with the worker's reason, ERR_TIMED_OUT, ERR_INTERNAL. */
 typedef void describe_callback(void *owner, const json_t *record, const struct err *failure);
 
-/* The file PATH as it is at STAMP; who asks for one that is being read waits for that child. NULL
- * with err when it cannot begin. Else ON_DONE is called exactly once, from the loop, unless
- * it is cancelled. */
+/* The file PATH as it is at STAMP; who asks for one that is being read waits for the same process.
+ * NULL with err when it cannot begin. Else ON_DONE is called exactly once, from the loop, unless it
+ * is cancelled. */
 struct describe *describe_begin(struct supervisor *supervisor, const char *path,
                                 const struct model_stamp *stamp, describe_callback *on_done,
                                 void *owner, struct err *err);
-/* No callback; the child is killed when nobody else waits for it. */
+/* No callback; the process is killed when nobody else waits for it. */
 void describe_cancel(struct describe *describe);
-/* Kills and reaps all, waiting for them; at the end of the supervisor. */
+/* All of them, at the end of the supervisor. */
 void describe_cancel_all(struct supervisor *supervisor);
 
 #endif

@@ -3,38 +3,57 @@
 #include "supervisor/device.h"
 
 #include "common/clock.h"
-#include "common/host_memory.h"
+#include "common/log.h"
 #include "common/mem.h"
 #include "common/token.h"
 #include "supervisor/breaker_text.h"
-#include "supervisor/gpu/record.h"
+#include "supervisor/gpu/survey.h"
 #include "supervisor/journal.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/timer.h"
 #include "supervisor/worker.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <string.h>
 
-/* A GPU is read every second while somebody waits for room there. */
-enum { GPU_MEASURE_MAX_AGE_MS = 2 * READER_QUIET_MS };
-
 static const char CPU[] = "cpu";
-static const char GPU_PREFIX[] = "gpu:";
 
-struct device *device_find(struct supervisor *supervisor, const char *name)
+static struct device *device_called(struct supervisor *supervisor, const char *name)
 {
     struct device *device = NULL;
 
-    if (name[0] == '\0')
-        name = CPU;
     TAILQ_FOREACH(device, &supervisor->devices, link)
     {
         if (strcmp(device->name, name) == 0)
             return device;
     }
     return NULL;
+}
+
+/* NAME as the device of that name is called: a GPU by its address once it is known. */
+static void device_write_name(const struct supervisor *supervisor, const char *name,
+                              char out[DEVICE_NAME_MAX_BYTES + 1])
+{
+    const struct gpu *gpu = gpu_table_find(&supervisor->gpus.table, name, NULL);
+
+    static_assert(GPU_NAME_BYTES <= DEVICE_NAME_MAX_BYTES + 1, "an address is a name");
+    if (gpu != NULL)
+        gpu_write_name(gpu, out);
+    else
+        (void)snprintf(out, DEVICE_NAME_MAX_BYTES + 1, "%s", name[0] == '\0' ? CPU : name);
+}
+
+/* A GPU that has just become known may still be there by the name it was given. */
+struct device *device_find(struct supervisor *supervisor, const char *name)
+{
+    char own_name[DEVICE_NAME_MAX_BYTES + 1];
+    struct device *device = NULL;
+
+    device_write_name(supervisor, name, own_name);
+    device = device_called(supervisor, own_name);
+    return device != NULL ? device : device_called(supervisor, name);
 }
 
 /* ---- transitions ---- */
@@ -80,8 +99,8 @@ struct device *device_get(struct supervisor *supervisor, const char *name)
         return device;
     device = xcalloc(1, sizeof(*device));
     device->supervisor = supervisor;
-    (void)snprintf(device->name, sizeof(device->name), "%s", name[0] == '\0' ? CPU : name);
-    device->is_gpu = strncmp(device->name, GPU_PREFIX, strlen(GPU_PREFIX)) == 0;
+    device_write_name(supervisor, name, device->name);
+    device->is_gpu = device_name_is_gpu(device->name);
     breaker_init(&device->breaker);
     device->breaker_reason = xstrdup("");
     device->timer = evtimer_new(supervisor->base, device_on_timer, device);
@@ -90,17 +109,99 @@ struct device *device_get(struct supervisor *supervisor, const char *name)
     return device;
 }
 
+static void device_free(struct device *device)
+{
+    TAILQ_REMOVE(&device->supervisor->devices, device, link);
+    event_free(device->timer);
+    event_free(device->room);
+    free(device->breaker_reason);
+    free(device);
+}
+
 void devices_release(struct supervisor *supervisor)
 {
-    while (!TAILQ_EMPTY(&supervisor->devices)) {
-        struct device *device = TAILQ_FIRST(&supervisor->devices);
+    while (!TAILQ_EMPTY(&supervisor->devices))
+        device_free(TAILQ_FIRST(&supervisor->devices));
+}
 
-        TAILQ_REMOVE(&supervisor->devices, device, link);
-        event_free(device->timer);
-        event_free(device->room);
+/* ---- names ---- */
+
+/* What was counted before a GPU was known by its address: an open breaker stays open. */
+static void device_take_over(struct device *device, struct device *old)
+{
+    const struct breaker before = device->breaker;
+    struct breaker *breaker = &device->breaker;
+    const struct breaker *other = &old->breaker;
+
+    if (breaker->state == BREAKER_CLOSED && other->state != BREAKER_CLOSED) {
+        *breaker = *other;
+        other = &before;
         free(device->breaker_reason);
-        free(device);
+        device->breaker_reason = old->breaker_reason;
+        old->breaker_reason = NULL;
     }
+    for (size_t i = 0; i < other->failure_count; i++)
+        breaker_remember(breaker, &other->failures[i]);
+    if (breaker->state == before.state)
+        return;
+    device_arm(device); /* it has been told and counted by its old name */
+    worker_device_changed(device->supervisor, device);
+}
+
+/* Nobody runs on it: whoever rests there goes along. False: somebody does. */
+static bool device_leave_to(struct device *old, struct device *device)
+{
+    struct worker *worker = NULL;
+
+    TAILQ_FOREACH(worker, &old->supervisor->workers, link)
+    {
+        if (worker->device == old && life_has_process(worker->state))
+            return false;
+    }
+    TAILQ_FOREACH(worker, &old->supervisor->workers, link)
+    {
+        if (worker->device == old)
+            worker->device = device;
+    }
+    return true;
+}
+
+static void device_adopt(struct device *device)
+{
+    struct supervisor *supervisor = device->supervisor;
+    char old_name[DEVICE_NAME_MAX_BYTES + 1];
+    char name[DEVICE_NAME_MAX_BYTES + 1];
+    struct device *known = NULL;
+
+    memcpy(old_name, device->name, sizeof(old_name));
+    device_write_name(supervisor, old_name, name);
+    if (!device->is_gpu || strcmp(name, old_name) == 0)
+        return;
+    known = device_called(supervisor, name);
+    if (known == NULL) {
+        memcpy(device->name, name, sizeof(name));
+        known = device;
+    } else if (device_leave_to(device, known)) {
+        device_take_over(known, device);
+        device_free(device);
+    } else {
+        return; /* a command's process: the next time */
+    }
+    log_event(LOG_INFO, "device_known", "name=%s device=%s", old_name, known->name);
+    journal_device_renamed(known, old_name);
+}
+
+void devices_adopt(struct supervisor *supervisor)
+{
+    const struct gpu_table *table = &supervisor->gpus.table;
+    struct device *next = NULL;
+
+    for (struct device *device = TAILQ_FIRST(&supervisor->devices); device != NULL; device = next) {
+        next = TAILQ_NEXT(device, link);
+        device_adopt(device);
+    }
+    for (size_t i = 0; i < table->count; i++)
+        (void)device_get(supervisor, table->gpus[i]->pci);
 }
 
 /* ---- starts ---- */
@@ -121,78 +222,6 @@ enum device_answer device_ask(const struct device *device, int64_t now_ms, int64
         break;
     }
     return DEVICE_GO;
-}
-
-static int64_t device_known_bytes(uint64_t bytes)
-{
-    return bytes < ROOM_UNLIMITED ? (int64_t)bytes : ROOM_UNLIMITED;
-}
-
-/* Of the machine's own memory, what is free is not all that counts: weights lie in the page cache,
- * which is free to whoever asks, and two models that share it would read them from the disk for
- * each token. */
-static void device_host_room(const struct device *device, struct room *out)
-{
-    int64_t limit_bytes = config_number(device->supervisor->config, CONFIG_limits_memory);
-    struct host_memory memory = {UINT64_MAX, UINT64_MAX};
-
-    if (limit_bytes > 0)
-        memory.total_bytes = (uint64_t)limit_bytes;
-    else
-        host_memory_read(&memory);
-    out->budget_bytes = device_known_bytes(memory.total_bytes);
-    out->available_bytes = device_known_bytes(memory.available_bytes);
-}
-
-/* The GPU, as it was read last; NULL: it is not read, or that is too long ago. */
-static const struct gpu *device_gpu(const struct device *device)
-{
-    const struct gpu *gpu = gpu_table_find(&device->supervisor->gpus.table, device->name, NULL);
-    int64_t age_ms = gpu == NULL ? 0 : (int64_t)clock_monotonic_ms() - gpu->read_ms;
-
-    return gpu != NULL && gpu->state == GPU_ACTIVE && age_ms <= GPU_MEASURE_MAX_AGE_MS ? gpu : NULL;
-}
-
-/* What is nobody's of ours there is taken. A GPU that tells nothing limits nothing. */
-static void device_gpu_room(const struct device *device, struct room *out)
-{
-    const struct gpu *gpu = device_gpu(device);
-    const double *values = gpu == NULL ? NULL : gpu->figures.values;
-    int64_t foreign_bytes = gpu == NULL ? -1 : gpu_foreign_bytes(device->supervisor, gpu);
-
-    out->budget_bytes = out->available_bytes = ROOM_UNLIMITED;
-    reader_asked(&device->supervisor->gpus); /* who waits for room looks at it again soon */
-    if (gpu == NULL || !gpu_figures_knows(&gpu->figures, GPU_FIGURE_MEMORY_TOTAL))
-        return;
-    out->budget_bytes = (int64_t)values[GPU_FIGURE_MEMORY_TOTAL];
-    if (gpu_figures_knows(&gpu->figures, GPU_FIGURE_MEMORY_USED))
-        out->available_bytes = out->budget_bytes - (int64_t)values[GPU_FIGURE_MEMORY_USED];
-    if (foreign_bytes > 0)
-        out->budget_bytes -= foreign_bytes;
-}
-
-void device_room(const struct device *device, struct room *out)
-{
-    if (device->is_gpu)
-        device_gpu_room(device, out);
-    else
-        device_host_room(device, out);
-}
-
-bool device_is_asleep(const struct device *device)
-{
-    const struct gpu *gpu = gpu_table_find(&device->supervisor->gpus.table, device->name, NULL);
-
-    return gpu != NULL && gpu->state == GPU_ASLEEP;
-}
-
-bool device_measure_is_old(const struct device *device)
-{
-    const struct gpu *gpu = device->is_gpu ? device_gpu(device) : NULL;
-    int64_t round_ms = device->supervisor->gpus.round_ms;
-
-    /* What was read in a round was measured after its beginning. */
-    return gpu != NULL && (round_ms <= device->ended_ms || gpu->read_ms < round_ms);
 }
 
 void device_on_start(struct device *device, struct worker *worker, int64_t now_ms)
@@ -238,9 +267,10 @@ void device_on_end(struct device *device, const struct worker *worker, enum faul
     }
     /* Before others hear that the load is over: this may be the failure that lets none of them
      * start. */
-    if (fault_is_of_device(fault))
+    if (fault_is_of_device(fault)) {
         device_record(device, fault, now_ms);
-    else if (device->probe == worker)
+        survey_outdate(device->supervisor); /* it may not be what it was */
+    } else if (device->probe == worker)
         (void)breaker_on_no_verdict(&device->breaker, &device->supervisor->policy.device, now_ms,
                                     token_random());
     if (device->breaker.state != before.state)

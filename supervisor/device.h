@@ -1,8 +1,10 @@
-/* Devices that workers start on: the CPU, and each GPU. A device guards its starts (guard.h); a GPU
- * has a circuit breaker as well, which counts only what speaks about the GPU, over all its workers.
+/* Devices that workers start on: the CPU, and each GPU, by its PCI address. A device guards its
+ * starts (guard.h); a GPU has a circuit breaker as well, which counts only what speaks about the
+ * GPU, over all its workers.
  *
- * Made when the first worker asks for it, and kept. A start asks device_ask() and, when it is let
- * through, tells device_on_start(); the end of that load and of that process are told in any case.
+ * Made when a GPU becomes known or the first worker asks for it, and kept. A start asks
+ * device_ask() and, when it is let through, tells device_on_start(); the end of that load and of
+ * that process are told in any case.
  */
 #ifndef RBEE_SUPERVISOR_DEVICE_H
 #define RBEE_SUPERVISOR_DEVICE_H
@@ -24,7 +26,7 @@ struct event;
 struct device {
     TAILQ_ENTRY(device) link;
     struct supervisor *supervisor;
-    char name[DEVICE_NAME_MAX_BYTES + 1]; /* "cpu", "gpu:ID" */
+    char name[DEVICE_NAME_MAX_BYTES + 1]; /* "cpu", "gpu:0000:03:00.0"; as given: not known yet */
     bool is_gpu;
     struct guard guard;
     struct worker *loading; /* whose load the guard waits for; NULL: none */
@@ -44,15 +46,22 @@ enum device_answer {
     DEVICE_OPEN,    /* its breaker, or a lost process on it, allows no start */
     DEVICE_STORM,   /* too many starts: *out_until_ms */
     DEVICE_LOADING, /* another model loads there */
+    /* worker_place()'s, before any device has been asked: */
+    DEVICE_PENDING, /* which GPUs there are is being asked */
+    DEVICE_UNKNOWN, /* it cannot be known just now */
     /* worker_room_take()'s, after DEVICE_GO: */
     DEVICE_ROOM,    /* there will be room: others go, or will be idle */
     DEVICE_NO_ROOM, /* there is none, and none in sight */
 };
 
-/* NAME as in options ("" is the CPU); made when it is new. */
+/* NAME as in options ("" is the CPU); made when it is new. All names of a GPU that is known lead to
+ * one device. */
 struct device *device_get(struct supervisor *supervisor, const char *name);
-/* NULL when no worker has used it. */
+/* NULL when no worker has used it, and it is no GPU that is known. */
 struct device *device_find(struct supervisor *supervisor, const char *name);
+/* What GPUs there are is known anew: each has a device from now on, by its PCI address, and what
+ * was known by another name of it is its. */
+void devices_adopt(struct supervisor *supervisor);
 void devices_release(struct supervisor *supervisor);
 
 /* *out_until_ms is set for DEVICE_STORM, and for DEVICE_OPEN to the end of the open time

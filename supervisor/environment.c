@@ -14,8 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Whole names end in '='; the others are beginnings: tuning of ROCm and locale. A token is in none
- * of them, whatever it is called. */
+/* Whole names end in '='; the others are beginnings: tuning of ROCm and CUDA, and locale. A token
+ * is in none of them, whatever it is called. */
 static const char *const PASSED_ON[] = {
     "PATH=",
     "HOME=",
@@ -33,6 +33,8 @@ static const char *const PASSED_ON[] = {
     "ROCM_",
     "GPU_",
     "AMD_",
+    "CUDA_",
+    "RBEE_KERNELS=",
 };
 
 /* What libcurl looks at, and what makes its messages readable. */

@@ -143,6 +143,15 @@ void journal_device_breaker(const struct device *device, const struct breaker *b
                                            });
 }
 
+void journal_device_renamed(const struct device *device, const char *old_name)
+{
+    struct err err = ERR_INIT;
+
+    (void)journal_device_awaited(device, STORE_NOBODY); /* journal_judge() has said it */
+    journal_judge(device->supervisor,
+                  breakers_remove(device->supervisor->store, old_name, STORE_NOBODY, &err), &err);
+}
+
 void journal_worker_removed(struct supervisor *supervisor, const char *name)
 {
     AUTO_FREE char *key = xasprintf("worker:%s", name);

@@ -58,8 +58,12 @@ struct places {
 
 static const char *worker_device_name(const struct worker *worker)
 {
-    if (worker->device != NULL)
-        return worker->device->name;
+    const struct device *device = worker->device;
+
+    if (device == NULL)
+        device = device_find(worker->supervisor, worker->options.device);
+    if (device != NULL)
+        return device->name;
     return worker->options.device[0] == '\0' ? "cpu" : worker->options.device;
 }
 

@@ -94,16 +94,20 @@ struct model_need model_need_of(const json_t *details)
     return need.fixed_bytes == 0 ? UNKNOWN : need;
 }
 
+int64_t model_own_context_tokens(const struct model_need *need)
+{
+    return need->context_tokens > 0 && need->context_tokens < MODEL_CONTEXT_DEFAULT_TOKENS
+               ? need->context_tokens
+               : MODEL_CONTEXT_DEFAULT_TOKENS;
+}
+
 int64_t model_need_bytes(const struct model_need *need, int64_t context_tokens, int64_t slots)
 {
     int64_t bytes = 0;
     int64_t slot_bytes = 0;
 
-    if (context_tokens == 0) {
-        context_tokens = MODEL_CONTEXT_DEFAULT_TOKENS;
-        if (need->context_tokens > 0 && need->context_tokens < context_tokens)
-            context_tokens = need->context_tokens;
-    }
+    if (context_tokens == 0)
+        context_tokens = model_own_context_tokens(need);
     if (slots == 0)
         slots = MODEL_SLOTS_DEFAULT;
     if (__builtin_mul_overflow(need->token_bytes, context_tokens, &bytes) ||
@@ -237,7 +241,7 @@ static int model_check_details(const json_t *details, struct err *err)
 static json_t *model_read_details(const char *text)
 {
     struct err ignored = ERR_INIT;
-    json_t *details = json_parse(text, strlen(text), DESCRIBE_OUTPUT_MAX_BYTES, &ignored);
+    json_t *details = json_parse(text, strlen(text), INQUIRY_OUTPUT_MAX_BYTES, &ignored);
 
     if (details != NULL && model_check_details(details, &ignored) == 0)
         return details;

@@ -69,6 +69,8 @@ json_t *model_record(const struct model *model);
 
 /* What DETAILS, a record of --describe, says of it; all 0 when it does not. */
 struct model_need model_need_of(const json_t *details);
+/* The context that a worker takes of its own. */
+int64_t model_own_context_tokens(const struct model_need *need);
 /* With a context of CONTEXT_TOKENS; 0: the worker's own. For a need that is known. */
 int64_t model_need_bytes(const struct model_need *need, int64_t context_tokens, int64_t slots);
 /* The regular file at PATH. ERR_NO_FILE; ERR_IO. */

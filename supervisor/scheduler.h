@@ -15,7 +15,7 @@ struct scheduler_view {
     bool allows_probe; /* it rests in `open`, and this request may be that start */
     /* The stop under way is one for idleness: it starts again for whoever comes meanwhile. */
     bool is_idle_stop;
-    bool has_no_room; /* it waits until there is room on its device, and none is in sight */
+    bool has_no_room; /* it waits for room on its device, or to know it, and neither is in sight */
     /* A start waits for the end of a stop. */
     bool starts_again;
     unsigned in_flight_count;

@@ -379,6 +379,7 @@ struct supervisor *supervisor_new(struct config *config, struct err *err)
     TAILQ_INIT(&supervisor->shown);
     TAILQ_INIT(&supervisor->feeds);
     log_streams_init(&supervisor->log_streams);
+    TAILQ_INIT(&supervisor->inquiries);
     TAILQ_INIT(&supervisor->describes);
     TAILQ_INIT(&supervisor->fetch_children);
     TAILQ_INIT(&supervisor->pulls);
@@ -434,6 +435,7 @@ void supervisor_free(struct supervisor *supervisor)
         return;
     doors_close(supervisor);
     describe_cancel_all(supervisor);
+    inquiry_end_all(supervisor);
     fetch_child_end_all(supervisor);
     while (!TAILQ_EMPTY(&supervisor->workers))
         worker_free(TAILQ_FIRST(&supervisor->workers));

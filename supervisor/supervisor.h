@@ -22,7 +22,9 @@
 #include "supervisor/feed.h"
 #include "supervisor/fetch_child.h"
 #include "supervisor/gpu/reader.h"
+#include "supervisor/gpu/survey.h"
 #include "supervisor/handed.h"
+#include "supervisor/inquiry.h"
 #include "supervisor/listener.h"
 #include "supervisor/lock.h"
 #include "supervisor/log_file.h"
@@ -79,14 +81,15 @@ struct supervisor {
     struct model_list models;
     struct worker_list workers;
     struct reader gpus;
+    struct survey survey;   /* of what can be done with them */
     struct watcher watcher; /* of the workers' processes, should we die */
     struct request_list requests;
     struct waiter_list waiters;
     struct shown_list shown;
     struct feed_list feeds;
     struct log_streams log_streams;
+    struct inquiry_list inquiries;
     struct describe_list describes;
-    unsigned describe_count;
     struct fetch_child_list fetch_children;
     struct pull_list pulls;
     struct verify_list verifies;

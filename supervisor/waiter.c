@@ -34,7 +34,8 @@ static bool worker_is_under_way(const struct worker *worker)
     if (worker->state == LIFE_DRAINING || worker->state == LIFE_STOPPING)
         return worker->starts_again;
     return worker->process.pid > 0 ||
-           (worker->state == LIFE_WAITING && !worker->has_failed && worker_may_come(worker));
+           (worker->state == LIFE_WAITING && !worker->has_failed && worker_may_come(worker) &&
+            worker->postponed.answer != DEVICE_PENDING);
 }
 
 /* 1: the goal is there. 0: it may still come. -1: it cannot come by itself; OUT says why. */
@@ -46,7 +47,8 @@ static int waiter_judge_ready(const struct worker *worker, enum waiter_goal goal
         return goal != WAITER_IDLE || is_idle;
     if (goal == WAITER_SPAWNED && worker_is_under_way(worker))
         return 1;
-    if (worker_may_come(worker) && !(goal == WAITER_SPAWNED && worker->state == LIFE_WAITING))
+    if (worker_may_come(worker) && !(goal == WAITER_SPAWNED && worker->state == LIFE_WAITING &&
+                                     worker->postponed.answer != DEVICE_PENDING))
         return 0;
     if ((worker->state == LIFE_DRAINING || worker->state == LIFE_STOPPING) &&
         !worker->recovery.is_held)

@@ -212,6 +212,8 @@ struct worker_options worker_next_options(const struct worker *worker)
 {
     struct worker_options next = worker->next_running;
 
+    if (worker->command == NULL && worker->device != NULL && worker->device->is_gpu)
+        memcpy(next.device, worker->device->name, sizeof(next.device));
     if (!worker->recovery.is_reduced)
         return next;
     if (next.context_tokens == 0 || next.context_tokens > worker->reduced.context_tokens)
@@ -230,7 +232,7 @@ void worker_begin(struct worker *worker)
     worker->stop_cause = WORKER_STOP_ASKED;
     worker->starts_again = false;
     worker->has_failed = false;
-    if (worker_spawn_prepare(worker, &err) != 0) {
+    if (worker_check_place(worker, &err) != 0 || worker_spawn_prepare(worker, &err) != 0) {
         worker_spawn_failed(worker, &err);
         return;
     }

@@ -9,7 +9,8 @@
  *   worker_recovery.c what follows its end: restarts, breakers; every start
  *   worker_people.c  what people do to it by hand: restart, hold, release, its breaker
  *   worker_drill.c   faults made for a person to see
- *   worker_room.c    whether there is room for it on its device, and who is evicted for it
+ *   worker_place.c   on which device it runs
+ *   worker_room.c    whether there is room for it there, and who is evicted for it
  *   worker_time.c    its one timer
  *   worker_spawn.c   socket, token, environment, the process
  *   worker_command.c the same for a worker that is a command of the configuration
@@ -330,10 +331,36 @@ void worker_try_start(struct worker *worker, enum recovery_asker asker);
 /* Its device takes no start just now: it waits, which is no failure. WHY may be told to people. */
 void worker_postpone(struct worker *worker, enum recovery_asker asker, enum device_answer answer,
                      int64_t until_ms, const struct err *why);
-/* The options it would be started with: fewer than next_running when it ran out of memory. */
+/* What it waits for is not to come by itself soon: who waits for it hears WHY, and only a worker
+ * that is wanted up goes on waiting, until UNTIL_MS. */
+void worker_put_off(struct worker *worker, enum recovery_asker asker, enum device_answer answer,
+                    int64_t until_ms, const struct err *why);
+/* The options it would be started with: its device by the name we have for it, and fewer of others
+ * than next_running when it ran out of memory. */
 struct worker_options worker_next_options(const struct worker *worker);
+/* Where the next start is made: *out_device is set for FOUND, *out_until_ms, when it may be known,
+ * and WHY for UNKNOWN, WHY for REFUSED. */
+enum worker_place {
+    WORKER_PLACE_FOUND,
+    WORKER_PLACE_PENDING, /* worker_place_look_again() comes */
+    WORKER_PLACE_UNKNOWN, /* or it is not there now, and may come */
+    WORKER_PLACE_REFUSED, /* there is no such GPU, or models cannot run there: ERR_WORKER_CONFIG */
+};
+enum worker_place worker_place(struct worker *worker, enum recovery_asker asker,
+                               struct device **out_device, int64_t *out_until_ms, struct err *why);
+/* Why the GPU that it waits for is not known, or not there. */
+void worker_explain_place(const struct worker *worker, struct err *out);
+/* Which GPUs there are is known anew, or cannot be known. */
+void worker_place_look_again(struct supervisor *supervisor);
+/* That the device it is to run on can be used, as far as is known. */
+int worker_check_place(const struct worker *worker, struct err *err);
+/* Whether the device of its process may be called NAME. */
+bool worker_is_on(const struct worker *worker, const char *name);
 /* For a start that its device lets through. False: it waits for room, or has been refused. */
 bool worker_room_take(struct worker *worker, enum recovery_asker asker);
+/* How DEVICE would judge a start of WORKER, and what it has free. */
+enum room_verdict worker_room_try(struct worker *worker, struct device *device,
+                                  int64_t *out_free_bytes);
 bool worker_waits_for_room(const struct worker *worker);
 /* What it needs, what there is, and who holds it. */
 void worker_explain_room(const struct worker *worker, struct err *out);
@@ -366,6 +393,8 @@ void worker_explain_stop(const struct worker *worker, struct err *out);
 bool worker_is_in_drill(const struct worker *worker);
 /* Its process is gone: who waits for its answer to a drill is told. */
 void worker_drill_end(struct worker *worker);
+/* What is known of its model's needs; all zeros: nothing. */
+const struct model_need *worker_described_need(const struct worker *worker);
 /* Sends SIGNAL to the worker's group. */
 void worker_signal(struct worker *worker, int signal);
 /* Sets its timer anew, from absolute times: see worker_time.c. */

@@ -73,6 +73,9 @@ static const char *worker_waits_for(const struct worker *worker)
     case DEVICE_ROOM:
     case DEVICE_NO_ROOM:
         return "room";
+    case DEVICE_PENDING:
+    case DEVICE_UNKNOWN:
+        return "gpu_list";
     case DEVICE_GO:
         break;
     }
@@ -101,11 +104,18 @@ static void worker_record_recovery(const struct worker *worker, json_t *record, 
                               has_fault ? json_string(fault_name(recovery->fault)) : json_null());
 }
 
+/* A GPU that is known is called by its address, also while nothing runs there. */
 static const char *worker_shown_device(const struct worker *worker)
 {
+    const struct device *device = worker->device;
+
     if (worker->facts.device[0] != '\0')
         return worker->facts.device;
-    return life_has_process(worker->state) ? worker->running.device : worker->options.device;
+    if (life_has_process(worker->state) || worker->command != NULL)
+        return life_has_process(worker->state) ? worker->running.device : worker->options.device;
+    if (device == NULL || worker->state == LIFE_DOWN)
+        device = device_find(worker->supervisor, worker->options.device);
+    return device != NULL && device->is_gpu ? device->name : worker->options.device;
 }
 
 static const char *worker_shown_model(const struct worker *worker)

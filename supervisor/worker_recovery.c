@@ -68,9 +68,11 @@ static void worker_reduce(struct worker *worker, enum fault_class fault)
     if (context_tokens == 0)
         context_tokens = worker->running.context_tokens;
     if (context_tokens == 0)
-        context_tokens = MODEL_CONTEXT_DEFAULT_TOKENS;
-    worker->reduced.context_tokens =
-        context_tokens / 2 > CONTEXT_MIN_TOKENS ? context_tokens / 2 : CONTEXT_MIN_TOKENS;
+        context_tokens = model_own_context_tokens(worker_described_need(worker));
+    worker->reduced.context_tokens = context_tokens / 2;
+    if (context_tokens / 2 < CONTEXT_MIN_TOKENS) /* and no more than it had: a model may have few */
+        worker->reduced.context_tokens =
+            context_tokens < CONTEXT_MIN_TOKENS ? context_tokens : CONTEXT_MIN_TOKENS;
     worker->reduced.slots = slots / 2 > 1 ? slots / 2 : 1;
 }
 
@@ -154,9 +156,38 @@ static void worker_start_on(struct worker *worker, struct device *device, enum r
     worker_step(worker, EVENTS[asker], NULL);
 }
 
-static void worker_try_device(struct worker *worker, enum recovery_asker asker)
+void worker_put_off(struct worker *worker, enum recovery_asker asker, enum device_answer answer,
+                    int64_t until_ms, const struct err *why)
 {
-    struct device *device = device_get(worker->supervisor, worker->next_running.device);
+    if (worker->wanted_up) {
+        worker_postpone(worker, asker, answer, until_ms, why);
+        request_fail_waiting(worker, why);
+        waiter_check(worker);
+        return;
+    }
+    worker_lapse(worker);
+    worker_step(worker, LIFE_ON_LAPSED, why);
+    request_fail_waiting(worker, why); /* of one that was down before, or open */
+}
+
+/* A device that is its own is a fault of its configuration, which its start finds; what a request
+ * wants beyond that fails the request alone. */
+static void worker_refuse_place(struct worker *worker, enum recovery_asker asker,
+                                const struct err *why)
+{
+    if (strcmp(worker->next_running.device, worker->options.device) != 0) {
+        worker_lapse(worker);
+        worker_step(worker, LIFE_ON_LAPSED, why);
+        request_fail_waiting(worker, why); /* of one that was down before, or open */
+        if (worker->state == LIFE_DOWN && worker->wanted_up)
+            worker_come_to_rest(worker, why);
+        return;
+    }
+    worker_start_on(worker, device_get(worker->supervisor, worker->options.device), asker);
+}
+
+static void worker_try_on(struct worker *worker, struct device *device, enum recovery_asker asker)
+{
     struct err why = ERR_INIT;
     int64_t until_ms = INT64_MAX;
     enum device_answer answer = device_ask(device, recovery_now_ms(), &until_ms);
@@ -183,7 +214,32 @@ static void worker_try_device(struct worker *worker, enum recovery_asker asker)
         break;
     case DEVICE_ROOM:
     case DEVICE_NO_ROOM:
-        break; /* worker_room_take()'s answers */
+    case DEVICE_PENDING:
+    case DEVICE_UNKNOWN:
+        break; /* worker_room_take()'s answers, and worker_place()'s */
+    }
+}
+
+static void worker_try_place(struct worker *worker, enum recovery_asker asker)
+{
+    struct device *device = NULL;
+    struct err why = ERR_INIT;
+    int64_t until_ms = INT64_MAX;
+
+    switch (worker_place(worker, asker, &device, &until_ms, &why)) {
+    case WORKER_PLACE_FOUND:
+        worker_try_on(worker, device, asker);
+        break;
+    case WORKER_PLACE_PENDING:
+        err_fill(&why, ERR_BUSY, "which GPUs there are is being asked");
+        worker_postpone(worker, asker, DEVICE_PENDING, INT64_MAX, &why);
+        break;
+    case WORKER_PLACE_UNKNOWN:
+        worker_put_off(worker, asker, DEVICE_UNKNOWN, until_ms, &why);
+        break;
+    case WORKER_PLACE_REFUSED:
+        worker_refuse_place(worker, asker, &why);
+        break;
     }
 }
 
@@ -215,7 +271,7 @@ void worker_try_start(struct worker *worker, enum recovery_asker asker)
         recovery_allows(&worker->recovery, asker)) {
         if (asker == RECOVERY_PERSON)
             worker_forgive(worker);
-        worker_try_device(worker, asker);
+        worker_try_place(worker, asker);
     }
     worker_refuse_waiting(worker);
 }
@@ -227,7 +283,8 @@ bool worker_may_come(const struct worker *worker)
     case LIFE_READY:
         return true;
     case LIFE_WAITING:
-        return worker->postponed.answer != DEVICE_NO_ROOM;
+        return worker->postponed.answer != DEVICE_NO_ROOM &&
+               worker->postponed.answer != DEVICE_UNKNOWN;
     case LIFE_DRAINING:
     case LIFE_STOPPING:
     case LIFE_DOWN: /* between the two processes of a restart, too */
@@ -235,6 +292,7 @@ bool worker_may_come(const struct worker *worker)
     case LIFE_OPEN: /* its probe waits for its turn */
         return worker->postponed.answer == DEVICE_STORM ||
                worker->postponed.answer == DEVICE_LOADING ||
+               worker->postponed.answer == DEVICE_PENDING ||
                worker->postponed.answer == DEVICE_ROOM;
     case LIFE_HELD:
     case LIFE_FAILED:
@@ -403,7 +461,7 @@ void worker_recovery_on_due(struct worker *worker)
 /* ---- the device ---- */
 
 /* When its own circuit is closed, only the device's kept it open. */
-static void worker_device_is_usable(struct worker *worker)
+static void worker_device_is_usable(struct worker *worker, const struct device *device)
 {
     struct err why = ERR_INIT;
 
@@ -412,7 +470,7 @@ static void worker_device_is_usable(struct worker *worker)
         worker_arm_deadline(worker); /* it is half open, and its probe may be made now */
         return;
     }
-    err_fill(&why, ERR_WORKER_DOWN, "%s takes starts again", worker->device->name);
+    err_fill(&why, ERR_WORKER_DOWN, "%s takes starts again", device->name);
     worker_step(worker, LIFE_ON_RESET, &why);
     worker_come_to_rest(worker, &why);
 }
@@ -437,6 +495,15 @@ static struct worker *worker_next_postponed(const struct supervisor *supervisor,
             first = worker;
     }
     return first;
+}
+
+/* It is kept down by the device, or by the last of the GPUs it might have chosen. */
+static bool worker_waits_for_device(const struct worker *worker, const struct device *device)
+{
+    bool may_choose = strcmp(worker->next_running.device, DEVICE_NAME_ANY_GPU) == 0;
+
+    return worker->state == LIFE_OPEN && worker->postponed.answer == DEVICE_OPEN &&
+           (worker->device == device || (may_choose && device->is_gpu));
 }
 
 /* What they wait for on DEVICE does not come any more: each finds it open, and says so to who
@@ -468,9 +535,8 @@ void worker_device_changed(struct supervisor *supervisor, struct device *device)
     }
     TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
-        if (worker->device == device && worker->state == LIFE_OPEN &&
-            worker->postponed.answer == DEVICE_OPEN)
-            worker_device_is_usable(worker);
+        if (worker_waits_for_device(worker, device))
+            worker_device_is_usable(worker, device);
     }
     /* Each either starts, and the next waits for its load, or is down or waits for something else.
      */

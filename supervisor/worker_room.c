@@ -36,8 +36,9 @@ static bool worker_is_known_with(const struct worker *worker, const struct worke
            model_stamp_equal(&known->stamp, stamp);
 }
 
-static const struct model_need *worker_described_need(const struct worker *worker, const char *path)
+const struct model_need *worker_described_need(const struct worker *worker)
 {
+    const char *path = worker_path(worker);
     const struct model *model = NULL;
 
     if (worker->model[0] != '\0')
@@ -53,7 +54,7 @@ static int64_t worker_need_bytes(const struct worker *worker)
 {
     struct worker_options options = worker_next_options(worker);
     const char *path = worker_path(worker);
-    const struct model_need *need = worker_described_need(worker, path);
+    const struct model_need *need = worker_described_need(worker);
     struct model_stamp stamp = {0};
     struct err ignored = ERR_INIT; /* a file that is not there is the start's to find */
 
@@ -254,20 +255,30 @@ static int64_t worker_room_next_look_ms(const struct worker *worker, const struc
 }
 
 /* A worker that is wanted up starts when there is room; what waits for it now does not wait for
- * that. One that only requests want is down again. */
+ * that. */
 static void worker_room_refuse(struct worker *worker, enum recovery_asker asker, int64_t until_ms,
                                const struct err *why)
 {
     worker->postponed.room.has_evicted = false;
-    if (worker->wanted_up) {
-        worker_postpone(worker, asker, DEVICE_NO_ROOM, until_ms, why);
-        request_fail_waiting(worker, why);
-        waiter_check(worker);
-        return;
-    }
-    worker_lapse(worker);
-    worker_step(worker, LIFE_ON_LAPSED, why);
-    request_fail_waiting(worker, why); /* of one that was down before, or open */
+    worker_put_off(worker, asker, DEVICE_NO_ROOM, until_ms, why);
+}
+
+enum room_verdict worker_room_try(struct worker *worker, struct device *device,
+                                  int64_t *out_free_bytes)
+{
+    struct device *before = worker->device;
+    enum room_verdict verdict = ROOM_NONE;
+    struct room room;
+
+    worker->device = device;
+    worker->need_bytes = worker_need_bytes(worker);
+    worker_room_read(worker, &room);
+    room.returning = ROOM_NOTHING_EVICTED;
+    verdict = room_judge(&room);
+    *out_free_bytes = room_free_bytes(&room);
+    free(room.holders);
+    worker->device = before;
+    return verdict;
 }
 
 bool worker_room_take(struct worker *worker, enum recovery_asker asker)
@@ -297,7 +308,16 @@ bool worker_room_take(struct worker *worker, enum recovery_asker asker)
 
 /* ---- again ---- */
 
-/* The first on DEVICE that waits for room and came after TURN. */
+/* Who may choose among the GPUs waits for room on the one that seemed best, and takes any. */
+static bool worker_may_use(const struct worker *worker, const struct device *device)
+{
+    bool may_choose =
+        worker->command == NULL && strcmp(worker->next_running.device, DEVICE_NAME_ANY_GPU) == 0;
+
+    return worker->device == device || (may_choose && device->is_gpu);
+}
+
+/* The first that waits for room that may be DEVICE's, and came after TURN. */
 static struct worker *worker_next_in_line(const struct device *device, uint64_t turn)
 {
     struct worker *worker = NULL;
@@ -307,7 +327,7 @@ static struct worker *worker_next_in_line(const struct device *device, uint64_t 
     {
         uint64_t own = worker->postponed.room.turn;
 
-        if (worker->device == device && worker_waits_for_room(worker) && own > turn &&
+        if (worker_may_use(worker, device) && worker_waits_for_room(worker) && own > turn &&
             (first == NULL || own < first->postponed.room.turn))
             first = worker;
     }

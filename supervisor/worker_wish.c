@@ -51,7 +51,8 @@ int worker_check_options(const struct worker *worker, const struct worker_option
         worker_check_number(worker, "threads", asked->threads, running->threads, 0, err) != 0 ||
         worker_check_number(worker, "slots", asked->slots, running->slots, facts->slots, err) != 0)
         return -1;
-    if (asked->device[0] != '\0' && strcmp(asked->device, device) != 0)
+    if (asked->device[0] != '\0' && !worker_is_on(worker, asked->device) &&
+        !(asked->allow_cpu && !device_name_is_gpu(device)))
         return err_set(err, ERR_CONFLICT, "worker %s runs on device %s, not %s: stop it first",
                        worker->name, device[0] == '\0' ? "cpu" : device, asked->device);
     return 0;
@@ -135,6 +136,7 @@ int worker_want_up(struct worker *worker, const struct worker_options *asked, st
         return -1;
     }
     worker->asked_up = worker->wanted_up = true;
+    survey_insist(worker->supervisor);
     worker_start(worker, RECOVERY_PERSON, &worker->options);
     worker_arm_deadline(worker); /* it does not stop for idleness any more */
     journal_worker(worker);
@@ -208,7 +210,8 @@ void worker_view(const struct worker *worker, bool may_start, struct scheduler_v
                         worker->postponed.answer == DEVICE_GO,
         .is_idle_stop =
             worker->stop_cause == WORKER_STOP_IDLE || worker->stop_cause == WORKER_STOP_EVICTED,
-        .has_no_room = worker->postponed.answer == DEVICE_NO_ROOM,
+        .has_no_room = worker->postponed.answer == DEVICE_NO_ROOM ||
+                       worker->postponed.answer == DEVICE_UNKNOWN,
         .starts_again = worker->starts_again,
         .in_flight_count = worker->in_flight_count,
         .slot_count = (unsigned)worker->facts.slots,
@@ -280,6 +283,8 @@ void worker_explain(const struct worker *worker, struct err *out)
         worker_explain_open(worker, out);
     else if (worker->state == LIFE_WAITING && worker_waits_for_room(worker))
         worker_explain_room(worker, out);
+    else if (worker->state == LIFE_WAITING && worker->postponed.answer == DEVICE_UNKNOWN)
+        worker_explain_place(worker, out);
     else if (worker->state == LIFE_FAILED || worker->state == LIFE_LOST || worker->has_failed)
         worker_explain_failed(worker, out);
     else

@@ -187,11 +187,11 @@ print(p.returncode, p.stderr)'
 @test "a device that is none is refused, by config check and by rbeed" {
     write_config <<<'worker a { device = "abacus" }'
     run -78 --separate-stderr rbee config check
-    assert_regex "$stderr" 'rbee.conf:1: worker a.device: device must be "cpu" or "gpu:ID"'
+    assert_regex "$stderr" 'rbee.conf:1: worker a.device: device must be "cpu", "gpu" or "gpu:ID"'
     rm "$T/bin/rbeed" # the scripted one
     use_program "$RBEE_BUILD/bin/rbeed"
     run -78 --separate-stderr rbeed
-    assert_regex "$stderr" 'device must be "cpu" or "gpu:ID"'
+    assert_regex "$stderr" 'device must be "cpu", "gpu" or "gpu:ID"'
 }
 
 @test "a relative path of a model is refused, by config check and by rbeed" {

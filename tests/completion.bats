@@ -71,7 +71,7 @@ worker beta { model = "$T/m/llama.gguf" }
 END
     start_rbeed
     model llama </dev/null
-    # A GPU is known once a worker has used it.
+    # A GPU is known once a worker has used it, by its number (gpu:0) as well.
     api POST /v1/workers/alpha/start -d '{}' >/dev/null
     wait_for_worker alpha ready
     typed "$1" <<'END'
@@ -83,7 +83,7 @@ tab rbee model show l
 all rbee logs 
 tab rbee breaker show gpu:0000:0
 tab rbee breaker reset alp
-tab rbee infer --device=gpu:0
+tab rbee infer --device=gpu:0000
 tab rbee infer --device cp
 END
     assert_equal "${lines[0]}" 'rbee why alpha'

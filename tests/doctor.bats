@@ -29,6 +29,14 @@ card() { # VENDOR [CLASS]
     echo "${2:-0x030000}" >"$ROOT/sys/bus/pci/devices/0000:03:00.0/class"
 }
 
+# A worker program that tells of the devices in $T/bin/devices, not of those of this machine.
+fake_worker() { # on stdin
+    rm -f "$T/bin/rbee-worker"
+    cp "$TESTS_DIR/fake/fake_worker.py" "$T/bin/rbee-worker"
+    cp "$TESTS_DIR/fake/fake_script.py" "$T/bin/"
+    cat >"$T/bin/devices"
+}
+
 # The doctor's report is $output, its state STATE, its exit status as that.
 doctor_says() { # STATE
     run --separate-stderr rbee doctor --root "$ROOT" --json
@@ -62,6 +70,7 @@ assert_finding() { # CHECK LEVEL MESSAGE [FIX]
 }
 
 @test "an AMD card: driver, nodes and groups, each with its fix" {
+    fake_worker <<<'device 0000:03:00.0'
     card 0x1002
     doctor_says problem
     assert_finding gpu-amd problem 'amdgpu, is not loaded' 'sudo modprobe amdgpu'
@@ -86,6 +95,7 @@ assert_finding() { # CHECK LEVEL MESSAGE [FIX]
 }
 
 @test "an NVIDIA card likewise, and the library that tells its figures" {
+    fake_worker <<<'device 0000:03:00.0'
     card 0x10de 0x030200
     doctor_says problem
     assert_finding gpu-nvidia problem 'nvidia, is not loaded' 'sudo modprobe nvidia'
@@ -101,10 +111,38 @@ assert_finding() { # CHECK LEVEL MESSAGE [FIX]
     touch "$ROOT/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1"
     run --separate-stderr rbee doctor --root "$ROOT" --json
     assert_finding gpu-nvidia ok '^1 GPU of NVIDIA'
-    rm -r "$ROOT/usr"
+    rm -r "${ROOT:?}/usr"
     printf 'x\0libnvidia-ml.so.1\0y' >"$ROOT/etc/ld.so.cache"
     run --separate-stderr rbee doctor --root "$ROOT" --json
     assert_finding gpu-nvidia ok '^1 GPU of NVIDIA'
+}
+
+@test "what models can run on is what rbee-worker says, and why not" {
+    # Without a card nobody is asked.
+    fake_worker <<<'devices_hang'
+    run --separate-stderr rbee doctor --root "$ROOT" --json
+    assert_finding gpu-models ok 'models run on the CPU, there is no GPU'
+    card 0x1002
+    fake_worker <<'END'
+device 0000:03:00.0
+device 0000:c3:00.0 '{"usable":false,"name":"Old","reason":"gfx803 is too old"}'
+END
+    run --separate-stderr rbee doctor --root "$ROOT" --json
+    assert_finding gpu-models ok '^models can run on gpu:0000:03:00.0 \(Fake GPU 0, gfx1100\)$'
+    assert_finding gpu-models warning '^models cannot run on gpu:0000:c3:00.0 \(Old\): gfx803 is too old$'
+    fake_worker <<<'devices_reason "no driver was found"'
+    run --separate-stderr rbee doctor --root "$ROOT" --json
+    assert_finding gpu-models warning 'models can run on no GPU: no driver was found'
+    # An answer that is none.
+    fake_worker <<<'devices_text garbage'
+    doctor_says problem
+    assert_finding gpu-models problem 'gave no list of devices'
+    fake_worker <<<'devices_exit 1 internal broken'
+    doctor_says problem
+    assert_finding gpu-models problem 'which GPUs models can run on is not known: .* failed'
+    rm "$T/bin/rbee-worker"
+    doctor_says problem
+    assert_finding gpu-models problem 'which GPUs models can run on is not known'
 }
 
 @test "processor, memory, limits and clock" {
@@ -178,12 +216,12 @@ assert_finding() { # CHECK LEVEL MESSAGE [FIX]
     kill -STOP "$RBEED_PID"
     run --separate-stderr rbee doctor --root "$ROOT" --json
     assert_finding supervisor problem "process $RBEED_PID, is stopped" "kill -CONT $RBEED_PID"
-    kill -CONT "$RBEED_PID"
-    # It holds the state, and there is no way to it.
+    # It holds the state, and there is no way to it. While it is stopped: it would make its socket anew.
     mv "$XDG_RUNTIME_DIR/rbee/rbee.sock" away
     run --separate-stderr rbee doctor --root "$ROOT" --json
     assert_finding supervisor problem 'a supervisor runs and does not answer'
     mv away "$XDG_RUNTIME_DIR/rbee/rbee.sock"
+    kill -CONT "$RBEED_PID"
     kill -KILL "$RBEED_PID"
     wait "$RBEED_PID" || true
     run --separate-stderr rbee doctor --root "$ROOT" --json

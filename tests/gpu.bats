@@ -129,11 +129,12 @@ is_left_alone() { # FILE
  "gtt_used_bytes":67108864,"gtt_total_bytes":17179869184,"foreign_memory_bytes":null,
  "temperature_celsius":54.0,"junction_celsius":71.5,"power_watts":123.456,"power_limit_watts":315.0,
  "core_clock_mhz":2304,"memory_clock_mhz":1249,"fan_rpm":1234,"fan_percent":40,
- "pcie_link":"16.0 GT/s x16","breaker":"closed","processes":null}
+ "pcie_link":"16.0 GT/s x16","breaker":"closed","processes":null,
+ "architecture":"gfx1100","usable":true,"unusable_reason":null,"workers":[]}
 END
 )"
     run rbee gpu ls
-    assert_line --index 1 --regexp '^gpu:0 +Radeon Made Up 0 +active +37.0 +4.0 GiB +24.0 GiB +- +54.0 +123.5 +closed$'
+    assert_line --index 1 --regexp '^gpu:0 +Radeon Made Up 0 +active +37.0 +4.0 GiB +24.0 GiB +- +54.0 +123.5 +yes +- +closed$'
     run rbee gpu show gpu:0
     assert_line 'temperature_celsius: 54.0'
     assert_line 'processes: -'
@@ -164,7 +165,7 @@ gpu:1 $B Radeon Made Up 0"
     start_rbeed
     wait_gpu_says gpu:1 '.state == "asleep" and .vendor == "amd"'
     run jq -c '[.[] | select(. != null)] | length' <(api GET /v1/gpus/gpu:1)
-    assert_output 6 # id, vendor, state, pci_address, breaker, age_ms
+    assert_output 7 # id, vendor, state, pci_address, breaker, age_ms, workers: none
     gpu_says gpu:0 '.state == "active"'
     next_round
     gpu_says gpu:1 '.state == "asleep"'
@@ -431,7 +432,7 @@ vram_used() { # MB
     sized a 60
     run ask a '"device":"gpu:0"'
     assert_output --partial '"code":"NO_ROOM"'
-    assert_output --partial 'needs 57.2 MiB of memory, and gpu:0 has 28.6 MiB left of 95.4 MiB'
+    assert_output --partial 'needs 57.2 MiB of memory, and gpu:'"$A"' has 28.6 MiB left of 95.4 MiB'
     assert_equal "$(start_count a)" 0
     vram_used 10
     next_round
@@ -485,7 +486,7 @@ memory_total_bytes 2.57698e+10
 temperature_celsius 54
 power_watts 123.456
 END
-    run grep -c "$B" "$T/metrics"
+    run grep -c "rbee_hive_gpu_.*$B" "$T/metrics"
     assert_output 0
     assert_equal "$(grep -c '^# TYPE rbee_hive_gpu_' "$T/metrics")" 6
 }
@@ -538,6 +539,7 @@ END
  "temperature_celsius":64.0,"junction_celsius":null,"power_watts":512.0,"power_limit_watts":700.0,
  "core_clock_mhz":1980,"memory_clock_mhz":2619,"fan_rpm":null,"fan_percent":30,
  "pcie_link":"32.0 GT/s x16","breaker":"closed",
+ "architecture":null,"usable":false,"unusable_reason":"rbee-worker does not see it","workers":[],
  "processes":[{"pid":500,"memory_bytes":17179869184,"worker":null,"command":"python3"},
               {"pid":501,"memory_bytes":null,"worker":null,"command":null}]}
 END

@@ -212,7 +212,7 @@ END
     model opt <<<"reply one"
     run api POST /v1/workers/opt/start -d '{"device":"abacus"}'
     assert_output --partial '"code":"INVALID_FIELD"'
-    assert_output --partial 'device must be \"cpu\" or \"gpu:ID\"'
+    assert_output --partial 'device must be \"cpu\", \"gpu\" or \"gpu:ID\"'
     api POST /v1/workers/opt/start -d '{"context":1024,"threads":3,"device":"cpu"}' >/dev/null
     wait_for_worker opt ready
     run jq -c 'select(.what=="start").argv' "$T/m/opt.log"
@@ -227,12 +227,14 @@ END
 }
 
 @test "a worker sees what it needs of the environment and no secrets" {
-    export HIP_VISIBLE_DEVICES=0 RBEE_API_TOKEN=0123456789abcdef SECRET_THING=x
+    export HIP_VISIBLE_DEVICES=0 CUDA_VISIBLE_DEVICES=0 RBEE_KERNELS=/none RBEE_API_TOKEN=0123456789abcdef SECRET_THING=x
     start_rbeed
     model env <<<"reply one"
     ask env | grep -q DONE
     run jq -r 'select(.what=="start").environ[]' "$T/m/env.log"
     assert_line HIP_VISIBLE_DEVICES
+    assert_line CUDA_VISIBLE_DEVICES
+    assert_line RBEE_KERNELS
     assert_line PATH
     refute_line RBEE_API_TOKEN
     refute_line SECRET_THING

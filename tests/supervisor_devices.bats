@@ -1,10 +1,12 @@
 #!/usr/bin/env bats
-# What the workers of one device share: its circuit breaker, one load at a time, the storm guard. To
-# the fake worker gpu:0 is a device like any other.
+# What the workers of one device share: its circuit breaker, one load at a time, the storm guard. The
+# fake worker tells of one GPU, and to it that is a device like any other.
 
 # shellcheck disable=SC2030,SC2031 # each test is a subshell of its own, and means to be
 
 load recovery_helpers
+
+GPU_0=gpu:0000:03:00.0 # as it is called once it is known
 
 setup() { fake_setup; }
 teardown() { rbee_teardown; }
@@ -39,7 +41,7 @@ open_gpu_0() {
     run -0 api POST /v1/workers/same/start -i -d '{"device":"gpu:0"}'
     run ask same '"device":"gpu:0"'
     assert_output --partial '"code":"CIRCUIT_OPEN"'
-    assert_output --partial 'the circuit of gpu:0 is open (too many failures in a short time)'
+    assert_output --partial "the circuit of $GPU_0 is open (too many failures in a short time)"
     assert_says same '.state == "open" and .breaker == "closed" and .waits_for == "device"'
     assert_equal "$(start_count same)" 0
     run ask runs
@@ -62,7 +64,7 @@ open_gpu_0() {
     run ask same '"device":"gpu:0"'
     assert_output --partial '"type":"end"'
     stop_rbeed
-    assert_equal "$(breaker_events gpu:0)" "closed open window 1 300000
+    assert_equal "$(breaker_events "$GPU_0")" "closed open window 1 300000
 open half_open time_over 1 300000
 half_open closed probe_good 1 300000"
     assert_equal "$(breaker_events cpu)$(breaker_events same)$(breaker_events runs)" ''
@@ -85,7 +87,7 @@ breaker { open_time = 1s
     assert_equal "$(start_count a)" 2
     wait_until gpu_is closed
     stop_rbeed
-    assert_equal "$(breaker_events gpu:0)" "closed open window 1 1000
+    assert_equal "$(breaker_events "$GPU_0")" "closed open window 1 1000
 open half_open time_over 1 1000
 half_open open no_verdict 2 1000
 open half_open time_over 2 1000
@@ -176,7 +178,7 @@ gpu_is() { # STATE
     touch "$T/m/go"
     wait "$ASKED"
     assert_regex "$(cat "$T/out.1")" '"code":"CIRCUIT_OPEN"'
-    assert_regex "$(cat "$T/out.1")" 'the circuit of gpu:0 is open'
+    assert_regex "$(cat "$T/out.1")" "the circuit of $GPU_0 is open"
     assert_says b '.state == "open" and .waits_for == "device"'
     assert_equal "$(start_count b)" 0
 }

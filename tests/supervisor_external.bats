@@ -125,6 +125,16 @@ END
     assert_equal "$(jq -c '[.text, .stop_reason]' <<<"$output")" '["a b","length"]'
 }
 
+@test "a command on the device gpu has that device's breaker" {
+    external '--port {port} --token-file {token_file} --device={device}' 'device = gpu' <<<'reply one'
+    start_rbeed
+    ask ext | grep -q DONE
+    assert_equal "$(rbee breaker ls --json | jq -r '.breakers[] | select(.kind == "gpu") | "\(.name) \(.state)"')" \
+        'gpu closed'
+    run -0 rbee breaker open gpu --reason hot
+    run -0 rbee breaker reset gpu
+}
+
 @test "the model is the file of a registered one, the device is the configuration's" {
     external '--port {port} --model {model} --device={device}' \
         "model = paris

@@ -57,7 +57,7 @@ lose() { # NAME
     wait_says c '.state == "ready"'
     run ask b '"device":"gpu:0"'
     assert_output --partial '"code":"CIRCUIT_OPEN"'
-    assert_output --partial 'gpu:0 is lost'
+    assert_output --partial 'gpu:0000:03:00.0 is lost'
     run ask a
     assert_output --partial 'survived KILL'
     assert_equal "$(start_count b)" 0

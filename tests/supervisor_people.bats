@@ -354,7 +354,7 @@ full_disk() {
     fake_config <<<'worker a { model = "a"  device = "gpu:0" }'
     start_rbeed
     model a </dev/null
-    refused 67 'no worker uses a device gpu:1; rbee breaker ls' breaker show gpu:1
+    refused 67 'there is no GPU gpu:1, and no worker uses one; rbee breaker ls' breaker show gpu:1
     refused 67 'there is no worker nobody' breaker show nobody
     done_quietly breaker open gpu:0 --reason hot
     stop_rbeed
@@ -368,8 +368,11 @@ full_disk() {
     assert_line "  $next"
     done_quietly breaker reset gpu:0
     done_quietly worker start a --wait
+    # From then on it is known by its address, whatever it is called.
+    assert_equal "$(rbee breaker ls --json | jq -r '.breakers[].name')" $'a\ngpu:0000:03:00.0'
     done_quietly breaker open gpu:0
-    refused 75 'the circuit of gpu:0 was opened by a person; rbee breaker reset gpu:0' worker restart a
+    refused 75 'the circuit of gpu:0000:03:00.0 was opened by a person; rbee breaker reset gpu:0000:03:00.0' \
+        worker restart a
     assert_equal "$(worker_field a state)" ready
 }
 

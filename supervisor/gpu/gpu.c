@@ -6,6 +6,7 @@
 #include "common/mem.h"
 #include "common/units.h"
 #include "common/utf8.h"
+#include "supervisor/gpu/ability.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -13,6 +14,8 @@
 #include <string.h>
 
 static const char PREFIX[] = "gpu:";
+
+static const struct gpu_ability NOTHING = {.memory_bytes = -1, .foreign_bytes = -1};
 
 static const char *const STATE_NAMES[] = {
     [GPU_UNREADABLE] = "unreadable", [GPU_ACTIVE] = "active", [GPU_ASLEEP] = "asleep"};
@@ -54,8 +57,7 @@ static struct gpu *gpu_by_pci(const struct gpu_table *table, const char *pci)
     return NULL;
 }
 
-/* It goes into ids, addresses and labels. */
-static bool gpu_is_pci(const char *text)
+bool gpu_is_pci(const char *text)
 {
     return strlen(text) < GPU_PCI_BYTES && strchr(text, ':') != NULL &&
            strspn(text, "0123456789abcdef:.") == strlen(text);
@@ -73,6 +75,7 @@ static struct gpu *gpu_get(struct gpu_table *table, const char *pci)
     memcpy(gpu->pci, pci, strlen(pci) + 1);
     gpu_figures_init(&gpu->figures);
     gpu->read_ms = -1;
+    gpu->ability = NOTHING;
     for (; at > 0 && strcmp(table->gpus[at - 1]->pci, pci) > 0; at--)
         table->gpus[at] = table->gpus[at - 1];
     table->gpus[at] = gpu;
@@ -82,8 +85,14 @@ static struct gpu *gpu_get(struct gpu_table *table, const char *pci)
 
 /* ---- lines ---- */
 
-/* A driver's text: printable, and cut where it is too long. Missing or null: "" */
-static void take_text(const json_t *object, const char *field, char *out, size_t size)
+static void gpu_is_told_of(struct gpu_table *table, struct gpu *gpu)
+{
+    table->change_count += !gpu->is_told;
+    gpu->is_told = true;
+    gpu->round = table->round;
+}
+
+void gpu_take_text(const json_t *object, const char *field, char *out, size_t size)
 {
     const json_t *value = json_object_get(object, field);
     size_t len = json_string_length(value);
@@ -114,12 +123,12 @@ static bool take_state(const json_t *line, enum gpu_state *out)
 /* What does not change is kept while it sleeps. */
 static void take_facts(struct gpu *gpu, const json_t *line)
 {
-    take_text(line, "vendor", gpu->vendor, sizeof(gpu->vendor));
-    take_text(line, "pcie_link", gpu->pcie_link, sizeof(gpu->pcie_link));
+    gpu_take_text(line, "vendor", gpu->vendor, sizeof(gpu->vendor));
+    gpu_take_text(line, "pcie_link", gpu->pcie_link, sizeof(gpu->pcie_link));
     if (gpu->state == GPU_ASLEEP)
         return;
-    take_text(line, "name", gpu->name, sizeof(gpu->name));
-    take_text(line, "uuid", gpu->uuid, sizeof(gpu->uuid));
+    gpu_take_text(line, "name", gpu->name, sizeof(gpu->name));
+    gpu_take_text(line, "uuid", gpu->uuid, sizeof(gpu->uuid));
 }
 
 static enum gpu_news take_gpu(struct gpu_table *table, const json_t *line, int64_t now_ms)
@@ -137,7 +146,7 @@ static enum gpu_news take_gpu(struct gpu_table *table, const json_t *line, int64
     else
         gpu_figures_init(&gpu->figures);
     gpu->read_ms = now_ms;
-    gpu->round = table->round;
+    gpu_is_told_of(table, gpu);
     gpu_history_add(&gpu->history, now_ms, &gpu->figures);
     return GPU_NEWS_READ;
 }
@@ -155,7 +164,7 @@ static bool take_use(const json_t *object, struct gpu_use *out)
     if (pid == 0)
         return false;
     *out = (struct gpu_use){.pid = (pid_t)pid, .group = (pid_t)group, .memory_bytes = bytes};
-    take_text(object, "command", out->command, sizeof(out->command));
+    gpu_take_text(object, "command", out->command, sizeof(out->command));
     return true;
 }
 
@@ -184,33 +193,58 @@ static enum gpu_news take_step(struct gpu_table *table, const json_t *line, char
 {
     struct gpu *gpu = NULL;
 
-    take_text(line, "step", out_step, GPU_PCI_BYTES);
+    gpu_take_text(line, "step", out_step, GPU_PCI_BYTES);
     if (out_step[0] == '\0' || strchr(out_step, ' ') != NULL)
         return GPU_NEWS_NONE;
     gpu = gpu_get(table, out_step);
     if (gpu != NULL) {
-        take_text(line, "vendor", gpu->vendor, sizeof(gpu->vendor));
-        gpu->round = table->round;
+        gpu_take_text(line, "vendor", gpu->vendor, sizeof(gpu->vendor));
+        gpu_is_told_of(table, gpu);
     }
     return GPU_NEWS_STEP;
 }
 
-static void end_round(struct gpu_table *table)
+/* Nothing tells of it any more but its past. */
+static void gpu_forget_figures(struct gpu *gpu)
+{
+    gpu->state = GPU_UNREADABLE;
+    gpu->pcie_link[0] = '\0';
+    gpu_figures_init(&gpu->figures);
+    gpu_forget_uses(gpu);
+}
+
+/* Those that neither rbee-gpu nor a worker program has told of last are gone. */
+static void gpu_table_sweep(struct gpu_table *table)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < table->count; i++) {
         struct gpu *gpu = table->gpus[i];
 
-        if (gpu->round != table->round) {
+        if (gpu->is_told || gpu->ability.is_listed)
+            table->gpus[kept++] = gpu;
+        else
             gpu_free(gpu);
-            continue;
+    }
+    table->count = kept;
+}
+
+static void end_round(struct gpu_table *table)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        struct gpu *gpu = table->gpus[i];
+
+        if (gpu->round != table->round || !gpu->is_told) {
+            table->change_count += gpu->is_told;
+            /* Whom the kernel showed, and shows no more, has been taken out. */
+            gpu->ability.is_listed = gpu->ability.is_listed && !gpu->is_told;
+            gpu->is_told = false;
+            gpu_forget_figures(gpu);
         }
         if (gpu->uses_round != table->round)
             gpu_forget_uses(gpu);
-        table->gpus[kept++] = gpu;
     }
-    table->count = kept;
+    gpu_table_sweep(table);
     table->round++;
 }
 
@@ -241,10 +275,7 @@ void gpu_table_fail(struct gpu_table *table, const char *step, int64_t now_ms)
 
         if (step != NULL && strcmp(gpu->pci, step) != 0)
             continue;
-        gpu->state = GPU_UNREADABLE;
-        gpu->pcie_link[0] = '\0';
-        gpu_figures_init(&gpu->figures);
-        gpu_forget_uses(gpu);
+        gpu_forget_figures(gpu);
         gpu_history_add(&gpu->history, now_ms, &gpu->figures);
     }
 }
@@ -257,7 +288,67 @@ void gpu_table_keep(struct gpu_table *table, const char *step)
         gpu->round = table->round;
 }
 
+bool gpu_table_is_told(const struct gpu_table *table)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        if (table->gpus[i]->is_told)
+            return true;
+    }
+    return false;
+}
+
+/* ---- what a worker program tells ---- */
+
+static void gpu_see(struct gpu *gpu, const struct ability_device *device)
+{
+    int64_t foreign_bytes = gpu->ability.foreign_bytes;
+
+    gpu->ability = device->ability;
+    gpu->ability.foreign_bytes = foreign_bytes;
+    if (gpu->name[0] == '\0')
+        memcpy(gpu->name, device->name, sizeof(gpu->name));
+    if (gpu->vendor[0] == '\0')
+        memcpy(gpu->vendor, device->vendor, sizeof(gpu->vendor));
+}
+
+void gpu_table_see(struct gpu_table *table, const struct ability_answer *answer)
+{
+    for (size_t i = 0; i < table->count; i++)
+        table->gpus[i]->ability.is_listed = false;
+    for (size_t i = 0; i < answer->count; i++) {
+        struct gpu *gpu = gpu_get(table, answer->devices[i].pci);
+
+        if (gpu != NULL) /* there are not too many */
+            gpu_see(gpu, &answer->devices[i]);
+    }
+    for (size_t i = 0; i < table->count; i++) {
+        if (!table->gpus[i]->ability.is_listed)
+            table->gpus[i]->ability = NOTHING;
+    }
+    gpu_table_sweep(table);
+}
+
 /* ---- questions ---- */
+
+void gpu_write_name(const struct gpu *gpu, char out[GPU_NAME_BYTES])
+{
+    (void)snprintf(out, GPU_NAME_BYTES, "%s%s", PREFIX, gpu->pci);
+}
+
+/* Most machines have one domain, and people leave it out. */
+static bool gpu_is_at(const struct gpu *gpu, const char *pci)
+{
+    static const char DOMAIN[] = "0000:";
+
+    return strcasecmp(pci, gpu->pci) == 0 || (strncmp(gpu->pci, DOMAIN, strlen(DOMAIN)) == 0 &&
+                                              strcasecmp(pci, gpu->pci + strlen(DOMAIN)) == 0);
+}
+
+static bool gpu_has_uuid(const struct gpu *gpu, const char *uuid)
+{
+    return (gpu->uuid[0] != '\0' && strcasecmp(uuid, gpu->uuid) == 0) ||
+           (gpu->ability.uuid[0] != '\0' && strcasecmp(uuid, gpu->ability.uuid) == 0);
+}
 
 bool gpu_is_named(const struct gpu *gpu, size_t index, const char *name)
 {
@@ -268,8 +359,7 @@ bool gpu_is_named(const struct gpu *gpu, size_t index, const char *name)
         return true;
     if (strncmp(name, PREFIX, strlen(PREFIX)) == 0)
         name += strlen(PREFIX);
-    return strcasecmp(name, gpu->pci) == 0 ||
-           (gpu->uuid[0] != '\0' && strcmp(name, gpu->uuid) == 0);
+    return gpu_is_at(gpu, name) || gpu_has_uuid(gpu, name);
 }
 
 struct gpu *gpu_table_find(const struct gpu_table *table, const char *name, size_t *out_index)

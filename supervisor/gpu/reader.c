@@ -24,6 +24,12 @@ static_assert(sizeof("walk ") + READER_SKIP_MAX_COUNT * GPU_PCI_BYTES + 1 <= COM
 
 static void reader_begin(struct reader *reader);
 
+static void reader_tell(struct reader *reader)
+{
+    api_gpus_tell(reader->supervisor);
+    survey_look_at_cards(reader->supervisor);
+}
+
 /* ---- what is left out ---- */
 
 static struct reader_skip *reader_find_skip(struct reader *reader, const char *step)
@@ -84,7 +90,7 @@ static void reader_retry_later(struct reader *reader)
               (long long)reader->retry_ms);
     gpu_table_fail(&reader->table, NULL, (int64_t)clock_monotonic_ms());
     timer_arm_after(reader->timer, reader->retry_ms);
-    api_gpus_tell(reader);
+    reader_tell(reader);
 }
 
 /* The step it was in is what it died of, or hangs in. */
@@ -231,13 +237,13 @@ static void reader_on_done(struct reader *reader)
     reader->retry_ms = 0;
     reader->step[0] = '\0';
     err_clear(&reader->failure);
-    if (reader->table.count == 0) {
+    if (!gpu_table_is_told(&reader->table)) {
         reader_rest_without_cards(reader);
     } else {
         reader->state = READER_RESTING;
         timer_arm_at(reader->timer, reader->round_ms + reader_interval_ms(reader));
     }
-    api_gpus_tell(reader);
+    reader_tell(reader);
 }
 
 void reader_on_line(struct reader *reader, const char *line, size_t len)
@@ -284,7 +290,7 @@ static void reader_look(struct reader *reader)
     }
     reader->has_looked = true;
     timer_arm_after(reader->timer, READER_LOOK_MS);
-    api_gpus_tell(reader);
+    reader_tell(reader);
 }
 
 static void reader_on_timer(evutil_socket_t fd, short what, void *arg)

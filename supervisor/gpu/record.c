@@ -5,6 +5,7 @@
 #include "common/json.h"
 #include "common/mem.h"
 #include "common/records.h"
+#include "supervisor/gpu/survey.h"
 #include "supervisor/supervisor.h"
 
 /* A worker leads a group of its own, in which is what it has started. */
@@ -96,36 +97,57 @@ static json_t *uses_to_json(const struct supervisor *supervisor, const struct gp
     return list;
 }
 
-/* Workers may call one GPU by different names, and each name has a breaker: the one that is not
- * closed says more. */
-static const char *gpu_breaker(const struct supervisor *supervisor, const struct gpu *gpu,
-                               size_t index)
-{
-    const struct device *device = NULL;
-    enum breaker_state state = BREAKER_CLOSED;
+/* ---- what of ours runs there ---- */
 
-    TAILQ_FOREACH(device, &supervisor->devices, link)
+static json_t *gpu_workers(const struct supervisor *supervisor, const struct device *device)
+{
+    json_t *names = json_array();
+    const struct worker *worker = NULL;
+
+    TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
-        if (device->is_gpu && state == BREAKER_CLOSED && gpu_is_named(gpu, index, device->name))
-            state = device->breaker.state;
+        if (device != NULL && worker->device == device && life_has_process(worker->state))
+            (void)json_array_append_new(names, json_string(worker->name));
     }
-    return breaker_state_name(state);
+    return names;
 }
 
-json_t *gpu_record(const struct supervisor *supervisor, size_t index)
+/* Unknown is null: no worker program has been asked, or it did not answer. */
+static void gpu_record_ability(const struct supervisor *supervisor, const struct gpu *gpu,
+                               json_t *record)
+{
+    const struct survey *survey = &supervisor->survey;
+    bool is_known = survey_has_answered(supervisor);
+    const char *reason = is_known ? survey_reason(supervisor, gpu) : survey->failure.message;
+
+    (void)json_object_set_new(record, "architecture", json_text_or_null(gpu->ability.architecture));
+    (void)json_object_set_new(record, "usable",
+                              is_known ? json_boolean(gpu->ability.is_usable) : json_null());
+    (void)json_object_set_new(record, "unusable_reason", json_text_or_null(reason));
+    if (json_is_null(json_object_get(record, "memory_total_bytes")) &&
+        gpu->ability.memory_bytes > 0)
+        (void)json_object_set_new(record, "memory_total_bytes",
+                                  json_integer(gpu->ability.memory_bytes));
+}
+
+json_t *gpu_record(struct supervisor *supervisor, size_t index)
 {
     const struct gpu *gpu = supervisor->gpus.table.gpus[index];
+    const struct device *device = device_find(supervisor, gpu->pci);
+    enum breaker_state breaker = device == NULL ? BREAKER_CLOSED : device->breaker.state;
     int64_t age_ms = (int64_t)clock_monotonic_ms() - gpu->read_ms;
     int64_t foreign_bytes = gpu_foreign_bytes(supervisor, gpu);
     AUTO_FREE char *id = xasprintf("gpu:%zu", index);
     json_t *record =
         json_pack("{s:s, s:s, s:s, s:s}", "id", id, "state", gpu_state_name(gpu->state),
-                  "pci_address", gpu->pci, "breaker", gpu_breaker(supervisor, gpu, index));
+                  "pci_address", gpu->pci, "breaker", breaker_state_name(breaker));
 
     (void)json_object_set_new(record, "name", json_text_or_null(gpu->name));
     (void)json_object_set_new(record, "vendor", json_text_or_null(gpu->vendor));
     (void)json_object_set_new(record, "pcie_link", json_text_or_null(gpu->pcie_link));
     gpu_figures_to_json(&gpu->figures, record);
+    gpu_record_ability(supervisor, gpu, record);
+    (void)json_object_set_new(record, "workers", gpu_workers(supervisor, device));
     (void)json_object_set_new(record, "foreign_memory_bytes",
                               foreign_bytes < 0 ? json_null() : json_integer(foreign_bytes));
     (void)json_object_set_new(record, "processes", uses_to_json(supervisor, gpu));

@@ -9,7 +9,7 @@
 struct supervisor;
 
 /* The GPU record of number INDEX of the table; a new reference. */
-json_t *gpu_record(const struct supervisor *supervisor, size_t index);
+json_t *gpu_record(struct supervisor *supervisor, size_t index);
 /* What of its memory is used, and not by our workers; -1: unknown. */
 int64_t gpu_foreign_bytes(const struct supervisor *supervisor, const struct gpu *gpu);
 

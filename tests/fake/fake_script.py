@@ -14,6 +14,13 @@ DIRECTIVES = {
     "describe_text": "TEXT: --describe prints this instead of its record",
     "describe_hang": "--describe never ends",
     "describe": "KEY VALUE: a field of the record (numbers and true/false are read as JSON)",
+    # telling the devices (of the file `devices` beside the program)
+    "device": "PCI [JSON]: a GPU with 8 GiB that can be used, but for the fields in JSON",
+    "devices_reason": "TEXT: the reason of the whole",
+    "devices_gate": "PATH: --devices waits until that file exists",
+    "devices_hang": "--devices never ends",
+    "devices_text": "TEXT: --devices prints this instead",
+    "devices_exit": "CODE CLASS REASON: --devices fails so",
     # starting
     "stderr": "TEXT: a line on stderr at the start",
     "stdout": "TEXT: a line on stdout at the start",

@@ -86,6 +86,38 @@ def describe(path):
     print(json.dumps(record))
 
 
+DEVICES_BY_DEFAULT = "device 0000:03:00.0"
+
+
+def list_devices():
+    """What --devices tells is not in a model's file, since there is none: in `devices` beside us."""
+    path = os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), "devices")
+    if os.path.exists(path):
+        script = Script.read(path, count_start(path, "-"))
+    else:
+        script = Script(os.path.dirname(path), 1)
+        script.read_line(path, DEVICES_BY_DEFAULT)
+        script.choose(0)
+    if script.has("devices_gate"):
+        wait_for_file(script.path("devices_gate"))
+    if script.has("devices_hang"):
+        sleep_for_ever()
+    if script.has("devices_exit"):
+        code, name, *reason = script.args("devices_exit")
+        leave(int(code), name, " ".join(reason))
+    if script.has("devices_text"):
+        print(script.text("devices_text"))
+        return
+    devices = []
+    for index, (pci, *fields) in enumerate(script.all("device")):
+        device = {"index": index, "vendor": "amd", "pci": pci, "uuid": f"GPU-fake-{pci}",
+                  "name": f"Fake GPU {index}", "architecture": "gfx1100", "memory_bytes": 8 << 30,
+                  "free_bytes": 8 << 30, "usable": True, "reason": None}
+        device.update(json.loads(fields[0]) if fields else {})
+        devices.append(device)
+    print(json.dumps({"devices": devices, "reason": script.text("devices_reason", None)}))
+
+
 class Gone(Exception):
     """The client has left, or cancelled."""
 
@@ -690,7 +722,7 @@ def send_error(conn, status, wire, message):
 
 
 def read_options(argv):
-    flags = {"--allow-cpu"}
+    flags = {"--allow-cpu", "--devices"}
     options = {}
     words = iter(argv)
     for word in words:
@@ -750,6 +782,9 @@ def main():
         print("\n".join(f"{name:22} {text}" for name, text in DIRECTIVES.items()))
         return
     options = read_options(sys.argv[1:])
+    if "devices" in options:
+        list_devices()
+        return
     if "describe" in options:
         describe(options["describe"])
         return

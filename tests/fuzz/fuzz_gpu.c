@@ -1,12 +1,14 @@
-/* What drivers and rbee-gpu write, of any bytes: each line as one of rbee-gpu's, the whole as an
+/* What drivers and rbee-gpu write, of any bytes: each line as one of rbee-gpu's, and as what
+ * rbee-worker tells of devices; the whole as an
  * fdinfo, a table of levels, a number, and a line of amdgpu.ids. Whatever it is, the table of GPUs
  * stays sorted and printable, and a figure is one that can be. */
+#include "common/json.h"
 #include "common/mem.h"
 #include "common/utf8.h"
 #include "gpu/amd_names.h"
 #include "gpu/fdinfo.h"
 #include "gpu/sysfs.h"
-#include "supervisor/gpu/gpu.h"
+#include "supervisor/gpu/ability.h"
 
 #include <assert.h>
 #include <stdint.h>
@@ -35,6 +37,11 @@ static void check_table(const struct gpu_table *table)
         check_text(gpu->uuid);
         check_text(gpu->vendor);
         check_text(gpu->pcie_link);
+        check_text(gpu->ability.reason);
+        check_text(gpu->ability.architecture);
+        check_text(gpu->ability.uuid);
+        assert(gpu->is_told || gpu->ability.is_listed || gpu->round == table->round);
+        assert(gpu->ability.memory_bytes >= -1);
         assert(gpu->use_count <= GPU_USE_MAX_COUNT);
         for (size_t j = 0; j < gpu->use_count; j++) {
             assert(gpu->uses[j].pid > 0 && gpu->uses[j].memory_bytes >= -1);
@@ -43,6 +50,19 @@ static void check_table(const struct gpu_table *table)
         assert(!gpu_figures_knows(&gpu->figures, GPU_FIGURE_BUSY) ||
                gpu->figures.values[GPU_FIGURE_BUSY] <= 100);
     }
+}
+
+static void fuzz_ability(struct gpu_table *table, const char *text, size_t len)
+{
+    struct err err = ERR_INIT;
+    AUTO_JSON json_t *record = json_parse(text, len, len + 1, &err);
+    struct ability_answer answer;
+
+    if (ability_read(record, &answer, &err) != 0)
+        return;
+    assert(answer.count <= GPU_MAX_COUNT);
+    check_text(answer.reason);
+    gpu_table_see(table, &answer);
 }
 
 static void fuzz_lines(const char *text)
@@ -55,6 +75,7 @@ static void fuzz_lines(const char *text)
         size_t len = strcspn(text, "\n");
 
         (void)gpu_table_take(&table, text, len, now_ms, step);
+        fuzz_ability(&table, text, len);
         check_table(&table);
         now_ms += GPU_HISTORY_STEP_MS;
         text += text[len] == '\0' ? len : len + 1;

@@ -172,7 +172,7 @@ static void a_fault_of_a_command_is_named_with_its_line(void **state)
         {"worker a {\n context = 9\n command = \"x {port}\"\n}", 3,
          "worker a.context is for rbee-worker"},
         {"worker a { device = abacus }", 1,
-         "worker a.device: device must be \"cpu\" or \"gpu:ID\""},
+         "worker a.device: device must be \"cpu\", \"gpu\" or \"gpu:ID\""},
         {"pull { endpoint = huggingface.co }", 1, "pull.endpoint: must be a URL as https://hugg"},
         {"pull { endpoint = \"https://\" }", 1, "pull.endpoint: must be a URL"},
         {"pull { endpoint = \"https://u:p@h\" }", 1, "pull.endpoint: must be a URL"},

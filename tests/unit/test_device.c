@@ -7,6 +7,7 @@
 #include "tests/store_fixture.h"
 
 #include <event2/event.h>
+#include <stdio.h>
 
 enum { OPEN_MS = 300000 };
 
@@ -88,6 +89,49 @@ static void a_lost_process_keeps_its_gpu_from_starts(void **state)
     scene_release(&scene);
 }
 
+/* GPUs of which a worker program tells: N of them, from 0000:00:00.0 on. */
+static void scene_see(struct scene *scene, size_t count)
+{
+    struct ability_answer answer = {.count = count};
+
+    for (size_t i = 0; i < count; i++) {
+        (void)snprintf(answer.devices[i].pci, GPU_PCI_BYTES, "0000:%02zx:00.0", i);
+        answer.devices[i].ability = (struct gpu_ability){.is_listed = true, .is_usable = true};
+    }
+    gpu_table_see(&scene->supervisor.gpus.table, &answer);
+    devices_adopt(&scene->supervisor);
+}
+
+/* Whatever it was called before it was known: its breaker is not forgotten, and there is one. */
+static void a_gpu_has_one_device_whatever_it_is_called(void **state)
+{
+    struct scene scene;
+    struct device *other = NULL;
+
+    scene_init(&scene, *state);
+    other = device_get(&scene.supervisor, "gpu:00:00.0"); /* of the same GPU, as it turns out */
+    device_force_open(other, "smoke");
+    scene.workers[0].device = other;
+    TAILQ_INSERT_TAIL(&scene.supervisor.workers, &scene.workers[0], link);
+    device_on_end(scene.gpu, NULL, FAULT_HANG, now_ms());
+    scene_see(&scene, 2);
+    scene.gpu = device_find(&scene.supervisor, "gpu:0");
+    assert_string_equal(scene.gpu->name, "gpu:0000:00:00.0");
+    assert_ptr_equal(device_find(&scene.supervisor, "gpu:00:00.0"), scene.gpu);
+    assert_ptr_equal(device_get(&scene.supervisor, "gpu:0000:00:00.0"), scene.gpu);
+    assert_ptr_equal(scene.workers[0].device, scene.gpu);
+    assert_int_equal(scene.gpu->breaker.state, BREAKER_FORCED_OPEN);
+    assert_string_equal(scene.gpu->breaker_reason, "smoke");
+    assert_int_equal(scene.gpu->breaker.failure_count, 1);
+    /* The other one is known without a worker, and is another one. */
+    other = device_find(&scene.supervisor, "gpu:1");
+    assert_non_null(other);
+    assert_int_equal(ask(other), DEVICE_GO);
+    assert_ptr_equal(device_find(&scene.supervisor, "cpu"), scene.cpu);
+    gpu_table_release(&scene.supervisor.gpus.table);
+    scene_release(&scene);
+}
+
 static void the_cpu_is_never_lost(void **state)
 {
     struct scene scene;
@@ -130,6 +174,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_lost_process_keeps_its_gpu_from_starts, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_cpu_is_never_lost, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_gpu_has_one_device_whatever_it_is_called, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(only_faults_of_a_device_count_there, set_up, tear_down),
     };
 

@@ -1,6 +1,6 @@
 /* The table of GPUs and their past, out of the lines of rbee-gpu: whatever they are, what is not
  * known is unknown, and no line makes the table another one than it may be. */
-#include "supervisor/gpu/gpu.h"
+#include "supervisor/gpu/ability.h"
 
 #include "common/json.h"
 #include "common/mem.h"
@@ -44,7 +44,7 @@ static void gpus_are_in_the_order_of_their_addresses(void **state)
     assert_int_equal(take_active(&scene, B, ""), GPU_NEWS_READ);
     assert_int_equal(take_active(&scene, A, ",\"uuid\":\"GPU-1a\""), GPU_NEWS_READ);
     assert_ptr_equal(gpu_table_find(&scene.table, "gpu:0", &index), scene.table.gpus[0]);
-    assert_string_equal(scene.table.gpus[0]->pci, A);
+    assert_string_equal(scene.table.gpus[0]->pci, "0000:03:00.0");
     assert_int_equal(index, 0);
     assert_ptr_equal(gpu_table_find(&scene.table, "gpu:0000:C3:00.0", NULL), scene.table.gpus[1]);
     assert_ptr_equal(gpu_table_find(&scene.table, B, NULL), scene.table.gpus[1]);
@@ -53,6 +53,85 @@ static void gpus_are_in_the_order_of_their_addresses(void **state)
     assert_null(gpu_table_find(&scene.table, "gpu:", NULL));
     assert_null(gpu_table_find(&scene.table, "", NULL));
     assert_null(gpu_table_find(&scene.table, "gpu:00", NULL));
+    gpu_table_release(&scene.table);
+}
+
+static int see(struct scene *scene, const char *text)
+{
+    struct ability_answer answer;
+    struct err err = ERR_INIT;
+    AUTO_JSON json_t *record = json_parse(text, strlen(text), strlen(text) + 1, &err);
+
+    assert_non_null(record);
+    if (ability_read(record, &answer, &err) != 0) {
+        assert_int_equal(err.kind, ERR_PROTOCOL);
+        return -1;
+    }
+    gpu_table_see(&scene->table, &answer);
+    return 0;
+}
+
+/* Whoever of the two tells of a GPU, it is there; when neither does, it is gone. */
+static void a_worker_program_tells_of_gpus_as_well(void **state)
+{
+    struct scene scene = {0};
+
+    assert_int_equal(take_active(&scene, B, ",\"name\":\"Radeon\",\"uuid\":\"ab\""), GPU_NEWS_READ);
+    assert_int_equal(see(&scene,
+                         "{\"devices\":["
+                         "{\"pci\":\"0000:C3:00.0\",\"usable\":true,\"name\":\"gfx\","
+                         "\"memory_bytes\":7},"
+                         "{\"pci\":\"0000:03:00.0\",\"usable\":false,\"reason\":\"too old\","
+                         "\"uuid\":\"GPU-7\",\"name\":\"Old\"}]}"),
+                     0);
+    assert_int_equal(scene.table.count, 2);
+    assert_string_equal(scene.table.gpus[0]->name, "Old");
+    assert_string_equal(scene.table.gpus[0]->ability.reason, "too old");
+    assert_false(scene.table.gpus[0]->ability.is_usable);
+    assert_string_equal(scene.table.gpus[1]->name, "Radeon");
+    assert_true(scene.table.gpus[1]->ability.is_usable);
+    assert_int_equal(scene.table.gpus[1]->ability.memory_bytes, 7);
+    assert_ptr_equal(gpu_table_find(&scene.table, "gpu:03:00.0", NULL), scene.table.gpus[0]);
+    assert_ptr_equal(gpu_table_find(&scene.table, "gpu:gpu-7", NULL), scene.table.gpus[0]);
+    /* A round in which only B is told of: A is still known. */
+    assert_int_equal(take(&scene, "{\"done\":true}"), GPU_NEWS_DONE);
+    assert_int_equal(scene.table.count, 2);
+    assert_int_equal(scene.table.change_count, 1);
+    /* B has been taken out. */
+    assert_int_equal(take(&scene, "{\"done\":true}"), GPU_NEWS_DONE);
+    assert_int_equal(scene.table.count, 1);
+    assert_int_equal(scene.table.change_count, 2);
+    assert_int_equal(see(&scene, "{\"devices\":[],\"reason\":\"no driver\"}"), 0);
+    assert_int_equal(scene.table.count, 0);
+    /* One without an address hides no other. */
+    assert_int_equal(see(&scene, "{\"devices\":[{\"pci\":null,\"usable\":true},"
+                                 "{\"pci\":\"0000:03:00.0\",\"usable\":true}]}"),
+                     0);
+    assert_int_equal(scene.table.count, 1);
+    assert_string_equal(scene.table.gpus[0]->pci, "0000:03:00.0");
+    gpu_table_release(&scene.table);
+}
+
+static void an_answer_of_a_worker_program_that_is_none_changes_nothing(void **state)
+{
+    static const char *const BAD[] = {
+        "{}",
+        "{\"devices\":null}",
+        "{\"devices\":[null]}",
+        "{\"devices\":[{}]}",
+        "{\"devices\":[{\"pci\":\"0000:03:00.0\"}]}",
+        "{\"devices\":[{\"pci\":\"0000:03:00.0\",\"usable\":1}]}",
+        "{\"devices\":[{\"pci\":\"cpu\",\"usable\":true}]}",
+        "{\"devices\":[{\"pci\":\"0000:03:00.0000000000000000000000000000\",\"usable\":true}]}",
+        "{\"devices\":[{\"pci\":\"0000:03:00.0\",\"usable\":true,\"free_bytes\":-1}]}",
+        "{\"devices\":[{\"pci\":\"0000:03:00.0\",\"usable\":true,\"name\":[]}]}",
+        "{\"devices\":[],\"reason\":1}",
+    };
+    struct scene scene = {0};
+
+    for (size_t i = 0; i < ARRAY_COUNT(BAD); i++)
+        assert_int_equal(see(&scene, BAD[i]), -1);
+    assert_int_equal(scene.table.count, 0);
     gpu_table_release(&scene.table);
 }
 
@@ -146,7 +225,7 @@ static void who_is_not_told_of_in_a_whole_round_is_gone(void **state)
     assert_string_equal(scene.step, A);
     assert_int_equal(take(&scene, "{\"done\":true}"), GPU_NEWS_DONE);
     assert_int_equal(scene.table.count, 1);
-    assert_string_equal(scene.table.gpus[0]->pci, A);
+    assert_string_equal(scene.table.gpus[0]->pci, "0000:03:00.0");
     gpu_table_release(&scene.table);
 }
 
@@ -259,6 +338,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gpus_are_in_the_order_of_their_addresses),
+        cmocka_unit_test(a_worker_program_tells_of_gpus_as_well),
+        cmocka_unit_test(an_answer_of_a_worker_program_that_is_none_changes_nothing),
         cmocka_unit_test(a_line_that_is_none_changes_nothing),
         cmocka_unit_test(there_is_an_end_to_the_number_of_gpus),
         cmocka_unit_test(figures_that_cannot_be_are_unknown),

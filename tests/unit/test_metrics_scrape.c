@@ -37,6 +37,7 @@ static struct worker *scene_add(struct scene *scene, enum life_state state)
     struct worker *worker = &scene->workers[scene->worker_count];
 
     (void)snprintf(worker->name, sizeof(worker->name), "w%zu", scene->worker_count++);
+    worker->supervisor = &scene->supervisor;
     worker->state = state;
     TAILQ_INSERT_TAIL(&scene->supervisor.workers, worker, link);
     return worker;

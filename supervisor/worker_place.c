@@ -1,0 +1,270 @@
+/* Owns where a worker runs: from the name of a device, as people give it, to the device of a start.
+ * What a GPU is called, gpu.h has; which can be used, survey.h; whether there is room, room.h. */
+#include "common/clock.h"
+#include "common/log.h"
+#include "supervisor/gpu/survey.h"
+#include "supervisor/supervisor.h"
+#include "supervisor/worker.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    PLACE_LIST_MAX_BYTES = 320, /* of the GPUs that there are, or why there is none, in a message */
+};
+
+static const char CPU[] = "cpu";
+
+/* ---- in words ---- */
+
+/* "gpu:0 is 0000:03:00.0, Radeon; gpu:1 is …", or why there is none. */
+static void place_list(const struct supervisor *supervisor, char out[PLACE_LIST_MAX_BYTES])
+{
+    const struct gpu_table *table = &supervisor->gpus.table;
+    const char *reason = supervisor->survey.reason;
+    size_t len = 0;
+
+    (void)snprintf(out, PLACE_LIST_MAX_BYTES, "there is none%s%s", reason[0] == '\0' ? "" : ": ",
+                   reason);
+    for (size_t i = 0; i < table->count && len < PLACE_LIST_MAX_BYTES; i++) {
+        const struct gpu *gpu = table->gpus[i];
+
+        /* Cut where it is too long: rbee gpu ls has them all. */
+        len += (size_t)snprintf(out + len, PLACE_LIST_MAX_BYTES - len, "%sgpu:%zu is %s%s%s",
+                                i == 0 ? "" : "; ", i, gpu->pci, gpu->name[0] == '\0' ? "" : ", ",
+                                gpu->name);
+    }
+}
+
+static int place_refuse_unknown(const struct supervisor *supervisor, const char *name,
+                                struct err *err)
+{
+    char list[PLACE_LIST_MAX_BYTES];
+
+    place_list(supervisor, list);
+    return err_set(err, ERR_WORKER_CONFIG, "there is no GPU %s; %s", name, list);
+}
+
+static int place_refuse_unusable(const struct supervisor *supervisor, const struct gpu *gpu,
+                                 struct err *err)
+{
+    return err_set(err, ERR_WORKER_CONFIG, "gpu:%s%s%s%s cannot run models: %s", gpu->pci,
+                   gpu->name[0] == '\0' ? "" : " (", gpu->name, gpu->name[0] == '\0' ? "" : ")",
+                   survey_reason(supervisor, gpu));
+}
+
+/* None of them can be used: the reason of the first stands for all. */
+static int place_refuse_all(const struct supervisor *supervisor, struct err *err)
+{
+    const struct gpu_table *table = &supervisor->gpus.table;
+
+    if (table->count == 0)
+        return place_refuse_unknown(supervisor, "that could be used", err);
+    return place_refuse_unusable(supervisor, table->gpus[0], err);
+}
+
+/* ---- the choice ---- */
+
+static int place_check(const struct supervisor *supervisor, const char *name, struct err *err)
+{
+    const struct gpu_table *table = &supervisor->gpus.table;
+    const struct gpu *gpu = gpu_table_find(table, name, NULL);
+
+    if (gpu != NULL)
+        return gpu->ability.is_usable ? 0 : place_refuse_unusable(supervisor, gpu, err);
+    if (strcmp(name, DEVICE_NAME_ANY_GPU) != 0)
+        return place_refuse_unknown(supervisor, name, err);
+    for (size_t i = 0; i < table->count; i++) {
+        if (table->gpus[i]->ability.is_usable)
+            return 0;
+    }
+    return place_refuse_all(supervisor, err);
+}
+
+/* How good a GPU is for a worker: a smaller number is better. */
+static int place_rank(struct worker *worker, struct device *device, int64_t *out_free_bytes)
+{
+    enum { FITS, EVICTS, WAITS, TAKES_NONE };
+    int64_t ignored_ms = 0;
+
+    *out_free_bytes = 0;
+    if (device_ask(device, (int64_t)clock_monotonic_ms(), &ignored_ms) == DEVICE_OPEN)
+        return TAKES_NONE;
+    switch (worker_room_try(worker, device, out_free_bytes)) {
+    case ROOM_GO:
+        return FITS;
+    case ROOM_EVICT:
+        return EVICTS;
+    default:
+        return WAITS;
+    }
+}
+
+/* The one with room, most free memory first; of equals the first. Whoever has evicted others stays
+ * with what that has made free. */
+static struct device *place_choose(struct worker *worker)
+{
+    const struct gpu_table *table = &worker->supervisor->gpus.table;
+    struct device *best = NULL;
+    int64_t best_bytes = 0;
+    int best_rank = 0;
+
+    if (worker->postponed.room.has_evicted && worker->device != NULL && worker->device->is_gpu)
+        return worker->device;
+    for (size_t i = 0; i < table->count; i++) {
+        char name[GPU_NAME_BYTES];
+        struct device *device = NULL;
+        int64_t bytes = 0;
+        int rank = 0;
+
+        if (!table->gpus[i]->ability.is_usable)
+            continue;
+        gpu_write_name(table->gpus[i], name);
+        device = device_get(worker->supervisor, name);
+        rank = place_rank(worker, device, &bytes);
+        if (best != NULL && (rank > best_rank || (rank == best_rank && bytes <= best_bytes)))
+            continue;
+        best = device;
+        best_rank = rank;
+        best_bytes = bytes;
+    }
+    return best;
+}
+
+/* One that takes no start is refused by its own name, and no driver is asked for that. */
+static struct device *place_open_device(struct supervisor *supervisor, const char *name)
+{
+    struct device *device = device_find(supervisor, name);
+    int64_t ignored_ms = 0;
+
+    return device != NULL &&
+                   device_ask(device, (int64_t)clock_monotonic_ms(), &ignored_ms) == DEVICE_OPEN
+               ? device
+               : NULL;
+}
+
+/* A GPU that was usable, or has just failed, may be in the middle of a reset; and what we start
+ * ourselves, as at boot, may be there before its driver. */
+static bool place_may_come(const struct worker *worker, enum recovery_asker asker)
+{
+    struct supervisor *supervisor = worker->supervisor;
+    const char *name = worker->next_running.device;
+    const struct device *device = device_find(supervisor, name);
+
+    return asker == RECOVERY_OURSELVES || survey_has_seen(supervisor, name) ||
+           (device != NULL && device->breaker.failure_count > 0);
+}
+
+static enum worker_place place_refuse(const struct worker *worker, enum recovery_asker asker,
+                                      int64_t *out_until_ms, struct err *why)
+{
+    if (!place_may_come(worker, asker))
+        return WORKER_PLACE_REFUSED;
+    why->kind = ERR_DEVICE;
+    *out_until_ms = survey_miss(worker->supervisor);
+    return WORKER_PLACE_UNKNOWN;
+}
+
+static enum worker_place place_on_gpu(struct worker *worker, enum recovery_asker asker,
+                                      struct device **out, int64_t *out_until_ms, struct err *why)
+{
+    struct supervisor *supervisor = worker->supervisor;
+    const char *name = worker->next_running.device;
+    enum survey_state state = SURVEY_PENDING;
+
+    *out = place_open_device(supervisor, name);
+    if (*out != NULL)
+        return WORKER_PLACE_FOUND;
+    if (supervisor->gpus.has_looked) /* numbers follow from what both tell */
+        state = survey_ask(supervisor, out_until_ms);
+    if (state == SURVEY_KNOWN && place_check(supervisor, name, why) != 0) {
+        if (survey_refusal_holds(supervisor))
+            return place_refuse(worker, asker, out_until_ms, why);
+        survey_outdate(supervisor);
+        state = survey_ask(supervisor, out_until_ms);
+    }
+    if (state == SURVEY_PENDING)
+        return WORKER_PLACE_PENDING;
+    if (state == SURVEY_FAILED) {
+        survey_explain(supervisor, why);
+        return WORKER_PLACE_UNKNOWN;
+    }
+    *out = strcmp(name, DEVICE_NAME_ANY_GPU) == 0 ? place_choose(worker)
+                                                  : device_get(supervisor, name);
+    return WORKER_PLACE_FOUND;
+}
+
+/* Where a command runs is for the command to know: its device is a name that it shares with others.
+ */
+enum worker_place worker_place(struct worker *worker, enum recovery_asker asker,
+                               struct device **out, int64_t *out_until_ms, struct err *why)
+{
+    struct worker_options *options = &worker->next_running;
+    enum worker_place place = WORKER_PLACE_FOUND;
+
+    if (worker->command != NULL || !device_name_is_gpu(options->device)) {
+        *out = device_get(worker->supervisor, options->device);
+        return WORKER_PLACE_FOUND;
+    }
+    place = place_on_gpu(worker, asker, out, out_until_ms, why);
+    if (place == WORKER_PLACE_FOUND || place == WORKER_PLACE_PENDING || !options->allow_cpu)
+        return place;
+    log_event(LOG_WARN, "device_replaced", "worker=%s wanted=%s used=cpu reason=%s", worker->name,
+              options->device, why->message);
+    memcpy(options->device, CPU, sizeof(CPU));
+    *out = device_get(worker->supervisor, CPU);
+    return WORKER_PLACE_FOUND;
+}
+
+int worker_check_place(const struct worker *worker, struct err *err)
+{
+    if (worker->command != NULL || !device_name_is_gpu(worker->running.device))
+        return 0;
+    return place_check(worker->supervisor, worker->running.device, err);
+}
+
+void worker_explain_place(const struct worker *worker, struct err *out)
+{
+    const struct supervisor *supervisor = worker->supervisor;
+
+    if (!survey_has_answered(supervisor) ||
+        place_check(supervisor, worker->next_running.device, out) == 0)
+        survey_explain(supervisor, out);
+    out->kind = ERR_DEVICE;
+}
+
+bool worker_is_on(const struct worker *worker, const char *name)
+{
+    const struct supervisor *supervisor = worker->supervisor;
+    const char *device =
+        worker->facts.device[0] != '\0' ? worker->facts.device : worker->running.device;
+    const struct gpu *gpu = gpu_table_find(&supervisor->gpus.table, name, NULL);
+
+    if (strcmp(name, device[0] == '\0' ? CPU : device) == 0)
+        return true;
+    if (strcmp(name, DEVICE_NAME_ANY_GPU) == 0)
+        return device_name_is_gpu(device);
+    return gpu != NULL && gpu_table_find(&supervisor->gpus.table, device, NULL) == gpu;
+}
+
+/* ---- again ---- */
+
+static bool place_is_awaited(const struct worker *worker)
+{
+    return (worker->state == LIFE_WAITING || worker->state == LIFE_OPEN) &&
+           (worker->postponed.answer == DEVICE_PENDING ||
+            worker->postponed.answer == DEVICE_UNKNOWN);
+}
+
+void worker_place_look_again(struct supervisor *supervisor)
+{
+    struct worker *worker = NULL;
+
+    if (supervisor->is_stopping)
+        return;
+    TAILQ_FOREACH(worker, &supervisor->workers, link)
+    {
+        if (place_is_awaited(worker))
+            worker_restart_due(worker);
+    }
+}
