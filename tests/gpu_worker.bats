@@ -87,6 +87,11 @@ MODELS
     assert_regex "$stderr" 'device_replaced wanted=gpu:1 used=cpu'
 }
 
+@test "a worker that is no test's knows no emulator" {
+    run --separate-stderr "$RBEE_BUILD/bin/rbee-worker" -m "$T/tiny.gguf" --device emulator -p once
+    assert_fault 10 config "it is for tests: "
+}
+
 @test "memory of a GPU that does not suffice is exit 12, with what would fit, and that fits" {
     local fits
     emulate_bytes 36000000

@@ -42,7 +42,7 @@ static struct backend *new_gpu(const char *device, struct err *err)
     if (strcmp(device, BACKEND_EMULATOR) != 0)
         return gpu_backend_new(NULL, device + strlen(GPU_PREFIX), err);
     if (!has_emulator())
-        return err_set_null(err, ERR_DEVICE,
+        return err_set_null(err, ERR_CONFIG,
                             "it is for tests: it takes a build with TEST_HOOKS=1, and its library "
                             "in RBEE_GPU_LIBRARY");
     return gpu_backend_new(NULL, "0", err);

@@ -240,8 +240,8 @@ struct backend {
 bool backend_is_gpu(const char *device);
 /* DEVICE is a name of backends.def: "cpu", or "ref" for the oracle; or "gpu:" and what
  * gpu_device_find() takes, or "gpu" for the first that can be used. THREADS 0: as many as there are
- * cores. ERR_DEVICE when there is no such device here, or it cannot be used, with what to do about
- * it. The caller frees it. */
+ * cores. ERR_DEVICE when no device has such a name; of a GPU as gpu_backend_new(). The caller
+ * frees it. */
 struct backend *backend_new(const char *device, uint32_t threads, struct err *err);
 void backend_free(struct backend *backend);
 
