@@ -268,38 +268,29 @@ GPU_DEVICE void mma_sum_up(const struct gpu_format *format, const struct args_pr
     }
 }
 
-/* Where row ROW times row COLUMN of weight WEIGHT goes. */
-GPU_DEVICE float *mma_out(const struct args_product *a, uint32_t weight, uint32_t row,
-                          uint32_t column)
-{
-    float *out = weight == 0 ? a->outs[0] : weight == 1 ? a->outs[1] : a->outs[2];
-
-    return out + (uint64_t)row * product_planes(a, weight).rows + column;
-}
-
 /* Of a gate the first weight's product waits in its place of the out, as it is, for that of the
  * second: the same lane writes and reads it. */
 enum mma_pass { MMA_WHOLE, MMA_FIRST_OF_GATE, MMA_SECOND_OF_GATE };
 
-GPU_DEVICE void mma_finish_one(const struct args_product *a, struct product_block block,
-                               enum mma_pass pass, uint32_t x_row, uint32_t column, float product)
+/* ONE is the launch as if it had but the weight that the block works on. */
+GPU_DEVICE void mma_finish_one(const struct args_product *one, enum mma_pass pass, uint32_t x_row,
+                               uint32_t column, float product)
 {
-    uint32_t row = a->row_begin + x_row;
+    uint32_t row = one->row_begin + x_row;
+    float *waiting = one->outs[0] + (uint64_t)row * one->weights[0].rows + column;
 
-    column += block.first;
-    if (x_row >= a->row_count || column >= product_planes(a, block.weight).rows)
+    if (x_row >= one->row_count || column >= one->weights[0].rows)
         return;
     if (pass == MMA_FIRST_OF_GATE)
-        *mma_out(a, 0, row, column) = product;
+        *waiting = product;
     else if (pass == MMA_SECOND_OF_GATE)
-        gpu_finish(a, 0, row, column, *mma_out(a, 0, row, column), product);
+        gpu_finish(one, 0, row, column, *waiting, product);
     else
-        gpu_finish(a, block.weight, row, column, product, 0.0f);
+        gpu_finish(one, 0, row, column, product, 0.0f);
 }
 
-GPU_DEVICE void mma_finish(const struct args_product *a, struct product_block block,
-                           enum mma_pass pass, uint32_t x_begin, struct mma_stage stage,
-                           const struct mma_sums *sums)
+GPU_DEVICE void mma_finish(const struct args_product *one, uint32_t first, enum mma_pass pass,
+                           uint32_t x_begin, struct mma_stage stage, const struct mma_sums *sums)
 {
     GPU_UNROLL for (uint32_t i = 0; i < MMA_X_TILES; i++)
     {
@@ -311,12 +302,34 @@ GPU_DEVICE void mma_finish(const struct args_product *a, struct product_block bl
                 uint32_t column = mma_wave_weights() + j * GPU_MMA_SIDE + gpu_mma_column(k);
 
                 /* By powers of 2, one after the other: exact. */
-                mma_finish_one(a, block, pass, x_begin + x_row, column,
+                mma_finish_one(one, pass, x_begin + x_row, first + column,
                                sums->tiles[i][j].values[k] / stage.factors[x_row] /
                                    mma_weight_factor(stage, column));
             }
         }
     }
+}
+
+/* The launch as if weight WEIGHT were its only one. Field by field: a choice between structs is one
+ * between addresses, for which the compiler would keep all arguments in memory. */
+GPU_DEVICE struct args_product mma_only(const struct args_product *a, uint32_t weight,
+                                        uint32_t is_gate)
+{
+    struct args_product one = *a;
+
+    GPU_UNROLL for (uint32_t i = 1; i < GPU_PRODUCT_WEIGHTS; i++)
+    {
+        bool is_it = weight == i;
+
+        one.weights[0].codes = is_it ? a->weights[i].codes : one.weights[0].codes;
+        one.weights[0].high = is_it ? a->weights[i].high : one.weights[0].high;
+        one.weights[0].scales = is_it ? a->weights[i].scales : one.weights[0].scales;
+        one.weights[0].supers = is_it ? a->weights[i].supers : one.weights[0].supers;
+        one.weights[0].rows = is_it ? a->weights[i].rows : one.weights[0].rows;
+        one.biases[0] = is_it ? a->biases[i] : one.biases[0];
+        one.outs[0] = is_it && !is_gate ? a->outs[i] : one.outs[0];
+    }
+    return one;
 }
 
 GPU_DEVICE void mma_product(const struct args_product *a, enum gpu_weight_type type,
@@ -329,18 +342,18 @@ GPU_DEVICE void mma_product(const struct args_product *a, enum gpu_weight_type t
 
     mma_find_factors(a, x_begin, stage);
     for (uint32_t pass = 0; pass <= is_gate; pass++) {
-        struct gpu_planes planes = product_planes(a, block.weight + pass);
+        struct args_product one = mma_only(a, block.weight + pass, is_gate);
         struct mma_sums sums;
 
-        mma_find_largest(&format, &planes, block.first, stage);
+        mma_find_largest(&format, &one.weights[0], block.first, stage);
         gpu_barrier();
-        mma_sum_up(&format, a, &planes, block.first, x_begin, stage, &sums);
-        mma_finish(a, block,
+        mma_sum_up(&format, &one, &one.weights[0], block.first, x_begin, stage, &sums);
+        mma_finish(&one, block.first,
                    !is_gate    ? MMA_WHOLE
                    : pass == 0 ? MMA_FIRST_OF_GATE
                                : MMA_SECOND_OF_GATE,
                    x_begin, stage, &sums);
-        gpu_barrier(); /* the next weight\'s bounds go where these are */
+        gpu_barrier(); /* the next weight's bounds go where these are */
     }
 }
 

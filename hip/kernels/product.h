@@ -37,22 +37,9 @@ GPU_DEVICE struct product_block product_block_of(const struct args_product *a, u
     return block;
 }
 
-/* Field by field: a choice between structs is one between addresses, for which the compiler would
- * keep the launch's arguments in memory. */
 GPU_DEVICE struct gpu_planes product_planes(const struct args_product *a, uint32_t weight)
 {
-    struct gpu_planes planes = a->weights[0];
-
-    GPU_UNROLL for (uint32_t i = 1; i < GPU_PRODUCT_WEIGHTS; i++)
-    {
-        planes.codes = weight == i ? a->weights[i].codes : planes.codes;
-        planes.high = weight == i ? a->weights[i].high : planes.high;
-        planes.scales = weight == i ? a->weights[i].scales : planes.scales;
-        planes.supers = weight == i ? a->weights[i].supers : planes.supers;
-        planes.rows = weight == i ? a->weights[i].rows : planes.rows;
-        planes.columns = weight == i ? a->weights[i].columns : planes.columns;
-    }
-    return planes;
+    return weight == 0 ? a->weights[0] : weight == 1 ? a->weights[1] : a->weights[2];
 }
 
 /* The lane's row, GPU_WAVE rows side by side from row FIRST on. Lanes beyond the last tile read
