@@ -334,11 +334,16 @@ static inline double product_distance(const struct product *p, const struct acti
     return wrong / size;
 }
 
+/* Of products in integers and floats. */
+static inline double dot_bound(const struct type_row *type)
+{
+    return is_float(type) ? FLOAT_BOUND : PRODUCT_BOUND;
+}
+
 static inline void expect_product(const struct emulator *emulator, const struct product *p,
                                   const struct activations *x, float *outs[GPU_PRODUCT_WEIGHTS],
-                                  const char *kernel)
+                                  const char *kernel, double bound)
 {
-    double bound = is_float(p->weights[0]->type) ? FLOAT_BOUND : PRODUCT_BOUND;
     double found = product_distance(p, x, outs);
 
     if (!(found <= bound))
@@ -361,6 +366,68 @@ static inline void each_type(bool in_all_orders,
         }
         emulators[wave].set_order(EMULATOR_FORWARD, 0);
     }
+}
+
+/* One kind of products: which columns it is tried with, and what launches it and looks at what
+ * comes out. */
+struct products {
+    uint32_t (*columns_of)(const struct type_row *type, uint32_t index);
+    void (*expect)(const struct emulator *emulator, const struct product *p,
+                   const struct activations *x);
+};
+
+/* Three weights of their own widths with biases; some of the rows. */
+static inline void check_epilogues_of(const struct products *products,
+                                      const struct emulator *emulator, const struct type_row *type,
+                                      uint32_t order)
+{
+    static const uint32_t widths[GPU_PRODUCT_WEIGHTS] = {65, 33, 130};
+    static const enum backend_epilogue epilogues[] = {BACKEND_STORE, BACKEND_ADD};
+    uint32_t columns = products->columns_of(type, order);
+    struct activations x = activations_new(9, columns);
+    struct product p = {.weight_count = GPU_PRODUCT_WEIGHTS, .row_begin = 2, .row_count = 5};
+    struct weight weights[GPU_PRODUCT_WEIGHTS];
+    float *biases[GPU_PRODUCT_WEIGHTS];
+
+    for (uint32_t i = 0; i < GPU_PRODUCT_WEIGHTS; i++) {
+        weights[i] = weight_new(emulator, type, widths[i], columns, 20 + i);
+        biases[i] = random_floats(widths[i], 30 + i);
+        p.weights[i] = &weights[i];
+        p.biases[i] = biases[i];
+    }
+    p.biases[1] = NULL;
+    for (size_t i = 0; i < ARRAY_COUNT(epilogues); i++) {
+        p.epilogue = epilogues[i];
+        products->expect(emulator, &p, &x);
+    }
+    p.softcap = 3.0f;
+    p.epilogue = BACKEND_STORE;
+    p.weight_count = 1;
+    products->expect(emulator, &p, &x);
+    for (uint32_t i = 0; i < GPU_PRODUCT_WEIGHTS; i++) {
+        planes_free(&weights[i]);
+        free(biases[i]);
+    }
+    activations_free(&x);
+}
+
+static inline void check_gates_of(const struct products *products, const struct emulator *emulator,
+                                  const struct type_row *type, uint32_t order)
+{
+    static const enum backend_epilogue epilogues[] = {BACKEND_SILU_MUL, BACKEND_GELU_MUL};
+    uint32_t columns = products->columns_of(type, order);
+    struct activations x = activations_new(9, columns);
+    struct weight first = weight_new(emulator, type, 97, columns, 20);
+    struct weight second = weight_new(emulator, type, 97, columns, 21);
+    struct product p = {.weights = {&first, &second}, .weight_count = 2, .row_count = 9};
+
+    for (size_t i = 0; i < ARRAY_COUNT(epilogues); i++) {
+        p.epilogue = epilogues[i];
+        products->expect(emulator, &p, &x);
+    }
+    planes_free(&first);
+    planes_free(&second);
+    activations_free(&x);
 }
 
 #endif

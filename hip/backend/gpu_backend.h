@@ -221,9 +221,11 @@ int gpu_matmul(struct backend *backend, const struct backend_matmul *op, struct 
 int gpu_head(struct backend *backend, const struct backend_head *op, struct err *err);
 /* Waves that a block of matvec can have. */
 uint32_t gpu_matvec_waves_max(const struct gpu_backend *gpu);
-/* One row, by blocks of WAVES waves. */
-int gpu_launch_matvec_row(struct gpu_backend *gpu, const struct gpu_type *type,
-                          const struct args_product *args, uint32_t waves, struct err *err);
+/* ROW_COUNT rows from ROW_BEGIN on as those that decode, by blocks of WAVES waves. Of ARGS it sets
+ * the rows. */
+int gpu_launch_matvec(struct gpu_backend *gpu, const struct gpu_type *type,
+                      struct args_product *args, uint32_t row_begin, uint32_t row_count,
+                      uint32_t waves, struct err *err);
 
 /* ---- gpu_tune.c ---- */
 

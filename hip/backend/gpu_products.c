@@ -35,18 +35,9 @@ static uint32_t matvec_waves(const struct gpu_backend *gpu, const struct args_pr
     return chunks < most ? chunks : most;
 }
 
-int gpu_launch_matvec_row(struct gpu_backend *gpu, const struct gpu_type *type,
-                          const struct args_product *args, uint32_t waves, struct err *err)
-{
-    uint32_t wave = gpu_context_info(gpu->context)->wave;
-    const uint32_t blocks[3] = {gpu_product_blocks(args, false, wave), 1, 1};
-
-    return gpu_launch(gpu->context, type->matvec[GPU_MATVEC_1], blocks, waves * wave, args, err);
-}
-
-static int launch_matvec(struct gpu_backend *gpu, const struct gpu_type *type,
-                         struct args_product *args, uint32_t row_begin, uint32_t row_count,
-                         struct err *err)
+int gpu_launch_matvec(struct gpu_backend *gpu, const struct gpu_type *type,
+                      struct args_product *args, uint32_t row_begin, uint32_t row_count,
+                      uint32_t waves, struct err *err)
 {
     uint32_t wave = gpu_context_info(gpu->context)->wave;
     bool is_gate = backend_is_gate((enum backend_epilogue)args->epilogue);
@@ -56,8 +47,7 @@ static int launch_matvec(struct gpu_backend *gpu, const struct gpu_type *type,
 
     args->row_begin = row_begin;
     args->row_count = row_count;
-    return gpu_launch(gpu->context, type->matvec[kernel], blocks,
-                      matvec_waves(gpu, args, type) * wave, args, err);
+    return gpu_launch(gpu->context, type->matvec[kernel], blocks, waves * wave, args, err);
 }
 
 static int launch_matmul(struct gpu_backend *gpu, const struct gpu_type *type,
@@ -77,12 +67,11 @@ static int launch_matmul(struct gpu_backend *gpu, const struct gpu_type *type,
     return gpu_launch(gpu->context, type->matmul, blocks, waves * wave, args, err);
 }
 
-/* Products of prompts go through matrix units: both sides are in halves there. */
-static bool uses_mma(const struct gpu_backend *gpu, const struct backend_weight *weight)
+/* Products of prompts with COLUMNS of this type go through matrix units: both sides are in halves
+ * there. */
+static bool has_mma(const struct gpu_type *type, uint32_t columns)
 {
-    return gpu_type_of(gpu, weight)->mma != NULL &&
-           weight->matrix.columns % GPU_GROUP_COLUMNS == 0 &&
-           gpu->step->row_count > gpu->step->decode_row_count;
+    return type->mma != NULL && columns % GPU_GROUP_COLUMNS == 0;
 }
 
 static int launch_mma(struct gpu_backend *gpu, const struct gpu_type *type,
@@ -105,11 +94,12 @@ static int launch_product(struct gpu_backend *gpu, const struct gpu_type *type,
     uint32_t decodes = gpu->step->decode_row_count;
     uint32_t prompts = gpu->step->row_count - decodes;
 
-    if (decodes > 0 && launch_matvec(gpu, type, args, 0, decodes, err) != 0)
+    if (decodes > 0 &&
+        gpu_launch_matvec(gpu, type, args, 0, decodes, matvec_waves(gpu, args, type), err) != 0)
         return -1;
     if (prompts == 0)
         return 0;
-    return type->mma != NULL && args->weights[0].columns % GPU_GROUP_COLUMNS == 0
+    return has_mma(type, args->weights[0].columns)
                ? launch_mma(gpu, type, args, decodes, prompts, err)
                : launch_matmul(gpu, type, args, decodes, prompts, err);
 }
@@ -154,10 +144,13 @@ static int put_activations(struct gpu_backend *gpu, const struct backend_buffer 
                            const struct backend_weight *weight, struct args_product *args,
                            struct err *err)
 {
+    bool has_prompts = gpu->step->row_count > gpu->step->decode_row_count;
+    bool is_in_integers =
+        !gpu_is_float_weight(weight) ||
+        (has_prompts && has_mma(gpu_type_of(gpu, weight), weight->matrix.columns));
+
     args->x = x->data;
-    return gpu_is_float_weight(weight) && !uses_mma(gpu, weight)
-               ? 0
-               : gpu_quantised_of(gpu, x, &args->quantised, err);
+    return is_in_integers ? gpu_quantised_of(gpu, x, &args->quantised, err) : 0;
 }
 
 static int add_weight(struct gpu_backend *gpu, struct args_product *args,
@@ -287,7 +280,8 @@ int gpu_head(struct backend *backend, const struct backend_head *op, struct err 
         gpu_area_reserve(gpu, &gpu->logits_host, bytes, err) != 0 ||
         norm_logit_rows(gpu, op, &args, err) != 0 ||
         add_weight(gpu, &args, op->weight, NULL, gpu->logits.memory, err) != 0 ||
-        launch_matvec(gpu, gpu_type_of(gpu, op->weight), &args, 0, rows, err) != 0 ||
+        gpu_launch_matvec(gpu, gpu_type_of(gpu, op->weight), &args, 0, rows,
+                          matvec_waves(gpu, &args, gpu_type_of(gpu, op->weight)), err) != 0 ||
         gpu_download(gpu->context, gpu->logits_host.memory, gpu->logits.memory, bytes, err) != 0 ||
         gpu_sync(gpu->context, err) != 0)
         return -1;

@@ -98,7 +98,7 @@ static int tune_args(struct gpu_backend *gpu, const struct backend_weight *weigh
     if (gpu_area_reserve(gpu, &gpu->work, bytes, err) != 0 ||
         gpu_zero(gpu->context, gpu->work.memory, x_bytes, err) != 0)
         return -1;
-    *out = (struct args_product){.epilogue = BACKEND_STORE, .weight_count = 1, .row_count = 1};
+    *out = (struct args_product){.epilogue = BACKEND_STORE, .weight_count = 1};
     out->x = gpu->work.memory;
     out->outs[0] = (float *)((char *)gpu->work.memory + x_bytes);
     out->weights[0] = weight->planes;
@@ -109,15 +109,14 @@ static int tune_args(struct gpu_backend *gpu, const struct backend_weight *weigh
 
 /* Of the fastest of some launches, behind one that warms up. */
 static int tune_time_us(struct gpu_backend *gpu, const struct gpu_type *type,
-                        const struct args_product *args, uint32_t waves, double *out_us,
-                        struct err *err)
+                        struct args_product *args, uint32_t waves, double *out_us, struct err *err)
 {
     *out_us = INFINITY;
     for (int i = 0; i <= TUNE_LAUNCHES; i++) {
         double us = 0.0;
 
         if (gpu_event_record(gpu->context, gpu->tune_events[0], err) != 0 ||
-            gpu_launch_matvec_row(gpu, type, args, waves, err) != 0 ||
+            gpu_launch_matvec(gpu, type, args, 0, 1, waves, err) != 0 ||
             gpu_event_record(gpu->context, gpu->tune_events[1], err) != 0 ||
             gpu_sync(gpu->context, err) != 0 ||
             gpu_event_elapsed_us(gpu->context, gpu->tune_events[0], gpu->tune_events[1], &us,
@@ -147,8 +146,8 @@ static int tune_type(struct gpu_backend *gpu, struct gpu_type *type, struct err 
             type->waves = waves;
         }
     }
-    log_event(LOG_DEBUG, "tuned", "type=%s waves=%u us=%d", gpu_weight_type_name(type->id), type->waves,
-              (int)best_us);
+    log_event(LOG_DEBUG, "tuned", "type=%s waves=%u us=%d", gpu_weight_type_name(type->id),
+              type->waves, (int)best_us);
     return 0;
 }
 

@@ -76,8 +76,8 @@ GPU_DEVICE void attention_unpack(struct gpu_int4 packed, float to[GPU_KEY_DIMS])
     const uint32_t words[4] = {(uint32_t)packed.x, (uint32_t)packed.y, (uint32_t)packed.z,
                                (uint32_t)packed.w};
 
-    GPU_UNROLL for (uint32_t i = 0; i < 4; i++)
-    {
+    GPU_UNROLL
+    for (uint32_t i = 0; i < 4; i++) {
         to[2 * i] = gpu_half_to_float((uint16_t)(words[i] & 0xffffu));
         to[2 * i + 1] = gpu_half_to_float((uint16_t)(words[i] >> 16));
     }
@@ -121,13 +121,15 @@ GPU_DEVICE void attention_add_key(const struct attention_work *work, uint32_t he
     float k[GPU_KEY_DIMS];
 
     attention_unpack(packed, k);
-    GPU_UNROLL for (uint32_t head = 0; head < heads; head++)
-    {
+    GPU_UNROLL
+    for (uint32_t head = 0; head < heads; head++) {
         const float *from = work->shared.queries + head * work->a->kv.padded_dim + at;
         float q[GPU_KEY_DIMS];
 
         __builtin_memcpy(q, __builtin_assume_aligned(from, 16), sizeof(q));
-        GPU_UNROLL for (uint32_t i = 0; i < GPU_KEY_DIMS; i++) sums[head] += k[i] * q[i];
+        GPU_UNROLL
+        for (uint32_t i = 0; i < GPU_KEY_DIMS; i++)
+            sums[head] += k[i] * q[i];
     }
 }
 
@@ -140,7 +142,9 @@ GPU_DEVICE void attention_scores(const struct attention_work *work, uint32_t hea
     bool is_seen = work->begin + token >= work->first && work->begin + token < work->end;
     float sums[GPU_HEADS_PER_BLOCK];
 
-    GPU_UNROLL for (uint32_t head = 0; head < heads; head++) sums[head] = 0.0f;
+    GPU_UNROLL
+    for (uint32_t head = 0; head < heads; head++)
+        sums[head] = 0.0f;
     if (is_seen) {
         const uint16_t *key = a->kv.keys + attention_block_at(work, token) +
                               token % GPU_KV_BLOCK_TOKENS * GPU_KEY_DIMS;
@@ -148,18 +152,21 @@ GPU_DEVICE void attention_scores(const struct attention_work *work, uint32_t hea
         for (uint32_t at = 0; at < padded; at += ATTENTION_LOADS * GPU_KEY_DIMS) {
             struct gpu_int4 loads[ATTENTION_LOADS];
 
-            GPU_UNROLL for (uint32_t i = 0; i < ATTENTION_LOADS; i++) loads[i] = gpu_load16(
-                key + kv_key_dim(gpu_min_u32(at + i * GPU_KEY_DIMS, padded - GPU_KEY_DIMS)));
-            GPU_UNROLL for (uint32_t i = 0; i < ATTENTION_LOADS; i++)
-            {
+            GPU_UNROLL
+            for (uint32_t i = 0; i < ATTENTION_LOADS; i++)
+                loads[i] = gpu_load16(
+                    key + kv_key_dim(gpu_min_u32(at + i * GPU_KEY_DIMS, padded - GPU_KEY_DIMS)));
+            GPU_UNROLL
+            for (uint32_t i = 0; i < ATTENTION_LOADS; i++) {
                 if (at + i * GPU_KEY_DIMS < padded)
                     attention_add_key(work, heads, at + i * GPU_KEY_DIMS, loads[i], sums);
             }
         }
     }
-    GPU_UNROLL for (uint32_t head = 0; head < heads; head++)
+    GPU_UNROLL
+    for (uint32_t head = 0; head < heads; head++)
         work->shared.scores[head * GPU_SPLIT_TOKENS + token] =
-        is_seen ? attention_capped(sums[head], a->softcap) : -__builtin_inff();
+            is_seen ? attention_capped(sums[head], a->softcap) : -__builtin_inff();
     gpu_barrier();
 }
 
@@ -203,11 +210,13 @@ GPU_DEVICE void attention_add_value(const struct attention_work *work, uint32_t 
     float v[GPU_KEY_DIMS];
 
     attention_unpack(packed, v);
-    GPU_UNROLL for (uint32_t head = 0; head < heads; head++)
-    {
+    GPU_UNROLL
+    for (uint32_t head = 0; head < heads; head++) {
         float weight = work->shared.scores[head * GPU_SPLIT_TOKENS + token];
 
-        GPU_UNROLL for (uint32_t i = 0; i < GPU_KEY_DIMS; i++) sums[head][i] += weight * v[i];
+        GPU_UNROLL
+        for (uint32_t i = 0; i < GPU_KEY_DIMS; i++)
+            sums[head][i] += weight * v[i];
     }
 }
 
@@ -221,16 +230,21 @@ GPU_DEVICE void attention_values(const struct attention_work *work, uint32_t hea
     uint32_t reader = gpu_thread() / pieces;
     uint32_t end = reader < readers ? work->end - work->begin : 0;
 
-    GPU_UNROLL for (uint32_t head = 0; head < heads; head++)
-        GPU_UNROLL for (uint32_t i = 0; i < GPU_KEY_DIMS; i++) sums[head][i] = 0.0f;
+    GPU_UNROLL
+    for (uint32_t head = 0; head < heads; head++)
+        GPU_UNROLL
+    for (uint32_t i = 0; i < GPU_KEY_DIMS; i++)
+        sums[head][i] = 0.0f;
     for (uint32_t token = work->first - work->begin + reader; token < end;
          token += ATTENTION_LOADS * readers) {
         struct gpu_int4 loads[ATTENTION_LOADS];
 
-        GPU_UNROLL for (uint32_t i = 0; i < ATTENTION_LOADS; i++) loads[i] = attention_load_value(
-            work, gpu_min_u32(token + i * readers, end - 1), gpu_thread() % pieces);
-        GPU_UNROLL for (uint32_t i = 0; i < ATTENTION_LOADS; i++)
-        {
+        GPU_UNROLL
+        for (uint32_t i = 0; i < ATTENTION_LOADS; i++)
+            loads[i] = attention_load_value(work, gpu_min_u32(token + i * readers, end - 1),
+                                            gpu_thread() % pieces);
+        GPU_UNROLL
+        for (uint32_t i = 0; i < ATTENTION_LOADS; i++) {
             if (token + i * readers < end)
                 attention_add_value(work, heads, token + i * readers, loads[i], sums);
         }
@@ -282,8 +296,8 @@ GPU_DEVICE void attention_run(const struct attention_work *work, uint32_t split,
     attention_weights(work);
     attention_values(work, heads, sums);
     /* By turns in two places, so that one barrier a head is enough. */
-    GPU_UNROLL for (uint32_t head = 0; head < heads; head++)
-    {
+    GPU_UNROLL
+    for (uint32_t head = 0; head < heads; head++) {
         float *pieces = head % 2 == 0 ? work->shared.queries : work->shared.scores;
 
         __builtin_memcpy(__builtin_assume_aligned(pieces + gpu_thread() * GPU_KEY_DIMS, 16),

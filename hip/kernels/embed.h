@@ -25,8 +25,8 @@ GPU_DEVICE void embed(const struct args_embed *a, enum gpu_weight_type type)
         return;
     gpu_unpack_numbers(&format, &place, group / format.chunk_groups, group % format.chunk_groups,
                        numbers);
-    GPU_UNROLL for (uint32_t i = 0; i < GPU_GROUP_COLUMNS; i++)
-    {
+    GPU_UNROLL
+    for (uint32_t i = 0; i < GPU_GROUP_COLUMNS; i++) {
         if (group * GPU_GROUP_COLUMNS + i < columns)
             out[i] = numbers[i] * a->scale;
     }

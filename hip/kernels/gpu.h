@@ -33,6 +33,19 @@ struct __attribute__((aligned(8))) gpu_int2 {
 #define GPU_UNROLL _Pragma("GCC unroll 1")
 #endif
 
+#ifndef GPU_EMULATOR
+#define GPU_DEVICE static inline __attribute__((device, always_inline))
+/* GPU_KERNEL(name, args) { ... a->field ... } */
+#define GPU_KERNEL(name, args_struct)                                                              \
+    GPU_DEVICE void name##_body(const struct args_struct *a);                                      \
+    extern "C" __attribute__((global, GPU_BLOCK_LIMIT)) void name(const struct args_struct args)   \
+    {                                                                                              \
+        name##_body(&args);                                                                        \
+    }                                                                                              \
+    GPU_DEVICE void name##_body(const struct args_struct *a)
+#define GPU_SHARED(type, name, count) static __attribute__((shared, aligned(16))) type name[count]
+#endif
+
 #if defined(GPU_EMULATOR)
 #include "tests/emulator/gpu_emulator.h"
 #elif defined(__AMDGCN__)
@@ -44,6 +57,31 @@ struct __attribute__((aligned(8))) gpu_int2 {
 #endif
 
 /* ---- what follows is the same everywhere ---- */
+
+/* gpu_uniform(): a value that all lanes of the wave have alike, as the compiler then knows:
+ * addresses made of it are loaded once for the wave. gpu_uniform_load…(): what lies where all lanes
+ * look and the kernel does not write, to scalar registers where there are such. */
+#ifndef GPU_HAS_SCALAR_REGISTERS
+GPU_DEVICE uint32_t gpu_uniform(uint32_t value)
+{
+    return value;
+}
+
+GPU_DEVICE struct gpu_int4 gpu_uniform_load16(const void *from)
+{
+    return *(const struct gpu_int4 *)from;
+}
+
+GPU_DEVICE struct gpu_int2 gpu_uniform_load8(const void *from)
+{
+    return *(const struct gpu_int2 *)from;
+}
+
+GPU_DEVICE float gpu_uniform_load_float(const void *from)
+{
+    return *(const float *)from;
+}
+#endif
 
 GPU_DEVICE uint32_t gpu_lane(void)
 {
@@ -82,8 +120,8 @@ GPU_DEVICE uint32_t gpu_float_to_bits(float value)
  * multiplication takes numbers of 16 bits as well as bytes. */
 GPU_DEVICE int32_t gpu_dot4_wide(int32_t a, int32_t upper, int32_t lower, int32_t sum)
 {
-    GPU_UNROLL for (int i = 0; i < 32; i += 8)
-    {
+    GPU_UNROLL
+    for (int i = 0; i < 32; i += 8) {
         int32_t number = (int32_t)(int8_t)(upper >> i) * 256 + (int32_t)(int8_t)(lower >> i);
 
         sum += (int32_t)(int8_t)(a >> i) * number;

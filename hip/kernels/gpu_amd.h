@@ -3,18 +3,8 @@
 #ifndef RBEE_HIP_KERNELS_GPU_AMD_H
 #define RBEE_HIP_KERNELS_GPU_AMD_H
 
-#define GPU_DEVICE static inline __attribute__((device, always_inline))
-/* GPU_KERNEL(name, args) { ... a->field ... } */
-#define GPU_KERNEL(name, args_struct)                                                              \
-    GPU_DEVICE void name##_body(const struct args_struct *a);                                      \
-    extern "C" __attribute__((global, amdgpu_flat_work_group_size(1, GPU_THREADS_MAX))) void name( \
-        const struct args_struct args)                                                             \
-    {                                                                                              \
-        name##_body(&args);                                                                        \
-    }                                                                                              \
-    GPU_DEVICE void name##_body(const struct args_struct *a)
-#define GPU_SHARED(type, name, count) static __attribute__((shared, aligned(16))) type name[count]
-#define GPU_CONSTANT static constexpr __attribute__((device))
+/* clang takes no notice of launch_bounds as an attribute here. */
+#define GPU_BLOCK_LIMIT amdgpu_flat_work_group_size(1, GPU_THREADS_MAX)
 
 GPU_DEVICE uint32_t gpu_thread(void)
 {
@@ -136,15 +126,14 @@ GPU_DEVICE uint32_t gpu_not_before(uint32_t value)
     return value;
 }
 
-/* VALUE, which all lanes of the wave have alike, as the compiler then knows: addresses made of it
- * are loaded once for the wave, to scalar registers. */
+#define GPU_HAS_SCALAR_REGISTERS
+
 GPU_DEVICE uint32_t gpu_uniform(uint32_t value)
 {
     return __builtin_amdgcn_readfirstlane((int)value);
 }
 
-/* What FROM leads to, which is the same for all lanes and which the kernel does not write: loaded
- * to scalar registers. Address space 4 is constant memory. */
+/* Address space 4 is constant memory. */
 GPU_DEVICE struct gpu_int4 gpu_uniform_load16(const void *from)
 {
     typedef int32_t four __attribute__((ext_vector_type(4)));

@@ -160,8 +160,10 @@ GPU_DEVICE void gpu_mma_load(struct gpu_mma_tile *tile, const uint16_t *from, ui
 {
     uint32_t lane = gpu_lane();
 
-    GPU_UNROLL for (uint32_t i = 0; i < 4; i++) tile->pairs[i] =
-        *(const uint32_t *)(from + (lane / 4 + i / 2 * 8) * stride + lane % 4 * 2 + i % 2 * 8);
+    GPU_UNROLL
+    for (uint32_t i = 0; i < 4; i++)
+        tile->pairs[i] =
+            *(const uint32_t *)(from + (lane / 4 + i / 2 * 8) * stride + lane % 4 * 2 + i % 2 * 8);
 }
 
 GPU_DEVICE uint32_t gpu_mma_row(uint32_t i)

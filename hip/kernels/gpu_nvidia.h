@@ -3,17 +3,7 @@
 #ifndef RBEE_HIP_KERNELS_GPU_NVIDIA_H
 #define RBEE_HIP_KERNELS_GPU_NVIDIA_H
 
-#define GPU_DEVICE static inline __attribute__((device, always_inline))
-#define GPU_KERNEL(name, args_struct)                                                              \
-    GPU_DEVICE void name##_body(const struct args_struct *a);                                      \
-    extern "C" __attribute__((global, launch_bounds(GPU_THREADS_MAX))) void name(                  \
-        const struct args_struct args)                                                             \
-    {                                                                                              \
-        name##_body(&args);                                                                        \
-    }                                                                                              \
-    GPU_DEVICE void name##_body(const struct args_struct *a)
-#define GPU_SHARED(type, name, count) static __attribute__((shared, aligned(16))) type name[count]
-#define GPU_CONSTANT static constexpr __attribute__((device))
+#define GPU_BLOCK_LIMIT launch_bounds(GPU_THREADS_MAX)
 
 #define GPU_REGISTER(function, name)                                                               \
     GPU_DEVICE uint32_t function(void)                                                             \
@@ -129,26 +119,6 @@ GPU_DEVICE uint32_t gpu_not_before(uint32_t value)
                  : "r"(value)
                  : "memory");
     return out;
-}
-
-GPU_DEVICE uint32_t gpu_uniform(uint32_t value)
-{
-    return value; /* there is nothing to gain by it */
-}
-
-GPU_DEVICE struct gpu_int4 gpu_uniform_load16(const void *from)
-{
-    return *(const struct gpu_int4 *)from;
-}
-
-GPU_DEVICE struct gpu_int2 gpu_uniform_load8(const void *from)
-{
-    return *(const struct gpu_int2 *)from;
-}
-
-GPU_DEVICE float gpu_uniform_load_float(const void *from)
-{
-    return *(const float *)from;
 }
 
 GPU_DEVICE float gpu_fma(float a, float b, float c)

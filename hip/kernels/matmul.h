@@ -24,10 +24,12 @@ GPU_DEVICE void matmul_columns(const struct args_product *a, const struct gpu_fo
     uint32_t steps = product_chunk_steps(format);
     uint32_t whole = product_whole_columns(format, planes.columns) / step_columns;
 
-    GPU_UNROLL for (uint32_t tile = 0; tile < GPU_MATMUL_TILES; tile++)
-    {
+    GPU_UNROLL
+    for (uint32_t tile = 0; tile < GPU_MATMUL_TILES; tile++) {
         places[tile] = product_place(format, &planes, first + tile * GPU_WAVE);
-        GPU_UNROLL for (uint32_t i = 0; i < GPU_MATMUL_ROWS; i++) sums->of[tile][i] = 0.0f;
+        GPU_UNROLL
+        for (uint32_t i = 0; i < GPU_MATMUL_ROWS; i++)
+            sums->of[tile][i] = 0.0f;
     }
     for (uint32_t step = 0; step < whole; step++)
         product_add_step(a, format, places, GPU_MATMUL_TILES, rows, step / steps, step % steps, 1,
@@ -43,12 +45,12 @@ GPU_DEVICE void matmul_finish(const struct args_product *a, struct product_block
 {
     uint32_t width = product_planes(a, block.weight).rows;
 
-    GPU_UNROLL for (uint32_t tile = 0; tile < GPU_MATMUL_TILES; tile++)
-    {
+    GPU_UNROLL
+    for (uint32_t tile = 0; tile < GPU_MATMUL_TILES; tile++) {
         uint32_t column = block.first + tile * GPU_WAVE + gpu_lane();
 
-        GPU_UNROLL for (uint32_t i = 0; i < GPU_MATMUL_ROWS; i++)
-        {
+        GPU_UNROLL
+        for (uint32_t i = 0; i < GPU_MATMUL_ROWS; i++) {
             if (rows->first + i <= rows->last && column < width)
                 gpu_finish(a, block.weight, rows->first + i, column, first->of[tile][i],
                            second->of[tile][i]);

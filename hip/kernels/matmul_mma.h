@@ -51,8 +51,8 @@ struct mma_stage {
 /* WORDS, a multiple of 4 of them, to a multiple of 16 bytes. */
 GPU_DEVICE void mma_store(uint16_t *to, const uint32_t *words, uint32_t count)
 {
-    GPU_UNROLL for (uint32_t i = 0; i < count; i += 4)
-    {
+    GPU_UNROLL
+    for (uint32_t i = 0; i < count; i += 4) {
         struct gpu_int4 four = {(int32_t)words[i], (int32_t)words[i + 1], (int32_t)words[i + 2],
                                 (int32_t)words[i + 3]};
 
@@ -116,8 +116,8 @@ GPU_DEVICE void mma_bring_x(const struct args_product *a, uint32_t x_begin, uint
         scale = a->quantised.scales[(x_row * columns + column + part) / GPU_GROUP_COLUMNS] *
                 stage.factors[row];
     }
-    GPU_UNROLL for (uint32_t i = 0; i < MMA_PART; i++)
-    {
+    GPU_UNROLL
+    for (uint32_t i = 0; i < MMA_PART; i++) {
         int32_t high = (int8_t)((uint32_t)gpu_word_of(upper, i / 4) >> i % 4 * 8);
         int32_t low = (int8_t)((uint32_t)gpu_word_of(lower, i / 4) >> i % 4 * 8);
         uint32_t half = gpu_float_to_half((float)(high * 256 + low) * scale);
@@ -185,8 +185,10 @@ GPU_DEVICE float mma_weight_factor(struct mma_stage stage, uint32_t row)
 {
     float largest = 0.0f;
 
-    GPU_UNROLL for (uint32_t i = 0; i < MMA_SHARERS; i++) largest =
-        gpu_max(largest, stage.largest[i * GPU_MMA_WEIGHT_ROWS + row]);
+    GPU_UNROLL
+    for (uint32_t i = 0; i < MMA_SHARERS; i++) {
+        largest = gpu_max(largest, stage.largest[i * GPU_MMA_WEIGHT_ROWS + row]);
+    }
     return mma_factor_of(largest);
 }
 
@@ -205,8 +207,8 @@ GPU_DEVICE void mma_bring_weights(const struct gpu_format *format, const struct 
         mma_own_place(format, weight, row_begin, &place))
         gpu_unpack_numbers(format, &place, (group + own) / format->chunk_groups,
                            (group + own) % format->chunk_groups, numbers);
-    GPU_UNROLL for (uint32_t i = 0; i < GPU_GROUP_COLUMNS / 2; i++)
-    {
+    GPU_UNROLL
+    for (uint32_t i = 0; i < GPU_GROUP_COLUMNS / 2; i++) {
         uint32_t low = gpu_float_to_half(numbers[2 * i] * factor);
 
         words[i] = low | (uint32_t)gpu_float_to_half(numbers[2 * i + 1] * factor) << 16;
@@ -228,19 +230,26 @@ GPU_DEVICE uint32_t mma_wave_weights(void)
 
 GPU_DEVICE void mma_add_stage(struct mma_stage stage, struct mma_sums *sums)
 {
-    GPU_UNROLL_TWICE for (uint32_t k = 0; k < MMA_COLUMNS; k += GPU_MMA_SIDE)
-    {
+    GPU_UNROLL_TWICE
+    for (uint32_t k = 0; k < MMA_COLUMNS; k += GPU_MMA_SIDE) {
         struct gpu_mma_tile x[MMA_X_TILES];
         struct gpu_mma_tile weights[MMA_WEIGHT_TILES];
 
-        GPU_UNROLL for (uint32_t i = 0; i < MMA_X_TILES; i++) gpu_mma_load(
-            &x[i], stage.x + (mma_wave_x() + i * GPU_MMA_SIDE) * MMA_STRIDE + k, MMA_STRIDE);
-        GPU_UNROLL for (uint32_t i = 0; i < MMA_WEIGHT_TILES; i++) gpu_mma_load(
-            &weights[i], stage.weights + (mma_wave_weights() + i * GPU_MMA_SIDE) * MMA_STRIDE + k,
-            MMA_STRIDE);
-        GPU_UNROLL for (uint32_t i = 0; i < MMA_X_TILES; i++)
-        {
-            GPU_UNROLL for (uint32_t j = 0; j < MMA_WEIGHT_TILES; j++)
+        GPU_UNROLL
+        for (uint32_t i = 0; i < MMA_X_TILES; i++) {
+            gpu_mma_load(&x[i], stage.x + (mma_wave_x() + i * GPU_MMA_SIDE) * MMA_STRIDE + k,
+                         MMA_STRIDE);
+        }
+        GPU_UNROLL
+        for (uint32_t i = 0; i < MMA_WEIGHT_TILES; i++) {
+            gpu_mma_load(&weights[i],
+                         stage.weights + (mma_wave_weights() + i * GPU_MMA_SIDE) * MMA_STRIDE + k,
+                         MMA_STRIDE);
+        }
+        GPU_UNROLL
+        for (uint32_t i = 0; i < MMA_X_TILES; i++) {
+            GPU_UNROLL
+            for (uint32_t j = 0; j < MMA_WEIGHT_TILES; j++)
                 gpu_mma(&sums->tiles[i][j], &x[i], &weights[j]);
         }
     }
@@ -251,12 +260,14 @@ GPU_DEVICE void mma_sum_up(const struct gpu_format *format, const struct args_pr
                            const struct gpu_planes *weight, uint32_t row_begin, uint32_t x_begin,
                            struct mma_stage stage, struct mma_sums *sums)
 {
-    GPU_UNROLL for (uint32_t i = 0; i < MMA_X_TILES; i++)
-    {
-        GPU_UNROLL for (uint32_t j = 0; j < MMA_WEIGHT_TILES; j++)
-        {
-            GPU_UNROLL for (uint32_t k = 0; k < GPU_MMA_ELEMENTS; k++) sums->tiles[i][j].values[k] =
-                0.0f;
+    GPU_UNROLL
+    for (uint32_t i = 0; i < MMA_X_TILES; i++) {
+        GPU_UNROLL
+        for (uint32_t j = 0; j < MMA_WEIGHT_TILES; j++) {
+            GPU_UNROLL
+            for (uint32_t k = 0; k < GPU_MMA_ELEMENTS; k++) {
+                sums->tiles[i][j].values[k] = 0.0f;
+            }
         }
     }
     for (uint32_t column = 0; column < weight->columns; column += MMA_COLUMNS) {
@@ -292,12 +303,12 @@ GPU_DEVICE void mma_finish_one(const struct args_product *one, enum mma_pass pas
 GPU_DEVICE void mma_finish(const struct args_product *one, uint32_t first, enum mma_pass pass,
                            uint32_t x_begin, struct mma_stage stage, const struct mma_sums *sums)
 {
-    GPU_UNROLL for (uint32_t i = 0; i < MMA_X_TILES; i++)
-    {
-        GPU_UNROLL for (uint32_t j = 0; j < MMA_WEIGHT_TILES; j++)
-        {
-            GPU_UNROLL for (uint32_t k = 0; k < GPU_MMA_ELEMENTS; k++)
-            {
+    GPU_UNROLL
+    for (uint32_t i = 0; i < MMA_X_TILES; i++) {
+        GPU_UNROLL
+        for (uint32_t j = 0; j < MMA_WEIGHT_TILES; j++) {
+            GPU_UNROLL
+            for (uint32_t k = 0; k < GPU_MMA_ELEMENTS; k++) {
                 uint32_t x_row = mma_wave_x() + i * GPU_MMA_SIDE + gpu_mma_row(k);
                 uint32_t column = mma_wave_weights() + j * GPU_MMA_SIDE + gpu_mma_column(k);
 
@@ -317,8 +328,8 @@ GPU_DEVICE struct args_product mma_only(const struct args_product *a, uint32_t w
 {
     struct args_product one = *a;
 
-    GPU_UNROLL for (uint32_t i = 1; i < GPU_PRODUCT_WEIGHTS; i++)
-    {
+    GPU_UNROLL
+    for (uint32_t i = 1; i < GPU_PRODUCT_WEIGHTS; i++) {
         bool is_it = weight == i;
 
         one.weights[0].codes = is_it ? a->weights[i].codes : one.weights[0].codes;

@@ -100,10 +100,13 @@ GPU_DEVICE void matvec(const struct args_product *a, enum gpu_weight_type type, 
         struct gpu_place place = product_place(&format, &planes, block.first);
         struct product_sums sums;
 
-        GPU_UNROLL for (uint32_t i = 0; i < row_max; i++) sums.of[0][i] = 0.0f;
+        GPU_UNROLL
+        for (uint32_t i = 0; i < row_max; i++)
+            sums.of[0][i] = 0.0f;
         matvec_columns(a, &format, &place, &rows, gpu_uniform(gpu_wave()), gpu_waves(), &sums);
-        GPU_UNROLL for (uint32_t i = 0; i < row_max; i++) *
-            matvec_slot(shared, w, i, row_max, gpu_thread()) = sums.of[0][i];
+        GPU_UNROLL
+        for (uint32_t i = 0; i < row_max; i++)
+            *matvec_slot(shared, w, i, row_max, gpu_thread()) = sums.of[0][i];
     }
     gpu_barrier();
     matvec_finish(a, block, &rows, shared);

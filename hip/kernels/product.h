@@ -95,10 +95,10 @@ GPU_DEVICE int32_t product_dot(const int32_t *codes, const struct gpu_int4 *uppe
 {
     int32_t uppers = 0;
 
-    GPU_UNROLL for (uint32_t i = 0; i < pieces; i++)
-    {
-        GPU_UNROLL for (uint32_t word = 0; word < GPU_HALF_GROUP_WORDS; word++)
-        {
+    GPU_UNROLL
+    for (uint32_t i = 0; i < pieces; i++) {
+        GPU_UNROLL
+        for (uint32_t word = 0; word < GPU_HALF_GROUP_WORDS; word++) {
             int32_t code = codes[i * GPU_HALF_GROUP_WORDS + word];
 
             if (GPU_HAS_DOT4) {
@@ -177,14 +177,15 @@ GPU_DEVICE void product_add_group(const struct args_product *a, const struct gpu
 {
     uint32_t groups = gpu_groups(a->weights[0].columns);
 
-    GPU_UNROLL for (uint32_t i = 0; i < rows->count; i++)
-    {
+    GPU_UNROLL
+    for (uint32_t i = 0; i < rows->count; i++) {
         struct product_group x;
 
         *at = product_pause(*at, group * rows->count + i);
         x = product_group_of(&a->quantised, product_row(rows, i) * groups + *at, group);
-        GPU_UNROLL for (uint32_t tile = 0; tile < tiles; tile++) sums->of[tile][i] =
-            product_of_group(format, &weights[tile], &x, sums->of[tile][i]);
+        GPU_UNROLL
+        for (uint32_t tile = 0; tile < tiles; tile++)
+            sums->of[tile][i] = product_of_group(format, &weights[tile], &x, sums->of[tile][i]);
     }
 }
 
@@ -218,19 +219,19 @@ GPU_DEVICE void product_add_piece(const struct args_product *a, const struct gpu
     const uint32_t count = gpu_piece_numbers(format);
     uint32_t columns = a->weights[0].columns;
 
-    GPU_UNROLL for (uint32_t i = 0; i < rows->count; i++)
-    {
+    GPU_UNROLL
+    for (uint32_t i = 0; i < rows->count; i++) {
         *at = product_pause(*at, step * rows->count + i);
-        GPU_UNROLL for (uint32_t j = 0; j < count; j += 4)
-        {
+        GPU_UNROLL
+        for (uint32_t j = 0; j < count; j += 4) {
             uint32_t begin = (product_row(rows, i) * columns + *at) * (uint32_t)sizeof(float);
             uint32_t column = *at + step * count + j;
             struct gpu_int4 x =
                 product_floats((const float *)((const uint8_t *)a->x + begin) + step * count + j,
                                is_whole, column < columns ? columns - column : 0);
 
-            GPU_UNROLL for (uint32_t tile = 0; tile < tiles; tile++)
-            {
+            GPU_UNROLL
+            for (uint32_t tile = 0; tile < tiles; tile++) {
                 const float *weight = weights[tile].numbers + j;
                 float *sum = &sums->of[tile][i];
 
@@ -265,15 +266,16 @@ GPU_DEVICE void product_add_step(const struct args_product *a, const struct gpu_
         uint32_t at = first * gpu_piece_numbers(format);
         struct product_piece weights[GPU_MATMUL_TILES];
 
-        GPU_UNROLL for (uint32_t tile = 0; tile < tiles; tile++)
+        GPU_UNROLL
+        for (uint32_t tile = 0; tile < tiles; tile++)
             gpu_unpack_piece(format, gpu_load_piece(&places[tile], first), weights[tile].numbers);
         product_add_piece(a, format, weights, tiles, rows, &at, 0, is_whole, sums);
     } else {
         uint32_t at = chunk * format->chunk_groups + step;
         struct gpu_unpacked weights[GPU_MATMUL_TILES];
 
-        GPU_UNROLL for (uint32_t tile = 0; tile < tiles; tile++)
-        {
+        GPU_UNROLL
+        for (uint32_t tile = 0; tile < tiles; tile++) {
             struct gpu_raw_group raw = gpu_load_group(format, &places[tile], chunk, step);
             struct gpu_raw_scales scales = gpu_load_scales(format, &places[tile], chunk);
 
@@ -297,8 +299,8 @@ GPU_DEVICE void product_load_chunk(const struct gpu_format *format, const struct
 
     if (!gpu_format_is_float(format))
         out->scales = gpu_load_scales(format, place, chunk);
-    GPU_UNROLL for (uint32_t step = 0; step < steps; step++)
-    {
+    GPU_UNROLL
+    for (uint32_t step = 0; step < steps; step++) {
         if (gpu_format_is_float(format))
             out->pieces[step] = gpu_load_piece(place, chunk * steps + step);
         else
@@ -314,8 +316,8 @@ GPU_DEVICE void product_add_chunk(const struct args_product *a, const struct gpu
     const uint32_t steps = product_chunk_steps(format);
     uint32_t at = chunk * steps * (gpu_format_is_float(format) ? gpu_piece_numbers(format) : 1);
 
-    GPU_UNROLL for (uint32_t step = 0; step < steps; step++)
-    {
+    GPU_UNROLL
+    for (uint32_t step = 0; step < steps; step++) {
         if (gpu_format_is_float(format)) {
             struct product_piece weight;
 

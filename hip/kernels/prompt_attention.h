@@ -114,8 +114,8 @@ GPU_DEVICE void prompt_load_values(const struct prompt_work *work, uint64_t at, 
         const uint32_t words[4] = {(uint32_t)piece.x, (uint32_t)piece.y, (uint32_t)piece.z,
                                    (uint32_t)piece.w};
 
-        GPU_UNROLL for (uint32_t k = 0; k < 4; k++)
-        {
+        GPU_UNROLL
+        for (uint32_t k = 0; k < 4; k++) {
             to[2 * k * PROMPT_TOKEN_STRIDE] = (uint16_t)words[k];
             to[(2 * k + 1) * PROMPT_TOKEN_STRIDE] = (uint16_t)(words[k] >> 16);
         }
@@ -141,13 +141,15 @@ GPU_DEVICE void prompt_scores(const struct prompt_work *work, uint32_t begin)
 {
     uint32_t first = gpu_wave() * GPU_MMA_SIDE;
 
-    GPU_UNROLL for (uint32_t tile = 0; tile < PROMPT_TOKEN_TILES; tile++)
-    {
+    GPU_UNROLL
+    for (uint32_t tile = 0; tile < PROMPT_TOKEN_TILES; tile++) {
         struct gpu_mma_sum sum;
 
-        GPU_UNROLL for (uint32_t i = 0; i < GPU_MMA_ELEMENTS; i++) sum.values[i] = 0.0f;
-        GPU_UNROLL_TWICE for (uint32_t d = 0; d < work->dims; d += GPU_MMA_SIDE)
-        {
+        GPU_UNROLL
+        for (uint32_t i = 0; i < GPU_MMA_ELEMENTS; i++)
+            sum.values[i] = 0.0f;
+        GPU_UNROLL_TWICE
+        for (uint32_t d = 0; d < work->dims; d += GPU_MMA_SIDE) {
             struct gpu_mma_tile q;
             struct gpu_mma_tile k;
 
@@ -156,8 +158,8 @@ GPU_DEVICE void prompt_scores(const struct prompt_work *work, uint32_t begin)
                          work->dim_stride);
             gpu_mma(&sum, &q, &k);
         }
-        GPU_UNROLL for (uint32_t i = 0; i < GPU_MMA_ELEMENTS; i++)
-        {
+        GPU_UNROLL
+        for (uint32_t i = 0; i < GPU_MMA_ELEMENTS; i++) {
             uint32_t row = first + gpu_mma_row(i);
             uint32_t token = tile * GPU_MMA_SIDE + gpu_mma_column(i);
 
@@ -179,12 +181,14 @@ GPU_DEVICE void prompt_weights(const struct prompt_work *work)
     float largest = before;
     float total = 0.0f;
 
-    GPU_UNROLL for (uint32_t i = 0; i < share; i++) largest = gpu_max(largest, scores[i]);
+    GPU_UNROLL
+    for (uint32_t i = 0; i < share; i++)
+        largest = gpu_max(largest, scores[i]);
     largest = gpu_max_over(largest, PROMPT_SHARERS);
     float base = largest == -__builtin_inff() ? 0.0f : largest; /* infinities have no difference */
 
-    GPU_UNROLL for (uint32_t i = 0; i < share; i++)
-    {
+    GPU_UNROLL
+    for (uint32_t i = 0; i < share; i++) {
         float weight = gpu_exp(scores[i] - base);
 
         weights[i] = gpu_float_to_half(weight * (float)PROMPT_WEIGHT_SCALE);
@@ -206,15 +210,18 @@ GPU_DEVICE void prompt_values(const struct prompt_work *work, struct gpu_mma_sum
     uint32_t first = gpu_wave() * GPU_MMA_SIDE;
     struct gpu_mma_tile weights[PROMPT_TOKEN_TILES];
 
-    GPU_UNROLL for (uint32_t k = 0; k < PROMPT_TOKEN_TILES; k++) gpu_mma_load(
-        &weights[k], work->shared.weights + first * PROMPT_TOKEN_STRIDE + k * GPU_MMA_SIDE,
-        PROMPT_TOKEN_STRIDE);
-    GPU_UNROLL for (uint32_t d = 0; d < work->dims / GPU_MMA_SIDE; d++)
-    {
-        GPU_UNROLL for (uint32_t i = 0; i < GPU_MMA_ELEMENTS; i++) sums[d].values[i] *=
-            work->shared.factors[first + gpu_mma_row(i)];
-        GPU_UNROLL for (uint32_t k = 0; k < PROMPT_TOKEN_TILES; k++)
-        {
+    GPU_UNROLL
+    for (uint32_t k = 0; k < PROMPT_TOKEN_TILES; k++)
+        gpu_mma_load(&weights[k],
+                     work->shared.weights + first * PROMPT_TOKEN_STRIDE + k * GPU_MMA_SIDE,
+                     PROMPT_TOKEN_STRIDE);
+    GPU_UNROLL
+    for (uint32_t d = 0; d < work->dims / GPU_MMA_SIDE; d++) {
+        GPU_UNROLL
+        for (uint32_t i = 0; i < GPU_MMA_ELEMENTS; i++)
+            sums[d].values[i] *= work->shared.factors[first + gpu_mma_row(i)];
+        GPU_UNROLL
+        for (uint32_t k = 0; k < PROMPT_TOKEN_TILES; k++) {
             struct gpu_mma_tile values;
 
             gpu_mma_load(&values,
@@ -230,10 +237,10 @@ GPU_DEVICE void prompt_store(const struct prompt_work *work, const struct gpu_mm
 {
     const struct args_attention *a = work->a;
 
-    GPU_UNROLL for (uint32_t d = 0; d < work->dims / GPU_MMA_SIDE; d++)
-    {
-        GPU_UNROLL for (uint32_t i = 0; i < GPU_MMA_ELEMENTS; i++)
-        {
+    GPU_UNROLL
+    for (uint32_t d = 0; d < work->dims / GPU_MMA_SIDE; d++) {
+        GPU_UNROLL
+        for (uint32_t i = 0; i < GPU_MMA_ELEMENTS; i++) {
             uint32_t row = gpu_wave() * GPU_MMA_SIDE + gpu_mma_row(i);
             uint32_t dim = d * GPU_MMA_SIDE + gpu_mma_column(i);
             uint64_t at =
@@ -256,9 +263,11 @@ GPU_DEVICE void prompt_run(const struct prompt_work *work)
 {
     struct gpu_mma_sum sums[PROMPT_DIM_TILES_MAX];
 
-    GPU_UNROLL for (uint32_t d = 0; d < work->dims / GPU_MMA_SIDE; d++)
-    {
-        GPU_UNROLL for (uint32_t i = 0; i < GPU_MMA_ELEMENTS; i++) sums[d].values[i] = 0.0f;
+    GPU_UNROLL
+    for (uint32_t d = 0; d < work->dims / GPU_MMA_SIDE; d++) {
+        GPU_UNROLL
+        for (uint32_t i = 0; i < GPU_MMA_ELEMENTS; i++)
+            sums[d].values[i] = 0.0f;
     }
     prompt_load_queries(work);
     for (uint32_t begin = prompt_first_block(work) * GPU_KV_BLOCK_TOKENS; begin < work->end;

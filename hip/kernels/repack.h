@@ -218,10 +218,11 @@ GPU_DEVICE void repack_codes(const struct gpu_format *format, const struct raw_c
         uint32_t words[4];
         struct gpu_int4 value;
 
-        GPU_UNROLL for (uint32_t i = 0; i < 4; i++) words[i] =
-            gpu_format_is_float(format)
-                ? raw_float_word(format, chunk, piece * piece_words + i)
-                : raw_word(format, chunk, bits, shift, piece * piece_words + i);
+        GPU_UNROLL
+        for (uint32_t i = 0; i < 4; i++)
+            words[i] = gpu_format_is_float(format)
+                           ? raw_float_word(format, chunk, piece * piece_words + i)
+                           : raw_word(format, chunk, bits, shift, piece * piece_words + i);
         value.x = (int32_t)words[0];
         value.y = (int32_t)words[1];
         value.z = (int32_t)words[2];

@@ -86,8 +86,8 @@ GPU_DEVICE void gpu_group_words(const uint8_t *plane, uint32_t lane, uint32_t in
     uint32_t word = index * bits;
     struct gpu_int4 piece;
 
-    GPU_UNROLL for (uint32_t i = 0; i < bits; i++)
-    {
+    GPU_UNROLL
+    for (uint32_t i = 0; i < bits; i++) {
         if (i % piece_words == 0)
             piece = gpu_load16(
                 plane + (uint64_t)((word + i) / piece_words) * (GPU_PIECE_BYTES * GPU_TILE_ROWS) +
@@ -170,8 +170,8 @@ GPU_DEVICE struct gpu_raw_scales gpu_load_scales(const struct gpu_format *format
 GPU_DEVICE void gpu_unpack_codes(const struct gpu_format *format, const struct gpu_raw_group *raw,
                                  struct gpu_unpacked *out)
 {
-    GPU_UNROLL for (uint32_t i = 0; i < GPU_GROUP_WORDS; i++)
-    {
+    GPU_UNROLL
+    for (uint32_t i = 0; i < GPU_GROUP_WORDS; i++) {
         uint32_t codes = gpu_four_of(raw->low, i, format->low_bits);
 
         if (format->high_bits != 0)
@@ -231,8 +231,8 @@ GPU_DEVICE void gpu_unpack_shares(const struct gpu_format *format, struct gpu_in
             scale * (float)(int8_t)gpu_byte_of((uint32_t)words.x, (uint32_t)words.y, group);
         return;
     }
-    GPU_UNROLL for (uint32_t i = 0; i < 2; i++)
-    {
+    GPU_UNROLL
+    for (uint32_t i = 0; i < 2; i++) {
         uint32_t byte = pair >> i * 8 & 0xff;
 
         if (format->scales == GPU_SCALES_BYTE_OF_16) {
@@ -289,8 +289,8 @@ GPU_DEVICE struct gpu_int4 gpu_load_piece(const struct gpu_place *place, uint32_
 GPU_DEVICE void gpu_unpack_piece(const struct gpu_format *format, struct gpu_int4 words,
                                  float out[GPU_PIECE_NUMBERS_MAX])
 {
-    GPU_UNROLL for (uint32_t i = 0; i < gpu_piece_numbers(format); i++)
-    {
+    GPU_UNROLL
+    for (uint32_t i = 0; i < gpu_piece_numbers(format); i++) {
         uint32_t word = (uint32_t)gpu_word_of(words, i * format->low_bits / 32);
 
         if (format->numbers == GPU_NUMBERS_FLOAT32)
@@ -315,15 +315,16 @@ GPU_DEVICE void gpu_unpack_numbers(const struct gpu_format *format, const struct
         uint32_t pieces = GPU_GROUP_COLUMNS / count;
         uint32_t first = (chunk * format->chunk_groups + group) * pieces;
 
-        GPU_UNROLL for (uint32_t i = 0; i < pieces; i++)
+        GPU_UNROLL
+        for (uint32_t i = 0; i < pieces; i++)
             gpu_unpack_piece(format, gpu_load_piece(place, first + i), out + i * count);
         return;
     }
     raw = gpu_load_group(format, place, chunk, group);
     scales = gpu_load_scales(format, place, chunk);
     unpacked = gpu_unpack(format, &raw, &scales, group);
-    GPU_UNROLL for (uint32_t i = 0; i < GPU_GROUP_COLUMNS; i++)
-    {
+    GPU_UNROLL
+    for (uint32_t i = 0; i < GPU_GROUP_COLUMNS; i++) {
         int32_t code = (int8_t)((uint32_t)unpacked.codes[i / 4] >> i % 4 * 8);
         uint32_t half = i / GPU_SUM_COLUMNS;
 

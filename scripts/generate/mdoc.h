@@ -1,6 +1,6 @@
 /* A page in mdoc(7), written line by line. Text goes in as it is to be read: what roff would take
- * for its own is escaped here, and each sentence of running text begins a line and is filled to lines of at
- * most 78 bytes.
+ * for its own is escaped here, and each sentence of running text begins a line and is filled to
+ * lines of at most 78 bytes.
  *
  * In running text `words` in backquotes are shown as what is typed. */
 #ifndef RBEE_SCRIPTS_GENERATE_MDOC_H

@@ -22,7 +22,6 @@
     const int name##_poisoned __attribute__((unused)) =                                            \
         name##_block == emulated_block_number ||                                                   \
         emulated_poison(&name##_block, name, sizeof(name), __FILE__, __LINE__)
-#define GPU_CONSTANT static const
 
 struct emulated_thread {
     uint32_t thread;
@@ -173,26 +172,6 @@ GPU_DEVICE double gpu_floor(double x)
 GPU_DEVICE uint32_t gpu_not_before(uint32_t value)
 {
     return value;
-}
-
-GPU_DEVICE uint32_t gpu_uniform(uint32_t value)
-{
-    return value;
-}
-
-GPU_DEVICE struct gpu_int4 gpu_uniform_load16(const void *from)
-{
-    return *(const struct gpu_int4 *)from;
-}
-
-GPU_DEVICE struct gpu_int2 gpu_uniform_load8(const void *from)
-{
-    return *(const struct gpu_int2 *)from;
-}
-
-GPU_DEVICE float gpu_uniform_load_float(const void *from)
-{
-    return *(const float *)from;
 }
 
 GPU_DEVICE float gpu_fma(float a, float b, float c)

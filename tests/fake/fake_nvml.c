@@ -1,9 +1,9 @@
 /* NVIDIA's management library to order, for rbee-gpu. Beside the library lies nvml.script, a line
  * for each answer, read anew by each question: "PCI-ADDRESS KEY VALUE". KEY is name, uuid, busy,
  * used, total, celsius, milliwatts, limit, core, memory, fan, or process (its value "PID BYTES",
- * one line for each); what is not there is not supported. "PCI-ADDRESS find crash" is what happens to
- * who looks for that card. Calls are written to nvml.log. The declarations are the public ones of
- * NVML's reference guide, written down once more. */
+ * one line for each); what is not there is not supported. "PCI-ADDRESS find crash" is what happens
+ * to who looks for that card. Calls are written to nvml.log. The declarations are the public ones
+ * of NVML's reference guide, written down once more. */
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdarg.h>

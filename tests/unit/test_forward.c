@@ -6,51 +6,20 @@
 #include "common/attr.h"
 #include "hip/backend/backend.h"
 #include "hip/engine/kv.h"
-#include "tests/devices.h"
 #include "tests/refused_model.h"
+#include "tests/session_rig.h"
 
-enum { FILE_MAX_BYTES = 64 * 1024 * 1024, TOKENS = 100, CONTEXT = 128, SEQUENCES = 6 };
+enum { TOKENS = 100, CONTEXT = 128, SEQUENCES = 6 };
 
 /* Logits of two ways to the same place: what is left is the order of sums and half-precision KV. */
 static const double SAME = 1e-5;
 
-struct rig {
-    struct buf file;
-    struct model *model;
-    struct backend *backend;
-    struct session *session;
-    uint32_t vocab_count;
-};
-
 static void rig_init(struct rig *rig, const struct tiny_model *tiny, const char *device)
 {
     struct session_options options = {.context_tokens = CONTEXT, .sequence_count = SEQUENCES};
-    struct err err = ERR_INIT;
 
-    buf_init(&rig->file, FILE_MAX_BYTES);
-    tiny_model_build(tiny, &rig->file);
-    rig->model = model_open_memory(rig->file.data, rig->file.len, &err);
-    if (rig->model == NULL)
-        fail_msg("%s", err.message);
-    rig->backend = device_open(device, 2, &err);
-    assert_non_null(rig->backend);
-    rig->session = session_new(rig->model, rig->backend, &options, &err);
-    if (rig->session == NULL)
-        fail_msg("%s", err.message);
-    rig->vocab_count = model_vocab_count(rig->model);
-}
-
-static void rig_release(struct rig *rig)
-{
-    session_free(rig->session);
-    backend_free(rig->backend);
-    model_free(rig->model);
-    buf_release(&rig->file);
-}
-
-static uint32_t token_at(uint32_t sequence, uint32_t position)
-{
-    return (position * 31 + sequence * 17 + 5) % 256;
+    rig_open(rig, tiny, device);
+    rig_begin(rig, &options);
 }
 
 /* Computes positions FIRST to FIRST + COUNT of SEQUENCE in one step; the last row's logits to
@@ -62,7 +31,7 @@ static void run_rows(struct rig *rig, uint32_t sequence, uint32_t first, uint32_
     struct err err = ERR_INIT;
 
     for (uint32_t i = 0; i < count; i++)
-        rows[i] = (struct batch_row){.token = token_at(sequence, first + i),
+        rows[i] = (struct batch_row){.token = rig_token(sequence, first + i),
                                      .position = first + i,
                                      .sequence = sequence,
                                      .wants_logits = i == count - 1};
@@ -179,7 +148,7 @@ static void every_row_that_wants_logits_gets_its_own(void **state)
     alone = new_logits(&rig, 1);
     for (uint32_t i = 0; i < 12; i++)
         rows[i] = (struct batch_row){
-            .token = token_at(0, i), .position = i, .wants_logits = i == 2 || i >= 10};
+            .token = rig_token(0, i), .position = i, .wants_logits = i == 2 || i >= 10};
     assert_int_equal(session_step(rig.session, rows, 12, together, &err), 0);
     kv_table_truncate(session_kv_table(rig.session), 0, 0);
     run_rows(&rig, 0, 0, 3, alone);
@@ -230,8 +199,8 @@ static void sequences_in_one_batch_do_not_see_each_other(void **state)
     alone = new_logits(&rig, 1);
     for (uint32_t position = 0; position < 40; position++) {
         struct batch_row rows[2] = {
-            {.token = token_at(3, position), .position = position, .sequence = 3},
-            {.token = token_at(5, position), .position = position, .sequence = 5},
+            {.token = rig_token(3, position), .position = position, .sequence = 3},
+            {.token = rig_token(5, position), .position = position, .sequence = 5},
         };
 
         rows[0].wants_logits = rows[1].wants_logits = position == 39;

@@ -7,9 +7,8 @@
 #include "common/attr.h"
 #include "hip/backend/gpu_runtime.h"
 #include "hip/engine/kv.h"
-#include "tests/devices.h"
+#include "tests/session_rig.h"
 #include "tests/temp_folder.h"
-#include "tests/tiny_model.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -20,7 +19,6 @@
 #include <cmocka.h>
 
 enum {
-    FILE_MAX_BYTES = 64 * 1024 * 1024,
     CONTEXT = 640, /* several splits of attention */
     SEQUENCES = 4,
     PROMPT = 300,
@@ -29,60 +27,31 @@ enum {
 
 static const char *const EMULATORS[] = {EMULATOR_32, EMULATOR_64};
 
-struct rig {
-    struct buf file;
-    struct model *model;
-    struct backend *backend;
-    struct session *session;
-    uint32_t vocab_count;
-};
-
 static struct session_options options_of(uint32_t context_tokens)
 {
     return (struct session_options){.context_tokens = context_tokens, .sequence_count = SEQUENCES};
 }
 
-static void rig_open(struct rig *rig, const char *device)
+static void open_on(struct rig *rig, const char *device)
 {
     struct tiny_model tiny = tiny_model_default();
-    struct err err = ERR_INIT;
 
     tiny.context = 1u << 20;
     tiny.is_untied = true;
-    *rig = (struct rig){0};
-    buf_init(&rig->file, FILE_MAX_BYTES);
-    tiny_model_build(&tiny, &rig->file);
-    rig->model = model_open_memory(rig->file.data, rig->file.len, &err);
-    if (rig->model == NULL)
-        fail_msg("%s", err.message);
-    rig->backend = device_open(device, 1, &err);
-    if (rig->backend == NULL)
-        fail_msg("%s", err.message);
-    rig->vocab_count = model_vocab_count(rig->model);
+    rig_open(rig, &tiny, device);
 }
 
-static void rig_init(struct rig *rig, const char *device)
+static void begin_on(struct rig *rig, const char *device)
 {
     struct session_options options = options_of(CONTEXT);
-    struct err err = ERR_INIT;
 
-    rig_open(rig, device);
-    rig->session = session_new(rig->model, rig->backend, &options, &err);
-    if (rig->session == NULL)
-        fail_msg("%s", err.message);
-}
-
-static void rig_release(struct rig *rig)
-{
-    session_free(rig->session);
-    backend_free(rig->backend);
-    model_free(rig->model);
-    buf_release(&rig->file);
+    open_on(rig, device);
+    rig_begin(rig, &options);
 }
 
 static struct batch_row row_of(uint32_t sequence, uint32_t position, bool is_decode)
 {
-    return (struct batch_row){.token = (position * 31 + sequence * 17 + 5) % 256,
+    return (struct batch_row){.token = rig_token(sequence, position),
                               .position = position,
                               .sequence = sequence,
                               .wants_logits = is_decode,
@@ -145,7 +114,7 @@ static void an_answer_is_the_same_whatever_is_beside_it(void **state)
         AUTO_FREE float *alone = NULL;
         AUTO_FREE float *beside = NULL;
 
-        rig_init(&rig, EMULATORS[d]);
+        begin_on(&rig, EMULATORS[d]);
         count = (size_t)DECODED * rig.vocab_count;
         alone = calloc(count, sizeof(*alone));
         beside = calloc(count, sizeof(*beside));
@@ -173,12 +142,12 @@ static void memory_is_what_was_planned_and_goes_back(void **state)
         uint64_t planned = 0;
         uint64_t before = 0;
 
-        rig_open(&rig, EMULATORS[d]);
+        open_on(&rig, EMULATORS[d]);
         context = gpu_backend_context(rig.backend);
         assert_int_equal(gpu_allocated_bytes(context), 0);
         rig_release(&rig);
 
-        rig_init(&rig, EMULATORS[d]);
+        begin_on(&rig, EMULATORS[d]);
         context = gpu_backend_context(rig.backend);
         planned = session_memory_bytes(rig.session);
         before = gpu_allocated_bytes(context);
@@ -200,7 +169,7 @@ static void too_long_a_context_is_refused_with_what_would_fit(void **state)
     uint32_t fitting = 0;
     struct rig rig;
 
-    rig_open(&rig, EMULATOR_32);
+    open_on(&rig, EMULATOR_32);
     assert_null(session_new(rig.model, rig.backend, &options, &err));
     assert_int_equal(err.kind, ERR_NO_MEMORY);
     assert_int_equal(gpu_allocated_peak_bytes(gpu_backend_context(rig.backend)), 0);
@@ -238,7 +207,7 @@ static void a_device_that_fails_stays_failed(void **state)
     struct err err = ERR_INIT;
     struct rig rig;
 
-    rig_init(&rig, EMULATOR_64);
+    begin_on(&rig, EMULATOR_64);
     logits = calloc(rig.vocab_count, sizeof(*logits));
     run_step(&rig, rows, add_prompt(rows, 0, 0, 3), logits);
     plant_fault();

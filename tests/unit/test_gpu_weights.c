@@ -117,7 +117,7 @@ static void check_matvec(const struct emulator *emulator, const struct type_row 
         for (uint32_t k = 0; k < MATVEC_KERNELS; k++) {
             outs_new(&p, &x, outs[k]);
             launch_matvec(emulator, &p, &x, MATVEC_ROWS[k], BLOCK_THREADS, outs[k]);
-            expect_product(emulator, &p, &x, outs[k], "matvec");
+            expect_product(emulator, &p, &x, outs[k], "matvec", dot_bound(type));
             assert_memory_equal(outs[k][0], outs[0][0], out_count(&p, &x, 0) * sizeof(float));
         }
         for (uint32_t k = 0; k < MATVEC_KERNELS; k++)
@@ -145,7 +145,7 @@ static void check_matmul(const struct emulator *emulator, const struct type_row 
 
     outs_new(&p, &x, whole);
     launch_matmul(emulator, &p, &x, BLOCK_THREADS, whole);
-    expect_product(emulator, &p, &x, whole, "matmul");
+    expect_product(emulator, &p, &x, whole, "matmul", dot_bound(type));
     for (size_t i = 0; i < ARRAY_COUNT(ROW_COUNTS); i++) {
         float *part[GPU_PRODUCT_WEIGHTS];
 
@@ -172,50 +172,25 @@ static void test_matmul_is_the_product_and_the_same_for_any_rows(void **state)
 static void expect_both(const struct emulator *emulator, const struct product *p,
                         const struct activations *x)
 {
+    double bound = dot_bound(p->weights[0]->type);
     float *outs[GPU_PRODUCT_WEIGHTS];
 
     outs_new(p, x, outs);
     launch_matvec(emulator, p, x, 4, BLOCK_THREADS, outs);
-    expect_product(emulator, p, x, outs, "matvec");
+    expect_product(emulator, p, x, outs, "matvec", bound);
     outs_free(outs);
     outs_new(p, x, outs);
     launch_matmul(emulator, p, x, BLOCK_THREADS, outs);
-    expect_product(emulator, p, x, outs, "matmul");
+    expect_product(emulator, p, x, outs, "matmul", bound);
     outs_free(outs);
 }
 
-/* Three weights of their own widths with biases; some of the rows. */
+static const struct products PRODUCTS = {columns_of, expect_both};
+
 static void check_epilogues(const struct emulator *emulator, const struct type_row *type,
                             uint32_t order)
 {
-    static const uint32_t widths[GPU_PRODUCT_WEIGHTS] = {65, 33, 97};
-    static const enum backend_epilogue epilogues[] = {BACKEND_STORE, BACKEND_ADD};
-    uint32_t columns = columns_of(type, order);
-    struct activations x = activations_new(9, columns);
-    struct product p = {.weight_count = GPU_PRODUCT_WEIGHTS, .row_begin = 2, .row_count = 5};
-    struct weight weights[GPU_PRODUCT_WEIGHTS];
-    float *biases[GPU_PRODUCT_WEIGHTS];
-
-    for (uint32_t i = 0; i < GPU_PRODUCT_WEIGHTS; i++) {
-        weights[i] = weight_new(emulator, type, widths[i], columns, 20 + i);
-        biases[i] = random_floats(widths[i], 30 + i);
-        p.weights[i] = &weights[i];
-        p.biases[i] = biases[i];
-    }
-    p.biases[1] = NULL;
-    for (size_t i = 0; i < ARRAY_COUNT(epilogues); i++) {
-        p.epilogue = epilogues[i];
-        expect_both(emulator, &p, &x);
-    }
-    p.softcap = 3.0f;
-    p.epilogue = BACKEND_STORE;
-    p.weight_count = 1;
-    expect_both(emulator, &p, &x);
-    for (uint32_t i = 0; i < GPU_PRODUCT_WEIGHTS; i++) {
-        planes_free(&weights[i]);
-        free(biases[i]);
-    }
-    activations_free(&x);
+    check_epilogues_of(&PRODUCTS, emulator, type, order);
 }
 
 static void test_bias_sum_and_cap(void **state)
@@ -227,20 +202,7 @@ static void test_bias_sum_and_cap(void **state)
 static void check_gates(const struct emulator *emulator, const struct type_row *type,
                         uint32_t order)
 {
-    static const enum backend_epilogue epilogues[] = {BACKEND_SILU_MUL, BACKEND_GELU_MUL};
-    uint32_t columns = columns_of(type, order);
-    struct activations x = activations_new(9, columns);
-    struct weight first = weight_new(emulator, type, 97, columns, 20);
-    struct weight second = weight_new(emulator, type, 97, columns, 21);
-    struct product p = {.weights = {&first, &second}, .weight_count = 2, .row_count = 9};
-
-    for (size_t i = 0; i < ARRAY_COUNT(epilogues); i++) {
-        p.epilogue = epilogues[i];
-        expect_both(emulator, &p, &x);
-    }
-    planes_free(&first);
-    planes_free(&second);
-    activations_free(&x);
+    check_gates_of(&PRODUCTS, emulator, type, order);
 }
 
 static void test_gates(void **state)
