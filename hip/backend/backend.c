@@ -2,13 +2,11 @@
 #include "hip/backend/backend.h"
 
 #include "common/attr.h"
+#include "common/device_name.h"
 #include "hip/backend/gpu.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static const char GPU_PREFIX[] = "gpu:";
-static const char ANY_GPU[] = "gpu"; /* the first that can be used */
 
 static const struct {
     const char *name;
@@ -21,8 +19,7 @@ static const struct {
 
 bool backend_is_gpu(const char *device)
 {
-    return strncmp(device, GPU_PREFIX, strlen(GPU_PREFIX)) == 0 || strcmp(device, ANY_GPU) == 0 ||
-           strcmp(device, BACKEND_EMULATOR) == 0;
+    return device_name_is_gpu(device) || strcmp(device, BACKEND_EMULATOR) == 0;
 }
 
 /* The emulator stands in for a driver in builds with TEST_HOOKS=1 (gpu_library_open). */
@@ -37,10 +34,10 @@ static bool has_emulator(void)
 
 static struct backend *new_gpu(const char *device, struct err *err)
 {
-    if (strcmp(device, ANY_GPU) == 0)
-        return gpu_backend_new(NULL, "", err);
+    if (strcmp(device, DEVICE_NAME_ANY_GPU) == 0)
+        return gpu_backend_new(NULL, "", err); /* the first that can be used */
     if (strcmp(device, BACKEND_EMULATOR) != 0)
-        return gpu_backend_new(NULL, device + strlen(GPU_PREFIX), err);
+        return gpu_backend_new(NULL, device + strlen(DEVICE_NAME_ANY_GPU ":"), err);
     if (!has_emulator())
         return err_set_null(err, ERR_CONFIG,
                             "it is for tests: it takes a build with TEST_HOOKS=1, and its library "

@@ -6,7 +6,7 @@
 
 struct gpu_context;
 
-/* NAME is what stands behind "gpu:" (gpu_device_find); NULL: the first that can be used.
+/* NAME is what stands behind "gpu:" (gpu_device_find); "": the first that can be used.
  * LIBRARY_PATH NULL: the drivers of this machine, else that library alone. ERR_CONFIG, with what to
  * do about it, when there is no such device or none that can be used; ERR_DEVICE when one that can
  * be has failed; ERR_NO_MEMORY. */

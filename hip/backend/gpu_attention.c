@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+static_assert((int)GPU_KV_BLOCK_TOKENS == (int)BACKEND_KV_BLOCK_TOKENS, "one block size");
+
 enum { COMBINE_THREADS = 64 };
 
 uint32_t gpu_split_max(uint32_t position_count, uint32_t window)

@@ -11,7 +11,7 @@
 enum {
     GPU_STAGING_COUNT = 2,
     GPU_ALIGNMENT = GPU_PLANE_ALIGN, /* of what lies in one allocation */
-    GPU_ROW_THREADS = 256,
+    GPU_ROW_THREADS = GPU_THREADS_MAX,
     GPU_ROW_THREADS_MIN = 64, /* a whole wave of either kind */
 };
 
@@ -36,7 +36,7 @@ struct backend_kv {
     struct gpu_kv store;
 };
 
-/* The kernels that read one type of weight. */
+/* By how many rows they take at once. */
 enum gpu_matvec {
     GPU_MATVEC_1,
     GPU_MATVEC_2,
@@ -45,6 +45,7 @@ enum gpu_matvec {
     GPU_MATVEC_COUNT,
 };
 
+/* The kernels that read one type of weight. */
 struct gpu_type {
     enum gpu_weight_type id;
     const struct backend_weight *largest; /* of this type, that has planes */
@@ -219,8 +220,8 @@ int gpu_quantised_of(struct gpu_backend *gpu, const struct backend_buffer *buffe
 int gpu_embed(struct backend *backend, const struct backend_embed *op, struct err *err);
 int gpu_matmul(struct backend *backend, const struct backend_matmul *op, struct err *err);
 int gpu_head(struct backend *backend, const struct backend_head *op, struct err *err);
-/* Waves that a block of matvec can have. */
-uint32_t gpu_matvec_waves_max(const struct gpu_backend *gpu);
+/* Waves that a block can have. */
+uint32_t gpu_waves_max(const struct gpu_backend *gpu);
 /* ROW_COUNT rows from ROW_BEGIN on as those that decode, by blocks of WAVES waves. Of ARGS it sets
  * the rows. */
 int gpu_launch_matvec(struct gpu_backend *gpu, const struct gpu_type *type,

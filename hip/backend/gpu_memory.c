@@ -29,10 +29,7 @@ static void *area_alloc(struct gpu_backend *gpu, const struct gpu_area *area, ui
 
 void gpu_area_release(struct gpu_backend *gpu, struct gpu_area *area)
 {
-    if (area->memory != NULL && area->is_pinned)
-        gpu_pinned_free(gpu->context, area->memory);
-    else if (area->memory != NULL)
-        gpu_free(gpu->context, area->memory);
+    gpu_free(gpu->context, area->memory);
     area->memory = NULL;
     area->bytes = 0;
 }
@@ -156,8 +153,7 @@ void gpu_buffer_free(struct backend *backend, struct backend_buffer *buffer)
     if (buffer == NULL)
         return;
     gpu_touch(gpu, buffer);
-    if (buffer->data != NULL)
-        gpu_free(gpu->context, buffer->data);
+    gpu_free(gpu->context, buffer->data);
     free(buffer);
 }
 
@@ -242,9 +238,7 @@ void gpu_kv_free(struct backend *backend, struct backend_kv *kv)
 
     if (kv == NULL)
         return;
-    if (kv->store.keys != NULL)
-        gpu_free(gpu->context, kv->store.keys);
-    if (kv->store.values != NULL)
-        gpu_free(gpu->context, kv->store.values);
+    gpu_free(gpu->context, kv->store.keys);
+    gpu_free(gpu->context, kv->store.values);
     free(kv);
 }

@@ -6,6 +6,10 @@
 #include <string.h>
 
 static_assert((int)GPU_PRODUCT_WEIGHTS == (int)BACKEND_MATMUL_MAX_COUNT, "all weights of an op");
+static_assert((int)GPU_STORE == (int)BACKEND_STORE && (int)GPU_ADD == (int)BACKEND_ADD &&
+                  (int)GPU_SILU_MUL == (int)BACKEND_SILU_MUL &&
+                  (int)GPU_GELU_MUL == (int)BACKEND_GELU_MUL,
+              "kernels know epilogues by the same numbers");
 
 /* ---- launches ---- */
 
@@ -18,7 +22,7 @@ static enum gpu_matvec matvec_of(uint32_t row_count)
                             : GPU_MATVEC_8;
 }
 
-uint32_t gpu_matvec_waves_max(const struct gpu_backend *gpu)
+uint32_t gpu_waves_max(const struct gpu_backend *gpu)
 {
     return GPU_ROW_THREADS / gpu_context_info(gpu->context)->wave;
 }
@@ -30,7 +34,7 @@ static uint32_t matvec_waves(const struct gpu_backend *gpu, const struct args_pr
 {
     struct gpu_format format = gpu_format_of(type->id);
     uint32_t chunks = gpu_chunks(&format, args->weights[0].columns);
-    uint32_t most = type->waves != 0 ? type->waves : gpu_matvec_waves_max(gpu);
+    uint32_t most = type->waves != 0 ? type->waves : gpu_waves_max(gpu);
 
     return chunks < most ? chunks : most;
 }
@@ -57,7 +61,7 @@ static int launch_matmul(struct gpu_backend *gpu, const struct gpu_type *type,
     uint32_t wave = gpu_context_info(gpu->context)->wave;
     bool is_gate = backend_is_gate((enum backend_epilogue)args->epilogue);
     uint32_t wanted = gpu_blocks(row_count, GPU_MATMUL_ROWS);
-    uint32_t most = GPU_ROW_THREADS / wave;
+    uint32_t most = gpu_waves_max(gpu);
     uint32_t waves = wanted < most ? wanted : most;
     const uint32_t blocks[3] = {gpu_product_blocks(args, is_gate, wave * GPU_MATMUL_TILES),
                                 gpu_blocks(wanted, waves), 1};
@@ -200,8 +204,7 @@ static int multiply_mixed_gate(struct gpu_backend *gpu, const struct backend_mat
     struct args_gate gate = {.first = op->outs[0]->data,
                              .out = op->outs[0]->data,
                              .epilogue = op->epilogue,
-                             .width = width,
-                             .row_count = rows};
+                             .width = width};
     const uint32_t blocks[3] = {gpu_blocks(width, GPU_ROW_THREADS), rows, 1};
 
     for (uint32_t i = 0; i < 2; i++) {

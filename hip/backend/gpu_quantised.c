@@ -50,13 +50,12 @@ int gpu_quantised_of(struct gpu_backend *gpu, const struct backend_buffer *buffe
                      struct gpu_quantised *out, struct err *err)
 {
     bool is_there = gpu->quantised_of == buffer;
-    struct args_quantise args = {
-        .x = buffer->data, .columns = buffer->width, .row_count = gpu->step->row_count};
+    struct args_quantise args = {.x = buffer->data, .columns = buffer->width};
+    uint32_t rows = gpu->step->row_count;
     uint32_t threads = gpu_row_threads(buffer->width);
-    const uint32_t blocks[3] = {gpu_blocks(buffer->width, threads * GPU_LANE_COLUMNS),
-                                args.row_count, 1};
+    const uint32_t blocks[3] = {gpu_blocks(buffer->width, threads * GPU_LANE_COLUMNS), rows, 1};
 
-    if (gpu_quantised_place(gpu, args.row_count, buffer->width, &args.out, err) != 0)
+    if (gpu_quantised_place(gpu, rows, buffer->width, &args.out, err) != 0)
         return -1;
     if (!is_there &&
         gpu_launch(gpu->context, gpu->kernels.quantise, blocks, threads, &args, err) != 0)

@@ -264,17 +264,20 @@ static void context_remember(struct gpu_context *context, void *memory, uint64_t
         context->peak_bytes = context->allocated_bytes;
 }
 
-/* From the end: what was allocated last goes first, mostly. */
-static void context_forget(struct gpu_context *context, const void *memory)
+/* From the end: what was allocated last goes first, mostly. Whether it was pinned. */
+static bool context_forget(struct gpu_context *context, const void *memory)
 {
     size_t i = context->allocation_count;
+    bool is_pinned = false;
 
     while (i > 0 && context->allocations[i - 1].memory != memory)
         i--;
     assert(i > 0);
-    if (!context->allocations[i - 1].is_pinned)
+    is_pinned = context->allocations[i - 1].is_pinned;
+    if (!is_pinned)
         context->allocated_bytes -= context->allocations[i - 1].bytes;
     context->allocations[i - 1] = context->allocations[--context->allocation_count];
+    return is_pinned;
 }
 
 void *gpu_alloc(struct gpu_context *context, uint64_t bytes, struct err *err)
@@ -300,8 +303,9 @@ void gpu_free(struct gpu_context *context, void *memory)
 
     if (memory == NULL || context_enter(context, &ignored) < 0)
         return; /* one that is lost gives back all of it at its end, or nothing */
-    context_forget(context, memory);
-    (void)context->calls->free(memory); /* a fault shows at the next call */
+    /* A fault shows at the next call. */
+    (void)(context_forget(context, memory) ? context->calls->host_free
+                                           : context->calls->free)(memory);
 }
 
 void *gpu_pinned_alloc(struct gpu_context *context, uint64_t bytes, struct err *err)
@@ -318,16 +322,6 @@ void *gpu_pinned_alloc(struct gpu_context *context, uint64_t bytes, struct err *
                              (unsigned long long)bytes);
     context_remember(context, memory, bytes, true);
     return memory;
-}
-
-void gpu_pinned_free(struct gpu_context *context, void *memory)
-{
-    struct err ignored = ERR_INIT;
-
-    if (memory == NULL || context_enter(context, &ignored) < 0)
-        return; /* as gpu_free() */
-    context_forget(context, memory);
-    (void)context->calls->host_free(memory); /* a fault shows at the next call */
 }
 
 /* ---- the stream ---- */

@@ -73,10 +73,10 @@ uint64_t gpu_allocated_peak_bytes(const struct gpu_context *context);
 
 /* Device memory, aligned to 256 bytes, not zeroed; NULL on failure. BYTES may not be 0. */
 void *gpu_alloc(struct gpu_context *context, uint64_t bytes, struct err *err);
+/* Of either kind. Accepts NULL. */
 void gpu_free(struct gpu_context *context, void *memory);
 /* Memory of the host that the device reads and writes without a copy in between. */
 void *gpu_pinned_alloc(struct gpu_context *context, uint64_t bytes, struct err *err);
-void gpu_pinned_free(struct gpu_context *context, void *memory);
 
 /* All queued on the stream; FROM or TO on the host stays until gpu_sync(), and is pinned if it
  * should not slow down. */

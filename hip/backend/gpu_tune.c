@@ -57,7 +57,7 @@ static void tune_read(struct gpu_backend *gpu)
         err_clear(&ignored);
         if (json_is_object(waves) && gpu->types[i].waves == 0 &&
             json_read_integer(waves, gpu_weight_type_name((enum gpu_weight_type)i), 1,
-                              gpu_matvec_waves_max(gpu), &count, &ignored) == 0)
+                              gpu_waves_max(gpu), &count, &ignored) == 0)
             gpu->types[i].waves = (uint32_t)count;
     }
 }
@@ -130,7 +130,7 @@ static int tune_time_us(struct gpu_backend *gpu, const struct gpu_type *type,
 
 static int tune_type(struct gpu_backend *gpu, struct gpu_type *type, struct err *err)
 {
-    uint32_t most = gpu_matvec_waves_max(gpu);
+    uint32_t most = gpu_waves_max(gpu);
     double best_us = INFINITY;
     struct args_product args;
 
@@ -169,7 +169,7 @@ static int tune_measure(struct gpu_backend *gpu, struct err *err)
             continue;
         count++;
         if (clock_monotonic_ms() >= end_ms)
-            type->waves = gpu_matvec_waves_max(gpu); /* and so it stays */
+            type->waves = gpu_waves_max(gpu); /* and so it stays */
         else if (tune_type(gpu, type, err) != 0)
             return -1;
     }

@@ -32,7 +32,7 @@ enum gpu_weight_type gpu_weight_type_of(uint32_t quant_type)
 #include "hip/kernels/weight_types.def"
 #undef WEIGHT_TYPE
     default:
-        abort(); /* every type with a reader has kernels: test_gpu.c */
+        abort(); /* every type with a reader has kernels: test_gpu_weights.c */
     }
 }
 
@@ -244,8 +244,7 @@ void gpu_weight_free(struct backend *backend, struct backend_weight *weight)
             type->largest = NULL;
         gpu_free(gpu->context, weight->memory);
     }
-    if (weight->floats != NULL)
-        gpu_free(gpu->context, weight->floats);
+    gpu_free(gpu->context, weight->floats);
     free(weight);
 }
 
@@ -256,8 +255,7 @@ int gpu_weight_planes(struct gpu_backend *gpu, const struct backend_weight *weig
     struct backend_weight *own = (struct backend_weight *)(uintptr_t)weight;
 
     if (weight->memory == NULL && make_planes(gpu, own, err) != 0) {
-        if (own->memory != NULL)
-            gpu_free(gpu->context, own->memory);
+        gpu_free(gpu->context, own->memory);
         own->memory = NULL; /* half of them are none */
         return -1;
     }

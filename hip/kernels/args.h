@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 enum {
+    GPU_THREADS_MAX = 256,    /* of a block */
     GPU_TILE_ROWS = 32,       /* rows of a weight that lie interleaved */
     GPU_GROUP_COLUMNS = 32,   /* of activations that share a scale */
     GPU_LANE_COLUMNS = 4,     /* of a row of activations that one lane has */
@@ -23,6 +24,9 @@ enum {
     GPU_HEADS_PER_BLOCK = 8,  /* of attention, at most */
     GPU_QUERY_FLOATS = 2048,  /* of the heads of a block of attention together, at most */
 };
+
+/* enum backend_epilogue, for kernels. */
+enum gpu_epilogue { GPU_STORE, GPU_ADD, GPU_SILU_MUL, GPU_GELU_MUL };
 
 /* A weight as it lies on the device: planes, each in tiles of GPU_TILE_ROWS rows whose lanes are
  * side by side (layout.h says what each type has in which). Rows are padded with zeros to whole
@@ -99,7 +103,7 @@ struct args_quantise {
     const float *x;
     struct gpu_quantised out;
     uint32_t columns;
-    uint32_t row_count;
+    uint32_t padding;
 };
 
 /* matvec and matmul: y = x * transposed(weight) + bias for each weight, and then the epilogue. All
@@ -125,8 +129,6 @@ struct args_gate {
     float *out;
     uint32_t epilogue;
     uint32_t width;
-    uint32_t row_count;
-    uint32_t padding;
 };
 
 struct args_rope_kv {

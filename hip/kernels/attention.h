@@ -16,13 +16,8 @@ enum {
 
 /* The block's threads are the split's tokens, and their pieces of values fill what the queries no
  * longer need. */
-#ifdef __cplusplus
-#define KERNEL_ASSERT static_assert
-#else
-#define KERNEL_ASSERT _Static_assert
-#endif
-KERNEL_ASSERT((int)GPU_SPLIT_TOKENS == (int)GPU_THREADS_MAX, "a thread has one token");
-KERNEL_ASSERT(GPU_SPLIT_TOKENS *GPU_KEY_DIMS <= GPU_QUERY_FLOATS, "pieces fit");
+GPU_ASSERT((int)GPU_SPLIT_TOKENS == (int)GPU_THREADS_MAX, "a thread has one token");
+GPU_ASSERT(GPU_SPLIT_TOKENS *GPU_KEY_DIMS <= GPU_QUERY_FLOATS, "pieces fit");
 
 /* What a row sees of its sequence. */
 struct attention_range {
@@ -66,20 +61,14 @@ GPU_DEVICE struct attention_range attention_range_of(const struct args_attention
     return range;
 }
 
-GPU_DEVICE float attention_capped(float score, float softcap)
-{
-    return softcap == 0.0f ? score : softcap * gpu_tanh(score / softcap);
-}
-
 GPU_DEVICE void attention_unpack(struct gpu_int4 packed, float to[GPU_KEY_DIMS])
 {
-    const uint32_t words[4] = {(uint32_t)packed.x, (uint32_t)packed.y, (uint32_t)packed.z,
-                               (uint32_t)packed.w};
-
     GPU_UNROLL
     for (uint32_t i = 0; i < 4; i++) {
-        to[2 * i] = gpu_half_to_float((uint16_t)(words[i] & 0xffffu));
-        to[2 * i + 1] = gpu_half_to_float((uint16_t)(words[i] >> 16));
+        uint32_t word = (uint32_t)gpu_word_of(packed, i);
+
+        to[2 * i] = gpu_half_to_float((uint16_t)(word & 0xffffu));
+        to[2 * i + 1] = gpu_half_to_float((uint16_t)(word >> 16));
     }
 }
 
@@ -166,7 +155,7 @@ GPU_DEVICE void attention_scores(const struct attention_work *work, uint32_t hea
     GPU_UNROLL
     for (uint32_t head = 0; head < heads; head++)
         work->shared.scores[head * GPU_SPLIT_TOKENS + token] =
-            is_seen ? attention_capped(sums[head], a->softcap) : -__builtin_inff();
+            is_seen ? gpu_capped(sums[head], a->softcap) : -__builtin_inff();
     gpu_barrier();
 }
 

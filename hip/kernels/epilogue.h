@@ -6,9 +6,6 @@
 #include "hip/kernels/args.h"
 #include "hip/kernels/gpu.h"
 
-/* enum backend_epilogue. */
-enum { GPU_STORE, GPU_ADD, GPU_SILU_MUL, GPU_GELU_MUL };
-
 /* Two weights make one out. */
 GPU_DEVICE uint32_t gpu_is_gate(uint32_t epilogue)
 {
@@ -41,8 +38,7 @@ GPU_DEVICE void gpu_finish(const struct args_product *a, uint32_t index, uint32_
     out += (uint64_t)row * width + column;
     if (bias != 0)
         first += bias[column];
-    if (a->softcap != 0.0f)
-        first = a->softcap * gpu_tanh(first / a->softcap);
+    first = gpu_capped(first, a->softcap);
     if (gpu_is_gate(a->epilogue))
         *out = gpu_gate(a->epilogue, first, second);
     else if (a->epilogue == GPU_ADD)

@@ -1,20 +1,20 @@
-/* What a kernel may use of a GPU, with all that differs between compilers and vendors; nothing else
- * in this folder may name either. Kernels are written in the part of HIP that is also C, so that
- * three kinds of compiler take the same source: clang for AMD (freestanding: no header of ROCm),
- * clang or nvcc for NVIDIA, and any C compiler for the emulator (tests/emulator), which runs
- * them on the CPU and stops at what a GPU would get silently wrong.
+/* What a kernel may use of a GPU, with all that differs between compilers and vendors; but for
+ * gpu_mma.h nothing else in this folder may name either. Kernels are written in the part of HIP
+ * that is also C, so that three kinds of compiler take the same source: clang for AMD
+ * (freestanding: no header of ROCm), clang for NVIDIA, and any C compiler for the emulator
+ * (tests/emulator), which runs them on the CPU and stops at what a GPU would get silently wrong.
  *
  * GPU_WAVE is the number of threads that run in lockstep, 32 or 64: a constant of each build. */
 #ifndef RBEE_HIP_KERNELS_GPU_H
 #define RBEE_HIP_KERNELS_GPU_H
+
+#include "hip/kernels/args.h"
 
 #include <stdint.h>
 
 #ifndef GPU_WAVE
 #error "the build says how wide a wave is: -DGPU_WAVE=32 or 64"
 #endif
-
-enum { GPU_THREADS_MAX = 256 }; /* of a block */
 
 /* 16 bytes that travel as one load or store. */
 struct __attribute__((aligned(16))) gpu_int4 {
@@ -24,6 +24,13 @@ struct __attribute__((aligned(16))) gpu_int4 {
 struct __attribute__((aligned(8))) gpu_int2 {
     int32_t x, y;
 };
+
+/* At compile time. */
+#ifdef __cplusplus
+#define GPU_ASSERT static_assert
+#else
+#define GPU_ASSERT _Static_assert
+#endif
 
 /* Before a loop with a constant count, whose body is to be there that often: arrays that it indexes
  * are registers then, and its loads are under way together. */
@@ -178,6 +185,20 @@ GPU_DEVICE float gpu_tanh(float x)
 {
     return 1.0f -
            2.0f / (gpu_exp(2.0f * x) + 1.0f); /* exp is infinite or 0 at the ends: 1 and -1 */
+}
+
+/* SOFTCAP 0: none. */
+GPU_DEVICE float gpu_capped(float x, float softcap)
+{
+    return softcap == 0.0f ? x : softcap * gpu_tanh(x / softcap);
+}
+
+GPU_DEVICE int32_t gpu_word_of(struct gpu_int4 piece, uint32_t index)
+{
+    int32_t low = (index & 1) != 0 ? piece.y : piece.x;
+    int32_t high = (index & 1) != 0 ? piece.w : piece.z;
+
+    return (index & 2) != 0 ? high : low;
 }
 
 /* Over WIDTH neighbouring lanes, a power of 2 of at most GPU_WAVE; all lanes of the wave call it,

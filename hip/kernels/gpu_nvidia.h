@@ -1,4 +1,4 @@
-/* gpu.h for NVIDIA: PTX 7.8, by clang or by nvcc, without a header of CUDA's.
+/* gpu.h for NVIDIA: PTX 7.8, by clang, without a header of CUDA's.
  * https://docs.nvidia.com/cuda/parallel-thread-execution/ */
 #ifndef RBEE_HIP_KERNELS_GPU_NVIDIA_H
 #define RBEE_HIP_KERNELS_GPU_NVIDIA_H

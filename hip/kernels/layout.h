@@ -4,10 +4,12 @@
  *
  * Rows come in tiles of GPU_TILE_ROWS, columns in groups of GPU_GROUP_COLUMNS; rows and columns
  * that are missing from the last are zeros. Every plane is [tile][piece][row of the tile][bytes of
- * a piece], so that the lanes of a wave, each with a row of its own, read side by side: codes
- * pieces of 16 bytes, as many as the groups need: [group][low bits * 4 bytes] high    pieces of 16
- * bytes, for whole chunks:           [group][high bits * 4 bytes] scales  a piece for each chunk
- *   supers  a piece for each chunk
+ * a piece], so that the lanes of a wave, each with a row of its own, read side by side:
+ * - codes: pieces of 16 bytes, as many as the groups need: [group][low bits * 4 bytes];
+ * - high: pieces of 16 bytes, for whole chunks: [group][high bits * 4 bytes];
+ * - scales: a piece for each chunk;
+ * - supers: a piece for each chunk.
+ *
  * A group of B bits a number is B words of 4 bytes. Word K has element 4 * (K * 8 / B + i) + b in
  * the bits from 8 * b + i * B on, so that a shift and a mask give four neighbours in four bytes.
  * Floats lie one after the other.
@@ -86,7 +88,7 @@ enum {
     GPU_MATMUL_TILES = 2,  /* waves' widths of a weight's rows that a block of it has */
     GPU_MMA_X_ROWS = 64,   /* of activations that a block on matrix units has */
     GPU_MMA_WEIGHT_ROWS = 128,
-    GPU_MMA_THREADS = 256,
+    GPU_MMA_THREADS = GPU_THREADS_MAX,
     GPU_EMBED_THREADS = 64, /* of a block of embed and repack: enough for whole waves of 64 */
 };
 

@@ -1,5 +1,5 @@
-/* Attention for the rows of prompts on matrix units (gpu_mma.h): PROMPT_ROWS neighbouring rows of
- * one sequence and one head to a block, with an online softmax over the KV store's blocks:
+/* Attention for the rows of prompts on matrix units (gpu_mma.h): GPU_PROMPT_ROWS neighbouring rows
+ * of one sequence and one head to a block, with an online softmax over the KV store's blocks:
  * https://arxiv.org/abs/2205.14135. Rows that decode, heads too wide for shared memory, and devices
  * without such a unit go through attention.h.
  *
@@ -18,7 +18,7 @@
 
 #include "hip/kernels/attention.h"
 
-KERNEL_ASSERT((int)GPU_PROMPT_ROWS == (int)GPU_PROMPT_WAVES * (int)GPU_MMA_SIDE, "16 rows each");
+GPU_ASSERT((int)GPU_PROMPT_ROWS == (int)GPU_PROMPT_WAVES * (int)GPU_MMA_SIDE, "16 rows each");
 
 enum {
     PROMPT_SHARERS = GPU_PROMPT_WAVES * GPU_WAVE / GPU_PROMPT_ROWS, /* threads of a row's softmax */
@@ -111,13 +111,13 @@ GPU_DEVICE void prompt_load_values(const struct prompt_work *work, uint64_t at, 
             work->a->kv.values + at + (uint64_t)token * work->a->kv.padded_dim + dim;
         struct gpu_int4 piece = prompt_piece(work, from, dim, begin + token);
         uint16_t *to = work->shared.block + dim * PROMPT_TOKEN_STRIDE + token;
-        const uint32_t words[4] = {(uint32_t)piece.x, (uint32_t)piece.y, (uint32_t)piece.z,
-                                   (uint32_t)piece.w};
 
         GPU_UNROLL
         for (uint32_t k = 0; k < 4; k++) {
-            to[2 * k * PROMPT_TOKEN_STRIDE] = (uint16_t)words[k];
-            to[(2 * k + 1) * PROMPT_TOKEN_STRIDE] = (uint16_t)(words[k] >> 16);
+            uint32_t word = (uint32_t)gpu_word_of(piece, k);
+
+            to[2 * k * PROMPT_TOKEN_STRIDE] = (uint16_t)word;
+            to[(2 * k + 1) * PROMPT_TOKEN_STRIDE] = (uint16_t)(word >> 16);
         }
     }
 }
@@ -133,7 +133,7 @@ GPU_DEVICE float prompt_score(const struct prompt_work *work, uint32_t row, uint
         end = a->step.positions[work->row + row] + 1;
     if (position >= end || (a->window != 0 && position + a->window < end))
         return -__builtin_inff();
-    return attention_capped(a->scale * product, a->softcap);
+    return gpu_capped(a->scale * product, a->softcap);
 }
 
 /* Scores of this wave's rows with the block's tokens. */

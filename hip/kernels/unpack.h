@@ -70,14 +70,6 @@ GPU_DEVICE uint32_t gpu_format_has_two_scales(const struct gpu_format *format)
     return format->scales == GPU_SCALES_NIBBLE_MINIMUM || format->scales == GPU_SCALES_BYTE_OF_16;
 }
 
-GPU_DEVICE int32_t gpu_word_of(struct gpu_int4 piece, uint32_t index)
-{
-    int32_t low = (index & 1) != 0 ? piece.y : piece.x;
-    int32_t high = (index & 1) != 0 ? piece.w : piece.z;
-
-    return (index & 2) != 0 ? high : low;
-}
-
 /* The words of a group with BITS a number, the INDEX-th of its plane. */
 GPU_DEVICE void gpu_group_words(const uint8_t *plane, uint32_t lane, uint32_t index, uint32_t bits,
                                 int32_t *out)

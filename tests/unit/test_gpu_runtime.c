@@ -410,7 +410,7 @@ static void what_is_allocated_is_counted(void **state)
     assert_int_equal(gpu_memory(context, &free_bytes, &total_bytes, &err), 0);
     assert_true(free_bytes == 900000 && total_bytes == 1000000);
     /* Pinned memory is none of the device's. */
-    gpu_pinned_free(context, gpu_pinned_alloc(context, 500000, &err));
+    gpu_free(context, gpu_pinned_alloc(context, 500000, &err));
     assert_true(gpu_allocated_peak_bytes(context) == 700000);
     assert_non_null(second);
     gpu_close(context); /* gives back what is left */
