@@ -173,6 +173,7 @@ kernel_wave = $(if $(filter gfx9%,$(1)),64,32)
 
 .PHONY: kernels
 kernels: ## Compile the kernels for GPUs with clang-22: ARCHS="gfx1030 sm_80" (default: all)
+	@$(if $(filter-out gfx% sm_%,$(ARCHS)),echo 'kernels: $(filter-out gfx% sm_%,$(ARCHS)) is no architecture; those known: $(KERNELS_AMD) $(KERNELS_FAMILY) $(KERNELS_NVIDIA)' >&2; exit 2)
 	@scripts/packages.sh $(APT_KERNELS)
 	@$(MAKE) --no-print-directory -s -j$(JOBS) kernel-files
 
