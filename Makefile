@@ -328,7 +328,7 @@ $(BUILD)/obj/emulator-$(1)/planted_table.o: EMULATOR_TABLE = -DEMULATOR_ARGS='"t
 $(BUILD)/obj/emulator-$(1)/planted_table.o: tests/emulator/table.c
 	@mkdir -p $$(@D)
 	$$(CC) $$(CPPFLAGS) $$(EMULATOR_CFLAGS) $$(EMULATOR_TABLE) -MMD -MP -c -o $$@ $$<
-$(BUILD)/tests/libgpu-emulator-$(1).so: $(addprefix $(BUILD)/obj/emulator-$(1)/,$(EMULATOR_ENGINE:%=%.o) table.o $(if $(wildcard hip/kernels/kernels.hip),kernels.o))
+$(BUILD)/tests/libgpu-emulator-$(1).so: $(addprefix $(BUILD)/obj/emulator-$(1)/,$(EMULATOR_ENGINE:%=%.o) table.o kernels.o)
 $(BUILD)/tests/libgpu-planted-$(1).so: $(addprefix $(BUILD)/obj/emulator-$(1)/,$(EMULATOR_ENGINE:%=%.o) planted_table.o planted.o)
 endef
 $(foreach wave,$(EMULATOR_WAVES),$(eval $(call emulator_rules,$(wave))))

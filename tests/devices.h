@@ -3,15 +3,15 @@
 #ifndef RBEE_TESTS_DEVICES_H
 #define RBEE_TESTS_DEVICES_H
 
+#include "common/attr.h"
+#include "common/mem.h"
+#include "common/paths.h"
 #include "hip/backend/backend.h"
 #include "hip/backend/gpu.h"
 
 #include <dlfcn.h>
 #include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Those with waves of 32 and of 64. */
 #define EMULATOR_32 "emulator-32"
@@ -24,17 +24,11 @@ static inline bool device_is_emulated(const char *name)
 
 static inline struct backend *device_open(const char *name, uint32_t threads, struct err *err)
 {
-    char self[PATH_MAX] = "";
-    char path[PATH_MAX + 64];
-    char *slash = NULL;
+    AUTO_FREE char *file = xasprintf("libgpu-%s.so", name);
+    AUTO_FREE char *path = paths_sibling_program(file);
 
     if (!device_is_emulated(name))
         return backend_new(name, threads, err);
-    if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
-        return NULL;
-    slash = strrchr(self, '/');
-    *slash = '\0';
-    (void)snprintf(path, sizeof(path), "%s/libgpu-%s.so", self, name);
     /* Loaded once: a real driver stays, too, and a test makes many backends. */
     if (dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) == NULL)
         return err_set_null(err, ERR_DEVICE, "%s", dlerror());

@@ -3,17 +3,11 @@
 #ifndef RBEE_TESTS_EMULATOR_CHILD_H
 #define RBEE_TESTS_EMULATOR_CHILD_H
 
+#include "tests/emulator/asan.h"
+
 #include <signal.h>
 
-#ifdef __has_feature
-#if __has_feature(address_sanitizer)
-#define CHILD_ASAN
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-#define CHILD_ASAN
-#endif
-#ifdef CHILD_ASAN
+#ifdef EMULATOR_ASAN
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -23,14 +17,14 @@ static inline void child_begin(void)
 {
     (void)signal(SIGABRT, SIG_DFL); /* cmocka catches these */
     (void)signal(SIGSEGV, SIG_DFL);
-#ifdef CHILD_ASAN
+#ifdef EMULATOR_ASAN
     __sanitizer_set_report_path("stderr");
 #endif
 }
 
 static inline int child_has_address_sanitizer(void)
 {
-#ifdef CHILD_ASAN
+#ifdef EMULATOR_ASAN
     return 1;
 #else
     return 0;

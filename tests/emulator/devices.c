@@ -167,10 +167,6 @@ static const struct error_name error_names[] = {
     {HIP_NOT_READY, "hipErrorNotReady", "device not ready"},
     {HIP_ILLEGAL_ADDRESS, "hipErrorIllegalAddress", "an illegal memory access was encountered"},
     {HIP_LAUNCH_FAILURE, "hipErrorLaunchFailure", "unspecified launch failure"},
-    {HIP_CAPTURE_UNSUPPORTED, "hipErrorStreamCaptureUnsupported",
-     "operation not permitted when stream is capturing"},
-    {HIP_CAPTURE_INVALIDATED, "hipErrorStreamCaptureInvalidated",
-     "operation failed due to a previous error during capture"},
 };
 
 static const struct error_name *find_error(int error)
@@ -224,28 +220,12 @@ int hipDriverGetVersion(int *out)
     return HIP_SUCCESS;
 }
 
-int hipRuntimeGetVersion(int *out)
-{
-    return hipDriverGetVersion(out);
-}
-
 int hipGetDeviceCount(int *out)
 {
     enum hip_error error = hip_enter(__func__);
 
     if (error == HIP_SUCCESS)
         *out = device_count;
-    return hip_leave(error);
-}
-
-int hipDeviceGet(int *out, int index)
-{
-    enum hip_error error = hip_enter(__func__);
-
-    if (error == HIP_SUCCESS && !is_device(index))
-        error = HIP_INVALID_DEVICE;
-    if (error == HIP_SUCCESS)
-        *out = index;
     return hip_leave(error);
 }
 
@@ -329,7 +309,7 @@ int hipSetDeviceFlags(unsigned flags)
     return hip_leave(hip_enter(__func__));
 }
 
-/* That the driver is the emulator, and with it its kernels (hip/backend/gpu_runtime.c). */
+/* That the driver is the emulator, and with it its kernels (hip/backend/gpu_library.c). */
 const char *gpu_emulator_architecture(void)
 {
     return GPU_WAVE == 64 ? "emulator-64" : "emulator-32";

@@ -25,11 +25,6 @@ void emulator_set_order(enum emulator_order order, uint64_t seed)
     engine_set_order(order, seed);
 }
 
-const char *emulator_kernel_name(size_t index)
-{
-    return emulated_kernels[index].name;
-}
-
 int emulator_has_kernel(const char *name)
 {
     return kernel_find(name) != NULL;

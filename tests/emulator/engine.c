@@ -40,8 +40,7 @@ struct lane {
 };
 
 struct wave {
-    struct lane *lanes; /* [GPU_WAVE] */
-    uint32_t index;
+    struct lane *lanes;         /* [GPU_WAVE] */
     uint32_t arrived;           /* in this round */
     uint32_t first;             /* lane of them */
     struct place place;         /* where it is */
@@ -365,7 +364,6 @@ static void prepare_lanes(uint32_t threads)
     set_turns(wave_turns, wave_count);
     for (uint32_t i = 0; i < wave_count; i++) {
         waves[i].lanes = &lanes[i * GPU_WAVE];
-        waves[i].index = i;
         set_turns(waves[i].turns, GPU_WAVE);
     }
     for (uint32_t i = 0; i < threads; i++) {

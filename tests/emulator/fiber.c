@@ -1,5 +1,6 @@
 /* Fibers: their stacks, and the switch from one to the next. */
 #include "tests/emulator/fiber.h"
+#include "tests/emulator/asan.h"
 
 #include <assert.h>
 #include <stdint.h>
@@ -7,15 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#ifdef __has_feature
-#if __has_feature(address_sanitizer)
-#define FIBER_ASAN
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-#define FIBER_ASAN
-#endif
-#ifdef FIBER_ASAN
+#ifdef EMULATOR_ASAN
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -33,7 +26,7 @@ static size_t stacks_bytes;
 static struct fiber *left;       /* who ran before who runs */
 static void (*fiber_main)(void); /* of all fibers */
 
-#ifdef FIBER_ASAN
+#ifdef EMULATOR_ASAN
 
 static void leave(struct fiber *from, struct fiber *to)
 {

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#if !defined(__x86_64__) || defined(EMULATOR_UCONTEXT)
+#ifndef __x86_64__
 #define FIBER_UCONTEXT
 #include <ucontext.h>
 #endif

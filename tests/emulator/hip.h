@@ -28,8 +28,6 @@ enum hip_error {
     HIP_NOT_READY = 600,
     HIP_ILLEGAL_ADDRESS = 700,
     HIP_LAUNCH_FAILURE = 719,
-    HIP_CAPTURE_UNSUPPORTED = 900,
-    HIP_CAPTURE_INVALIDATED = 901,
 };
 
 enum { HIP_NAME_BYTES = 128, HIP_PCI_BYTES = 32, HIP_UUID_BYTES = 16, HIP_DEVICES_MAX = 16 };
@@ -68,19 +66,15 @@ void memory_hide(void);
 
 struct hip_stream;
 struct hip_event;
-struct hip_graph;
 
 /* Does all that is queued, on all streams. */
 void stream_drain_all(void);
-bool stream_is_capturing_any(void);
 
 /* ---- the calls ---- */
 
 EMULATOR_EXPORT int hipInit(unsigned flags);
 EMULATOR_EXPORT int hipDriverGetVersion(int *out);
-EMULATOR_EXPORT int hipRuntimeGetVersion(int *out);
 EMULATOR_EXPORT int hipGetDeviceCount(int *out);
-EMULATOR_EXPORT int hipDeviceGet(int *out, int index);
 EMULATOR_EXPORT int hipDeviceGetName(char *out, int bytes, int device);
 EMULATOR_EXPORT int hipDeviceGetPCIBusId(char *out, int bytes, int device);
 EMULATOR_EXPORT int hipDeviceGetUuid(unsigned char out[HIP_UUID_BYTES], int device);
@@ -88,7 +82,6 @@ EMULATOR_EXPORT int hipDeviceTotalMem(size_t *out, int device);
 EMULATOR_EXPORT int hipDeviceGetAttribute(int *out, int attribute, int device);
 EMULATOR_EXPORT int hipSetDevice(int device);
 EMULATOR_EXPORT int hipSetDeviceFlags(unsigned flags);
-EMULATOR_EXPORT int hipDeviceSynchronize(void);
 EMULATOR_EXPORT const char *hipGetErrorName(int error);
 EMULATOR_EXPORT const char *hipGetErrorString(int error);
 
@@ -106,7 +99,6 @@ EMULATOR_EXPORT int hipMemcpyDtoDAsync(void *to, const void *from, size_t bytes,
                                        struct hip_stream *stream);
 EMULATOR_EXPORT int hipMemsetD8Async(void *to, unsigned char value, size_t bytes,
                                      struct hip_stream *stream);
-EMULATOR_EXPORT int hipMemsetAsync(void *to, int value, size_t bytes, struct hip_stream *stream);
 EMULATOR_EXPORT int hipStreamCreateWithFlags(struct hip_stream **out, unsigned flags);
 EMULATOR_EXPORT int hipStreamDestroy(struct hip_stream *stream);
 EMULATOR_EXPORT int hipStreamSynchronize(struct hip_stream *stream);
@@ -124,15 +116,5 @@ EMULATOR_EXPORT int hipModuleLaunchKernel(void *function, unsigned blocks_x, uns
                                           unsigned blocks_z, unsigned threads_x, unsigned threads_y,
                                           unsigned threads_z, unsigned shared_bytes,
                                           struct hip_stream *stream, void **params, void **extra);
-
-EMULATOR_EXPORT int hipStreamBeginCapture(struct hip_stream *stream, int mode);
-EMULATOR_EXPORT int hipStreamEndCapture(struct hip_stream *stream, struct hip_graph **out);
-EMULATOR_EXPORT int hipGraphInstantiate(struct hip_graph **out, struct hip_graph *graph,
-                                        void **out_node, char *log, size_t log_bytes);
-EMULATOR_EXPORT int hipGraphInstantiateWithFlags(struct hip_graph **out, struct hip_graph *graph,
-                                                 unsigned long long flags);
-EMULATOR_EXPORT int hipGraphLaunch(struct hip_graph *graph, struct hip_stream *stream);
-EMULATOR_EXPORT int hipGraphExecDestroy(struct hip_graph *graph);
-EMULATOR_EXPORT int hipGraphDestroy(struct hip_graph *graph);
 
 #endif

@@ -3,6 +3,7 @@
  * With AddressSanitizer, device memory comes from malloc() and is poisoned while no work is done;
  * without, it lies in pages of its own with a guard behind them, which nobody may touch but then.
  */
+#include "tests/emulator/asan.h"
 #include "tests/emulator/hip.h"
 
 #include <stdio.h>
@@ -11,15 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#ifdef __has_feature
-#if __has_feature(address_sanitizer)
-#define MEMORY_ASAN
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-#define MEMORY_ASAN
-#endif
-#ifdef MEMORY_ASAN
+#ifdef EMULATOR_ASAN
 #include <sanitizer/asan_interface.h>
 #endif
 
@@ -42,7 +35,7 @@ static bool is_shown;
 
 /* ---- pages ---- */
 
-#ifdef MEMORY_ASAN
+#ifdef EMULATOR_ASAN
 
 static void set_shown(struct allocation *allocation, bool is_wanted)
 {
@@ -200,8 +193,6 @@ int hipMalloc(void **out, size_t bytes)
     struct hip_device *device = hip_current_device();
     struct allocation allocation = {.device = device, .bytes = bytes};
 
-    if (error == HIP_SUCCESS && stream_is_capturing_any())
-        error = HIP_CAPTURE_UNSUPPORTED;
     if (error == HIP_SUCCESS && bytes == 0)
         error = HIP_INVALID_VALUE;
     if (error == HIP_SUCCESS && bytes > device->total_bytes - device->used_bytes)
@@ -225,8 +216,6 @@ int hipFree(void *memory)
     enum hip_error error = hip_enter(__func__);
     struct allocation *found = NULL;
 
-    if (error == HIP_SUCCESS && stream_is_capturing_any())
-        return hip_leave(HIP_CAPTURE_UNSUPPORTED);
     if (error == HIP_SUCCESS)
         stream_drain_all();
     if (memory != NULL)

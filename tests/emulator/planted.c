@@ -4,7 +4,7 @@
 #include "hip/kernels/gpu_mma.h"
 #include "tests/emulator/planted_args.h"
 
-enum { SHARED_COUNT = 64, MEETING_COUNT = 1000 };
+enum { SHARED_COUNT = 64 };
 
 /* ---- right ones ---- */
 
@@ -83,8 +83,7 @@ GPU_KERNEL(product, args_planted)
         a->out[gpu_mma_row(i) * GPU_MMA_SIDE + gpu_mma_column(i)] = sum.values[i];
 }
 
-/* words[i] = half to float, as bits; words[i] of what out[i] rounds to in the upper half is tested
- * by who calls. */
+/* out[i] = the half of words[i] as a float; then words[i] = in[i] as a half. */
 GPU_KERNEL(halves, args_planted)
 {
     uint32_t i = gpu_block_x() * gpu_threads() + gpu_thread();
@@ -104,7 +103,7 @@ GPU_KERNEL(divergent_barrier, args_planted)
     a->out[gpu_thread()] = 1.0f;
 }
 
-/* Only the second wave comes. */
+/* All waves come, but the second one to another barrier than the rest. */
 GPU_KERNEL(divergent_waves, args_planted)
 {
     if (gpu_wave() == 1)

@@ -1,4 +1,4 @@
-/* Streams: what is queued, when it is done; events; graphs of captured work. */
+/* Streams: what is queued, when it is done; events. */
 #include "tests/emulator/engine.h"
 #include "tests/emulator/hip.h"
 #include "tests/emulator/operations.h"
@@ -16,14 +16,7 @@ struct hip_stream {
     struct hip_stream *next;
     struct hip_device *device;
     struct operations queue;
-    size_t done;               /* of the queue */
-    struct hip_graph *capture; /* NULL: not capturing */
-    bool is_capture_spoilt;
-};
-
-/* A graph, and what is made of it to be launched: its operations. */
-struct hip_graph {
-    struct operations operations;
+    size_t done; /* of the queue */
 };
 
 struct hip_event {
@@ -85,14 +78,6 @@ void stream_drain_all(void)
         drain(stream, NULL);
 }
 
-bool stream_is_capturing_any(void)
-{
-    for (struct hip_stream *stream = streams; stream != NULL; stream = stream->next)
-        if (stream->capture != NULL)
-            return true;
-    return false;
-}
-
 static bool is_stream(const struct hip_stream *wanted)
 {
     for (const struct hip_stream *stream = streams; stream != NULL; stream = stream->next)
@@ -104,10 +89,6 @@ static bool is_stream(const struct hip_stream *wanted)
 
 static void enqueue(struct hip_stream *stream, const struct operation *operation)
 {
-    if (stream->capture != NULL) {
-        operations_add(&stream->capture->operations, operation);
-        return;
-    }
     operations_add(&stream->queue, operation);
     if (stream->queue.count >= QUEUE_MAX)
         drain(stream, NULL);
@@ -160,25 +141,15 @@ int hipMemcpyDtoDAsync(void *to, const void *from, size_t bytes, struct hip_stre
         &(struct operation){.kind = OPERATION_COPY, .to = to, .from = from, .bytes = bytes});
 }
 
-static int fill(const char *call, void *to, int value, size_t bytes, struct hip_stream *stream)
+int hipMemsetD8Async(void *to, unsigned char value, size_t bytes, struct hip_stream *stream)
 {
-    enum hip_error error = hip_enter(call);
+    enum hip_error error = hip_enter(__func__);
 
-    if (error == HIP_SUCCESS && !memory_is_device(call, to, bytes))
+    if (error == HIP_SUCCESS && !memory_is_device(__func__, to, bytes))
         error = HIP_INVALID_VALUE;
     return stream_leave(
         error, stream,
         &(struct operation){.kind = OPERATION_FILL, .to = to, .value = value, .bytes = bytes});
-}
-
-int hipMemsetD8Async(void *to, unsigned char value, size_t bytes, struct hip_stream *stream)
-{
-    return fill(__func__, to, value, bytes, stream);
-}
-
-int hipMemsetAsync(void *to, int value, size_t bytes, struct hip_stream *stream)
-{
-    return fill(__func__, to, value, bytes, stream);
 }
 
 /* ---- streams ---- */
@@ -216,15 +187,10 @@ int hipStreamDestroy(struct hip_stream *stream)
     return hip_leave(error);
 }
 
-/* Waiting is what a stream that is being captured cannot do: it spoils the capture. */
 static enum hip_error wait_for(struct hip_stream *stream, const struct hip_event *until)
 {
     if (!is_stream(stream))
         return HIP_INVALID_HANDLE;
-    if (stream->capture != NULL) {
-        stream->is_capture_spoilt = true;
-        return HIP_CAPTURE_UNSUPPORTED;
-    }
     drain(stream, until);
     return stream->device->fault;
 }
@@ -235,17 +201,6 @@ int hipStreamSynchronize(struct hip_stream *stream)
 
     if (error == HIP_SUCCESS)
         error = wait_for(stream, NULL);
-    return hip_leave(error);
-}
-
-int hipDeviceSynchronize(void)
-{
-    enum hip_error error = hip_enter(__func__);
-
-    for (struct hip_stream *stream = streams; error == HIP_SUCCESS && stream != NULL;
-         stream = stream->next)
-        if (stream->device == hip_current_device())
-            error = wait_for(stream, NULL);
     return hip_leave(error);
 }
 
@@ -304,97 +259,5 @@ int hipEventElapsedTime(float *out_ms, struct hip_event *from, struct hip_event 
     if (error == HIP_SUCCESS)
         *out_ms = (float)((double)(to->time.tv_sec - from->time.tv_sec) * 1e3 +
                           (double)(to->time.tv_nsec - from->time.tv_nsec) / 1e6);
-    return hip_leave(error);
-}
-
-/* ---- graphs ---- */
-
-int hipStreamBeginCapture(struct hip_stream *stream, int mode)
-{
-    enum hip_error error = hip_enter(__func__);
-
-    if (error == HIP_SUCCESS && !is_stream(stream))
-        error = HIP_INVALID_HANDLE;
-    if (error == HIP_SUCCESS && stream->capture != NULL)
-        error = HIP_CAPTURE_UNSUPPORTED;
-    if (error == HIP_SUCCESS) {
-        stream->capture = memory_or_end(calloc(1, sizeof(*stream->capture)));
-        stream->is_capture_spoilt = false;
-    }
-    return hip_leave(error);
-}
-
-static void free_graph(struct hip_graph *graph)
-{
-    operations_release(&graph->operations);
-    free(graph);
-}
-
-/* Whatever comes of it, the stream captures no more. */
-int hipStreamEndCapture(struct hip_stream *stream, struct hip_graph **out)
-{
-    enum hip_error error = hip_enter(__func__);
-    struct hip_graph *graph = NULL;
-
-    if (!is_stream(stream) || stream->capture == NULL)
-        return hip_leave(error == HIP_SUCCESS ? HIP_INVALID_HANDLE : error);
-    graph = stream->capture;
-    stream->capture = NULL;
-    if (error == HIP_SUCCESS && stream->is_capture_spoilt)
-        error = HIP_CAPTURE_INVALIDATED;
-    *out = error == HIP_SUCCESS ? graph : NULL;
-    if (error != HIP_SUCCESS)
-        free_graph(graph);
-    return hip_leave(error);
-}
-
-static int instantiate(const char *call, struct hip_graph **out, const struct hip_graph *graph)
-{
-    enum hip_error error = hip_enter(call);
-
-    if (error == HIP_SUCCESS) {
-        *out = memory_or_end(calloc(1, sizeof(**out)));
-        for (size_t i = 0; i < graph->operations.count; i++)
-            operations_add(&(*out)->operations, &graph->operations.at[i]);
-    }
-    return hip_leave(error);
-}
-
-int hipGraphInstantiate(struct hip_graph **out, struct hip_graph *graph, void **out_node, char *log,
-                        size_t log_bytes)
-{
-    return instantiate(__func__, out, graph);
-}
-
-int hipGraphInstantiateWithFlags(struct hip_graph **out, struct hip_graph *graph,
-                                 unsigned long long flags)
-{
-    return instantiate(__func__, out, graph);
-}
-
-int hipGraphLaunch(struct hip_graph *graph, struct hip_stream *stream)
-{
-    enum hip_error error = hip_enter(__func__);
-
-    if (error == HIP_SUCCESS && !is_stream(stream))
-        error = HIP_INVALID_HANDLE;
-    for (size_t i = 0; error == HIP_SUCCESS && i < graph->operations.count; i++)
-        enqueue(stream, &graph->operations.at[i]);
-    return hip_leave(error);
-}
-
-int hipGraphExecDestroy(struct hip_graph *graph)
-{
-    enum hip_error error = hip_enter(__func__);
-
-    free_graph(graph);
-    return hip_leave(error);
-}
-
-int hipGraphDestroy(struct hip_graph *graph)
-{
-    enum hip_error error = hip_enter(__func__);
-
-    free_graph(graph);
     return hip_leave(error);
 }

@@ -5,6 +5,7 @@
 #include "tests/emulator/emulate.h"
 #include "tests/emulator/hip.h"
 #include "tests/emulator/planted_args.h"
+#include "tests/temp_folder.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -13,7 +14,9 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 enum { COUNT = 64, FAILED_CHECK = 3 };
 
@@ -319,7 +322,7 @@ static void body_no_sooner(void)
     CHECK_OK(launch_lanes(&rig));
     CHECK_OK(download(&rig));
     CHECK(rig.host[0] == 2.0f);
-    CHECK_OK(CALL(hipDeviceSynchronize)());
+    CHECK_OK(wait_for(&rig));
     check_lanes(&rig);
     rig_release(&rig);
 }
@@ -335,7 +338,7 @@ static void body_events(void)
     CHECK_OK(CALL(hipEventCreateWithFlags)(&second, 0));
     CHECK_OK(CALL(hipEventSynchronize)(first));
     CHECK(CALL(hipEventElapsedTime)(&ms, first, second) == HIP_INVALID_HANDLE);
-    CHECK_OK(CALL(hipMemsetAsync)(rig.device, 0, sizeof(rig.host), rig.stream));
+    CHECK_OK(CALL(hipMemsetD8Async)(rig.device, 0, sizeof(rig.host), rig.stream));
     CHECK_OK(download(&rig));
     CHECK_OK(CALL(hipEventRecord)(first, rig.stream));
     CHECK_OK(launch_lanes(&rig));
@@ -403,59 +406,6 @@ static void test_a_closed_library_leaves_nothing(void **state)
 static void test_what_cannot_be_launched_is_refused(void **state)
 {
     check(body_bad_launches, NULL);
-}
-
-/* ---- graphs ---- */
-
-static void body_graph(void)
-{
-    struct rig rig;
-    struct hip_graph *graph = NULL, *ready = NULL;
-    void *memory = NULL;
-
-    rig_init(&rig);
-    CHECK_OK(CALL(hipStreamBeginCapture)(rig.stream, 0));
-    CHECK_OK(launch_lanes(&rig));
-    CHECK_OK(download(&rig));
-    CHECK(CALL(hipMalloc)(&memory, 64) == HIP_CAPTURE_UNSUPPORTED);
-    CHECK_OK(CALL(hipStreamEndCapture)(rig.stream, &graph));
-    rig.host[1] = 7.0f;
-    CHECK_OK(wait_for(&rig)); /* captured work is not done */
-    CHECK(rig.host[1] == 7.0f);
-    CHECK_OK(CALL(hipGraphInstantiate)(&ready, graph, NULL, NULL, 0));
-    CHECK_OK(CALL(hipGraphDestroy)(graph));
-    for (int i = 0; i < 3; i++) {
-        memset(rig.host, 0, sizeof(rig.host));
-        CHECK_OK(CALL(hipGraphLaunch)(ready, rig.stream));
-        CHECK(rig.host[1] == 0.0f);
-        CHECK_OK(wait_for(&rig));
-        check_lanes(&rig);
-    }
-    CHECK_OK(CALL(hipGraphExecDestroy)(ready));
-    rig_release(&rig);
-}
-
-static void body_spoilt_capture(void)
-{
-    struct rig rig;
-    struct hip_graph *graph = NULL;
-
-    rig_init(&rig);
-    CHECK_OK(CALL(hipStreamBeginCapture)(rig.stream, 0));
-    CHECK(wait_for(&rig) == HIP_CAPTURE_UNSUPPORTED);
-    CHECK(CALL(hipStreamEndCapture)(rig.stream, &graph) == HIP_CAPTURE_INVALIDATED);
-    CHECK(graph == NULL);
-    CHECK_OK(launch_lanes(&rig)); /* and goes on as before */
-    CHECK_OK(download(&rig));
-    CHECK_OK(wait_for(&rig));
-    check_lanes(&rig);
-    rig_release(&rig);
-}
-
-static void test_captured_work_is_done_at_each_launch_of_its_graph(void **state)
-{
-    check(body_graph, NULL);
-    check(body_spoilt_capture, NULL);
 }
 
 /* ---- faults to order ---- */
@@ -528,13 +478,11 @@ static void test_faults_come_to_order(void **state)
 static void test_a_file_orders_a_fault_of_a_process_that_runs(void **state)
 {
     for (uint32_t i = 32; i <= 64; i *= 2) {
-        char folder[] = "/tmp/rbee-emulator-XXXXXX", path[64];
+        AUTO_FREE char *folder = temp_folder_make();
+        AUTO_FREE char *path = paths_join(folder, "fault");
 
-        assert_non_null(mkdtemp(folder));
-        (void)snprintf(path, sizeof(path), "%s/fault", folder);
         assert_int_equal(run(body_fault_by_file, i, ORDER("RBEE_EMULATOR_FAULT_FILE", path)), 0);
-        assert_int_equal(unlink(path), 0);
-        assert_int_equal(rmdir(folder), 0);
+        temp_folder_remove(folder);
     }
 }
 
@@ -548,7 +496,6 @@ int main(void)
         cmocka_unit_test(test_work_is_done_when_somebody_waits),
         cmocka_unit_test(test_a_closed_library_leaves_nothing),
         cmocka_unit_test(test_what_cannot_be_launched_is_refused),
-        cmocka_unit_test(test_captured_work_is_done_at_each_launch_of_its_graph),
         cmocka_unit_test(test_faults_come_to_order),
         cmocka_unit_test(test_a_file_orders_a_fault_of_a_process_that_runs),
     };
