@@ -97,8 +97,9 @@ compare() { # NAME MODEL OTHER...
 }
 
 run_test() {
-    local name options model
+    local name options model count=0
     while read -r name options; do
+        count=$((count + 1))
         # shellcheck disable=SC2086 # options are words
         "$make_gguf" $options "$folder/model.gguf"
         case $name in
@@ -106,6 +107,7 @@ run_test() {
         *) compare "$name" "$folder/model.gguf" ref cpu ;;
         esac
     done < <(test_models | grep -E "^(${GPU_CASES:-[^ ]*}) ")
+    [ "$count" -gt 0 ] || fail test "no case is called ${GPU_CASES:-}"
     for model in ${GPU_MODELS:-}; do
         compare "$(basename "$model")" "$model" cpu
     done
@@ -165,7 +167,7 @@ free_bytes() {
 }
 
 run_load() {
-    local socket=$folder/w.sock before warm after end
+    local socket=$folder/w.sock before warm after end result
     make_7b Q4_K
     before=$(free_bytes)
     "$worker" --model "$folder/7b.gguf" --device "$device" --context 16384 --slots 16 --listen "unix:$socket" 2>"$folder/err" &
@@ -173,7 +175,11 @@ run_load() {
     # All that grows has grown by then.
     python3 tests/gpu/load.py "$socket" 5 16 >/dev/null || { fail load "$(tail -n 1 "$folder/err")" && return; }
     warm=$(free_bytes)
-    row "load" "$(python3 tests/gpu/load.py "$socket" "${GPU_LOAD_SECONDS:-180}" 16 2>>"$folder/err" || echo "FAILED: $(tail -n 1 "$folder/err")")"
+    if result=$(python3 tests/gpu/load.py "$socket" "${GPU_LOAD_SECONDS:-180}" 16 2>>"$folder/err"); then
+        row load "$result"
+    else
+        fail load "$result $(tail -n 1 "$folder/err")"
+    fi
     after=$(free_bytes)
     kill -TERM "$worker_pid"
     wait "$worker_pid" || fail "worker's end" "exit $?"
