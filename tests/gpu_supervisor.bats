@@ -50,7 +50,7 @@ say() { # DEVICE
     assert_output --partial "$GPU"
 }
 
-@test "a GPU that is not there, and one that is not usable, are refused before anything loads" {
+@test "a GPU that is not there is refused, and those that are there are named; --allow-cpu goes on without it" {
     run -78 --separate-stderr say gpu:7
     assert_regex "$stderr" 'there is no GPU gpu:7; gpu:0 is 0000:03:00.0, Emulated GPU'
     run -0 rbee infer -m tiny --device gpu:7 --allow-cpu --raw --temp 0 -n 2 --no-stdin x

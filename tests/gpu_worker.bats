@@ -76,7 +76,7 @@ MODELS
 
 @test "a GPU is named by its index, its address or its id, and --allow-cpu goes on without it" {
     local name
-    for name in gpu gpu:0 gpu:0000:03:00.0 gpu:03:00.0; do
+    for name in gpu gpu:0 gpu:0000:03:00.0 gpu:03:00.0 gpu:GPU-0123456789abcdef; do
         answer_on "$name" "$T/tiny.gguf"
     done
     run --separate-stderr "$worker" -m "$T/tiny.gguf" --device gpu:1 --raw -p once -n 2

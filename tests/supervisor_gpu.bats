@@ -372,7 +372,7 @@ has_nobody_asking() {
     assert_equal "$(look_count)" 2
 }
 
-@test "rbee gpu ls asks as well, once" {
+@test "rbee gpu ls shows what a start has asked for, and does not ask again" {
     two_gpus
     start_rbeed
     model a <<<'reply one'

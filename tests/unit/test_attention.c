@@ -151,12 +151,12 @@ static uint32_t window_of(const struct attention_case *c)
     return c->window + (c->fault == FAULT_WINDOW_BY_ONE ? 1 : 0);
 }
 
-/* RUN rows of one sequence, then as many of the next, until there are ROWS. */
 static uint32_t least(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
 }
 
+/* IN_A_RUN rows of one sequence, then as many of the next, until there are ROWS. */
 static void place_rows(struct attention_run *run, uint32_t first, uint32_t rows, uint32_t in_a_run)
 {
     run->step.row_count = rows;
