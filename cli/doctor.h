@@ -50,6 +50,8 @@ void doctor_say(struct doctor *doctor, enum doctor_level level, const char *fix,
 char *doctor_path(const struct doctor *doctor, const char *path);
 /* There is a card of a maker that models may run on, or the nodes of its driver. */
 bool doctor_has_gpu(const struct doctor *doctor);
+/* The cards of such makers. */
+size_t doctor_card_count(const struct doctor *doctor);
 bool doctor_exists(const struct doctor *doctor, const char *path);
 /* Appends the file; false, and nothing said, where it cannot be read. */
 bool doctor_read(const struct doctor *doctor, const char *path, struct buf *out);

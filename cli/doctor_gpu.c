@@ -164,15 +164,15 @@ static void check_maker(struct doctor *doctor, const struct gpu_maker *maker)
                    card_count == 1 ? "" : "s", maker->name, card_count == 1 ? "it" : "them");
 }
 
+size_t doctor_card_count(const struct doctor *doctor)
+{
+    return count_cards(doctor, &AMD) + count_cards(doctor, &NVIDIA);
+}
+
 bool doctor_has_gpu(const struct doctor *doctor)
 {
-    static const struct gpu_maker *const MAKERS[] = {&AMD, &NVIDIA};
-
-    for (size_t i = 0; i < ARRAY_COUNT(MAKERS); i++) {
-        if (count_cards(doctor, MAKERS[i]) > 0 || doctor_exists(doctor, MAKERS[i]->nodes[0]))
-            return true;
-    }
-    return false;
+    return doctor_card_count(doctor) > 0 || doctor_exists(doctor, AMD.nodes[0]) ||
+           doctor_exists(doctor, NVIDIA.nodes[0]);
 }
 
 void doctor_gpu_amd(struct doctor *doctor)

@@ -3,11 +3,14 @@
 #include "cli/doctor.h"
 #include "common/clock.h"
 #include "common/config.h"
+#include "common/devices_limit.h"
 #include "common/json.h"
 #include "common/mem.h"
 #include "common/paths.h"
+#include "common/process.h"
 #include "common/spawn.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -16,8 +19,8 @@
 #include <sys/wait.h>
 
 enum {
-    ANSWER_MS = 30000, /* a server's drivers take several seconds for each card */
-    END_MS = 1000,     /* after KILL; what takes longer is wedged, and the kernel's to reap */
+    MS_PER_S = 1000,
+    END_MS = 1000, /* after KILL; what takes longer is wedged, and the kernel's to reap */
     ANSWER_MAX_BYTES = 256 << 10,
     READ_BYTES = 16 << 10,
 };
@@ -35,37 +38,43 @@ static bool read_answer(int fd, uint64_t until_ms, struct buf *out)
     struct pollfd event = {.fd = fd, .events = POLLIN};
     char data[READ_BYTES];
 
-    while (poll(&event, 1, left_ms(until_ms)) > 0) {
-        ssize_t len = read(fd, data, sizeof(data));
+    for (;;) {
+        int count = poll(&event, 1, left_ms(until_ms));
+        ssize_t len = 0;
 
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count <= 0)
+            return false;
+        len = read(fd, data, sizeof(data));
         if (len <= 0)
             return true;
         if (buf_add(out, data, (size_t)len) < 0)
             return true;
     }
-    return false;
 }
 
 /* Its exit code; -1: it died otherwise, or does not even die. */
 static int end_of(int pidfd, uint64_t until_ms)
 {
-    struct pollfd event = {.fd = pidfd, .events = POLLIN};
     siginfo_t status = {0};
 
-    if (poll(&event, 1, left_ms(until_ms)) <= 0) {
+    if (!process_await(pidfd, until_ms)) {
         (void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0); /* it may have ended just now */
-        (void)poll(&event, 1, END_MS); /* one that is still there is left behind */
+        /* One that is still there is left behind. */
+        (void)process_await(pidfd, clock_monotonic_ms() + END_MS);
     }
     if (waitid(P_PIDFD, (id_t)pidfd, &status, WEXITED | WNOHANG) != 0 || status.si_pid == 0)
         return -1;
     return status.si_code == CLD_EXITED ? status.si_status : -1;
 }
 
-/* What it prints; -1 with err when that is no use. */
-static int ask_devices(const char *program, struct buf *out, struct err *err)
+/* What it prints within LIMIT_SECONDS; -1 with err when that is no use. */
+static int ask_devices(const char *program, unsigned limit_seconds, struct buf *out,
+                       struct err *err)
 {
     const char *const argv[] = {program, "--devices", NULL};
-    uint64_t until_ms = clock_monotonic_ms() + ANSWER_MS;
+    uint64_t until_ms = clock_monotonic_ms() + (uint64_t)limit_seconds * MS_PER_S;
     AUTO_CLOSE int pidfd = -1;
     AUTO_CLOSE int answer = -1;
     int ends[2] = {-1, -1};
@@ -88,8 +97,8 @@ static int ask_devices(const char *program, struct buf *out, struct err *err)
         return -1;
     if (!read_answer(answer, until_ms, out)) {
         (void)end_of(pidfd, 0);
-        return err_set(err, ERR_TIMED_OUT, "%s --devices took more than %d s", program,
-                       ANSWER_MS / 1000);
+        return err_set(err, ERR_TIMED_OUT, "%s --devices took more than %u s", program,
+                       limit_seconds);
     }
     rc = end_of(pidfd, until_ms);
     if (rc != 0)
@@ -148,7 +157,7 @@ void doctor_gpu_models(struct doctor *doctor)
         doctor_say(doctor, DOCTOR_OK, NULL, "models run on the CPU, there is no GPU");
         return;
     }
-    if (ask_devices(program, &answer, &err) != 0)
+    if (ask_devices(program, devices_limit_seconds(doctor_card_count(doctor)), &answer, &err) != 0)
         doctor_say(
             doctor, DOCTOR_PROBLEM,
             "what gpu-amd or gpu-nvidia says above; sudo dmesg says whether the driver hangs",

@@ -66,26 +66,17 @@ static int read_device(const json_t *object, struct ability_device *out, struct 
     return 0;
 }
 
-static bool has_device(const struct ability_answer *answer, const char *pci)
-{
-    for (size_t i = 0; i < answer->count; i++) {
-        if (strcmp(answer->devices[i].pci, pci) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* One card may be told of by two libraries: the first that can use it counts, else the first. */
 static void add_device(struct ability_answer *answer, const struct ability_device *device)
 {
-    for (size_t i = 0; i < answer->count; i++) {
-        if (strcmp(answer->devices[i].pci, device->pci) != 0)
-            continue;
-        if (device->ability.is_usable && !answer->devices[i].ability.is_usable)
-            answer->devices[i] = *device;
-    }
-    if (!has_device(answer, device->pci))
-        answer->devices[answer->count++] = *device;
+    size_t at = 0;
+
+    while (at < answer->count && strcmp(answer->devices[at].pci, device->pci) != 0)
+        at++;
+    if (at == answer->count ||
+        (device->ability.is_usable && !answer->devices[at].ability.is_usable))
+        answer->devices[at] = *device;
+    answer->count += at == answer->count;
 }
 
 int ability_read(const json_t *record, struct ability_answer *out, struct err *err)

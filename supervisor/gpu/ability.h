@@ -15,8 +15,6 @@
 #include <jansson.h>
 #include <stddef.h>
 
-enum { ABILITY_REASON_BYTES = 256 };
-
 /* A device as it was told. */
 struct ability_device {
     char pci[GPU_PCI_BYTES];
@@ -30,7 +28,7 @@ struct ability_answer {
     struct ability_device devices[GPU_MAX_COUNT];
     size_t count;
     size_t nameless_count; /* left out: without a PCI address nobody could tell which it is */
-    char reason[ABILITY_REASON_BYTES]; /* "": none */
+    char reason[GPU_REASON_BYTES]; /* "": none */
 };
 
 /* RECORD comes from another program: what is not as above is ERR_PROTOCOL, and *OUT of no use. */

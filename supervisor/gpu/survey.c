@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/device_name.h"
+#include "common/devices_limit.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "supervisor/api_gpus.h"
@@ -10,11 +11,6 @@
 #include "supervisor/supervisor.h"
 
 #include <string.h>
-
-unsigned survey_limit_seconds(size_t card_count)
-{
-    return SURVEY_SECONDS + SURVEY_CARD_SECONDS * (unsigned)card_count;
-}
 
 /* What workers of ours on GPU hold of it, by their own account; -1: one is loading, or does not
  * tell.
@@ -175,7 +171,7 @@ static int survey_begin(struct survey *survey, struct err *err)
         .option = "--devices",
         .what = "asking rbee-worker --devices",
         .refusal = ERR_DEVICE,
-        .limit_seconds = survey_limit_seconds(supervisor->gpus.table.count),
+        .limit_seconds = devices_limit_seconds(supervisor->gpus.table.count),
     };
     survey->inquiry = inquiry_begin(supervisor, &survey->kind, NULL, survey_on_done, survey, err);
     return survey->inquiry == NULL ? -1 : 0;

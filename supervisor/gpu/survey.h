@@ -4,8 +4,8 @@
  *
  *   PENDING  it is being asked
  *   KNOWN    it has answered
- *   FAILED   it could not be asked, hung, or spoke nonsense; it is asked again after a while, twice
- * as long each time
+ *   FAILED   it could not be asked, hung, or spoke nonsense; it is asked again after a while,
+ *            twice as long each time
  *
  * It is asked when the first start wants a GPU, and anew for the next start after a GPU has failed
  * or rbee-gpu has seen another set of cards. What it refuses is asked again after a while, and
@@ -24,8 +24,6 @@
 struct supervisor;
 
 enum {
-    SURVEY_SECONDS = 30,
-    SURVEY_CARD_SECONDS = 10, /* a server's drivers take several for each card */
     SURVEY_RETRY_FIRST_MS = 10000,
     SURVEY_RETRY_MAX_MS = 600000,
     SURVEY_REFUSAL_KEEP_MS = 10000, /* a GPU that was not there or not usable is looked for again */
@@ -53,14 +51,12 @@ struct survey {
     int64_t miss_ms;  /* the delay until then; 0: there was none yet */
     struct survey_seen seen[GPU_MAX_COUNT];
     size_t seen_count;
-    struct err failure;                /* of the last one; not set: it has answered */
-    char reason[ABILITY_REASON_BYTES]; /* why there is no GPU at all; "" */
+    struct err failure;            /* of the last one; not set: it has answered */
+    char reason[GPU_REASON_BYTES]; /* why there is no GPU at all; "" */
     uint64_t cards; /* change_count of the table of GPUs when it was looked at last */
     bool knows_cards;
 };
 
-/* How long one may take where that many cards are known. */
-unsigned survey_limit_seconds(size_t card_count);
 /* Begins one where it must. *out_until_ms, when it may be asked again, is set for FAILED. */
 enum survey_state survey_ask(struct supervisor *supervisor, int64_t *out_until_ms);
 /* Without beginning one: what was told last holds for what is only shown. */
