@@ -384,16 +384,6 @@ int line_editor_read(struct line_editor *editor, const char *prompt, struct buf 
     return add_text(line, text, err);
 }
 
-static int make_folder_of(const char *history_path, struct err *err)
-{
-    const char *slash = strrchr(history_path, '/');
-    AUTO_FREE char *folder = NULL;
-
-    assert(slash != NULL); /* the path is absolute */
-    folder = xstrndup(history_path, (size_t)(slash - history_path));
-    return io_make_folders(folder, HISTORY_FOLDER_MODE, err);
-}
-
 int line_editor_save(struct line_editor *editor, struct err *err)
 {
     AUTO_IO_ATOMIC struct io_atomic file = IO_ATOMIC_INIT;
@@ -403,7 +393,7 @@ int line_editor_save(struct line_editor *editor, struct err *err)
 
     if (editor->history_path == NULL)
         return 0;
-    if (make_folder_of(editor->history_path, err) < 0 ||
+    if (io_make_folder_of(editor->history_path, HISTORY_FOLDER_MODE, err) < 0 ||
         io_atomic_begin(&file, editor->history_path, HISTORY_FILE_MODE, err) < 0)
         return -1;
     if (fchmod(file.fd, HISTORY_FILE_MODE) < 0) /* also one that somebody has opened to others */

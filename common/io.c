@@ -138,6 +138,13 @@ static char *io_folder_of(const char *path)
                            : xstrndup(path, (size_t)(slash - path));
 }
 
+int io_make_folder_of(const char *path, unsigned mode, struct err *err)
+{
+    AUTO_FREE char *folder = io_folder_of(path);
+
+    return io_make_folders(folder, mode, err);
+}
+
 /* Opens a new file with a name of its own beside that of FILE. */
 static int io_open_temporary(struct io_atomic *file, unsigned mode, struct err *err)
 {

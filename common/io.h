@@ -20,6 +20,8 @@ int io_read_file(const char *path, struct buf *buf, struct err *err);
 int io_write_all(int fd, const void *data, size_t len, struct err *err);
 /* Makes PATH and its missing parents, MODE for the last of them, 0755 for the others. */
 int io_make_folders(const char *path, unsigned mode, struct err *err);
+/* The same for the folder that PATH is in. */
+int io_make_folder_of(const char *path, unsigned mode, struct err *err);
 /* What has been renamed, linked or removed in FOLDER is so after a loss of power, too, where we may
  * read the folder and its file system knows of such a thing. ERR_OUTPUT. */
 int io_sync_folder(const char *folder, struct err *err);

@@ -5,12 +5,9 @@
 
 #include <event2/event.h>
 
-enum { MS_PER_S = 1000, US_PER_MS = 1000 };
-
 void timer_arm_after(struct event *timer, int64_t ms)
 {
-    struct timeval after = {.tv_sec = (time_t)(ms / MS_PER_S),
-                            .tv_usec = (suseconds_t)(ms % MS_PER_S * US_PER_MS)};
+    struct timeval after = clock_timeval(ms > 0 ? (uint64_t)ms : 0);
 
     (void)evtimer_add(timer, &after); /* fails only without memory */
 }

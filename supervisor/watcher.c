@@ -122,8 +122,7 @@ static void watcher_forget(struct watcher *watcher)
 static void watcher_retry_later(struct watcher *watcher)
 {
     uint64_t ms = watcher_backoff_ms(watcher->delay_ms, clock_monotonic_ms() - watcher->started_ms);
-    struct timeval after = {.tv_sec = (time_t)(ms / 1000),
-                            .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+    struct timeval after = clock_timeval(ms);
 
     watcher->delay_ms = ms;
     log_event(LOG_WARN, "watcher_gone", "error=%s again_ms=%llu", watcher->failure.message,

@@ -68,7 +68,7 @@ static void remember_load(struct top *top)
     history_add(&top->history, "queued", snapshot_sum(workers, "queued"));
 }
 
-static void gpu_series(const char *id, const char *field, char out[HISTORY_NAME_BYTES])
+void top_name_gpu_series(const char *id, const char *field, char out[HISTORY_NAME_BYTES])
 {
     (void)snprintf(out, HISTORY_NAME_BYTES, "%s %s", id, field); /* a longer id is no series */
 }
@@ -90,7 +90,7 @@ static void remember_gpus(struct top *top)
         for (size_t i = 0; i < graph_count; i++) {
             char name[HISTORY_NAME_BYTES];
 
-            gpu_series(snapshot_key(gpu), graphs[i].field, name);
+            top_name_gpu_series(snapshot_key(gpu), graphs[i].field, name);
             history_add(&top->history, name, reading(json_object_get(gpu, graphs[i].field)));
         }
     }
@@ -143,7 +143,7 @@ void top_take_gpu_history(struct top *top, const char *id, const json_t *reply)
     for (size_t i = 0; i < graph_count; i++) {
         char name[HISTORY_NAME_BYTES];
 
-        gpu_series(id, graphs[i].field, name);
+        top_name_gpu_series(id, graphs[i].field, name);
         remember_past(top, name, json_object_get(reply, graphs[i].field), (uint64_t)step_ms);
     }
 }

@@ -167,6 +167,8 @@ struct top_gpu_graph {
     double least_max;
 };
 const struct top_gpu_graph *top_gpu_graphs(size_t *out_count);
+/* What the readings of FIELD of GPU ID are called in the history. */
+void top_name_gpu_series(const char *id, const char *field, char out[HISTORY_NAME_BYTES]);
 /* FIELD of a GPU record, as short as it can be told; "-": not known. */
 void top_format_reading(const json_t *gpu, const char *field, char out[UNITS_TEXT_BYTES]);
 /* The parts of a frame. */

@@ -54,7 +54,7 @@ static void draw_graph(const struct top *top, const json_t *gpu, size_t graph,
     double max = json_number_value(limit);
     size_t count = 0;
 
-    (void)snprintf(name, sizeof(name), "%s %s", snapshot_key(gpu), GRAPHS[graph].field);
+    top_name_gpu_series(snapshot_key(gpu), GRAPHS[graph].field, name);
     count = history_copy(&top->history, name, values,
                          capacity < HISTORY_COUNT ? capacity : HISTORY_COUNT);
     top_format_reading(gpu, GRAPHS[graph].field, text);

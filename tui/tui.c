@@ -16,8 +16,6 @@
 #include <unistd.h>
 
 enum {
-    MS_PER_S = 1000,
-    US_PER_MS = 1000,
     /* A supervisor on this machine has answered by then: the first frame has something to show. */
     TUI_FIRST_FRAME_MS = 30,
     /* Data that comes in pieces is shown together, and a storm of it ten times a second. */
@@ -57,8 +55,7 @@ int tui_guard(struct guard **out, struct err *err)
 
 static void arm(struct event *timer, uint64_t ms)
 {
-    struct timeval time = {.tv_sec = (time_t)(ms / MS_PER_S),
-                           .tv_usec = (suseconds_t)(ms % MS_PER_S * US_PER_MS)};
+    struct timeval time = clock_timeval(ms);
 
     (void)event_add(timer, &time); /* fails only without memory, where nothing works any more */
 }
