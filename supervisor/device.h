@@ -67,7 +67,8 @@ void devices_release(struct supervisor *supervisor);
 /* *out_until_ms is set for DEVICE_STORM, and for DEVICE_OPEN to the end of the open time
  * (INT64_MAX: not known). */
 enum device_answer device_ask(const struct device *device, int64_t now_ms, int64_t *out_until_ms);
-/* Sets the budget of *OUT and what the device has free. */
+/* Sets the budget of *OUT and what the device has free. A GPU is read again soon; where the room
+ * hangs on what a worker program told long ago, the next start asks it anew. */
 void device_room(const struct device *device, struct room *out);
 /* As it was read last. */
 bool device_is_asleep(const struct device *device);

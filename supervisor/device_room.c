@@ -1,6 +1,5 @@
-/* Owns what a device has room for, as it is measured and as it was told. Decides nothing: room.h
- * does.
- */
+/* Owns what a device has room for, as it is measured and as it was told; has it measured and told
+ * anew when that is old. What follows from the room, room.h decides. */
 #include "common/clock.h"
 #include "common/host_memory.h"
 #include "supervisor/device.h"

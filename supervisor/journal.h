@@ -19,9 +19,9 @@ void journal_worker(const struct worker *worker);
 int journal_worker_awaited(const struct worker *worker, struct store_done done);
 /* A breaker that was BEFORE: its row, and the event when its state has changed. */
 void journal_worker_breaker(const struct worker *worker, const struct breaker *before);
+void journal_device_breaker(const struct device *device, const struct breaker *before);
 /* DEVICE was called OLD_NAME. */
 void journal_device_renamed(const struct device *device, const char *old_name);
-void journal_device_breaker(const struct device *device, const struct breaker *before);
 /* The row of a GPU's breaker alone, as journal_worker_awaited(). */
 int journal_device_awaited(const struct device *device, struct store_done done);
 /* The failure that has just been counted. LOAD_MS: what its load took. */

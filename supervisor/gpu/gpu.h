@@ -44,7 +44,7 @@ struct gpu_use {
     char command[GPU_COMMAND_BYTES];
 };
 
-/* What a worker program has told of it; all zeros: nothing. */
+/* What a worker program has told of it. While that is nothing, no figure is known. */
 struct gpu_ability {
     bool is_listed;                /* it sees this GPU */
     bool is_usable;                /* models can run there */
