@@ -16,7 +16,7 @@ static bool device_is_gpu_id(const char *text)
 
 int device_name_check(const char *name, enum err_kind kind, struct err *err)
 {
-    if (strcmp(name, "cpu") == 0 || strcmp(name, DEVICE_NAME_ANY_GPU) == 0)
+    if (strcmp(name, DEVICE_NAME_CPU) == 0 || strcmp(name, DEVICE_NAME_ANY_GPU) == 0)
         return 0;
     if (strlen(name) <= DEVICE_NAME_MAX_BYTES && strncmp(name, GPU, strlen(GPU)) == 0 &&
         device_is_gpu_id(name + strlen(GPU)))
@@ -31,4 +31,9 @@ int device_name_check(const char *name, enum err_kind kind, struct err *err)
 bool device_name_is_gpu(const char *name)
 {
     return strcmp(name, DEVICE_NAME_ANY_GPU) == 0 || strncmp(name, GPU, strlen(GPU)) == 0;
+}
+
+const char *device_name_or_cpu(const char *name)
+{
+    return name[0] == '\0' ? DEVICE_NAME_CPU : name;
 }

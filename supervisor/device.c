@@ -18,8 +18,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char CPU[] = "cpu";
-
 static struct device *device_called(struct supervisor *supervisor, const char *name)
 {
     struct device *device = NULL;
@@ -42,7 +40,7 @@ static void device_write_name(const struct supervisor *supervisor, const char *n
     if (gpu != NULL)
         gpu_write_name(gpu, out);
     else
-        (void)snprintf(out, DEVICE_NAME_MAX_BYTES + 1, "%s", name[0] == '\0' ? CPU : name);
+        (void)snprintf(out, DEVICE_NAME_MAX_BYTES + 1, "%s", device_name_or_cpu(name));
 }
 
 /* A GPU that has just become known may still be there by the name it was given. */

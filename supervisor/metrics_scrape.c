@@ -64,14 +64,14 @@ static const char *worker_device_name(const struct worker *worker)
         device = device_find(worker->supervisor, worker->options.device);
     if (device != NULL)
         return device->name;
-    return worker->options.device[0] == '\0' ? "cpu" : worker->options.device;
+    return device_name_or_cpu(worker->options.device);
 }
 
 static const char *worker_backend(const struct worker *worker)
 {
     if (worker->command != NULL)
         return "command";
-    return strcmp(worker_device_name(worker), "cpu") == 0 ? "cpu" : "gpu";
+    return device_name_is_gpu(worker_device_name(worker)) ? "gpu" : "cpu";
 }
 
 static struct place *place_find(const struct places *places, const char *backend,

@@ -356,10 +356,12 @@ void worker_place_look_again(struct supervisor *supervisor);
 int worker_check_place(const struct worker *worker, struct err *err);
 /* Whether the device of its process may be called NAME. */
 bool worker_is_on(const struct worker *worker, const char *name);
+/* Whether its next start may be made on DEVICE: it is its own, or one of those it chooses among. */
+bool worker_may_run_on(const struct worker *worker, const struct device *device);
 /* For a start that its device lets through. False: it waits for room, or has been refused. */
 bool worker_room_take(struct worker *worker, enum recovery_asker asker);
 /* How DEVICE would judge a start of WORKER, and what it has free. */
-enum room_verdict worker_room_try(struct worker *worker, struct device *device,
+enum room_verdict worker_room_try(struct worker *worker, const struct device *device,
                                   int64_t *out_free_bytes);
 bool worker_waits_for_room(const struct worker *worker);
 /* What it needs, what there is, and who holds it. */

@@ -13,8 +13,6 @@ enum {
     PLACE_LIST_MAX_BYTES = 320, /* of the GPUs that there are, or why there is none, in a message */
 };
 
-static const char CPU[] = "cpu";
-
 /* ---- in words ---- */
 
 /* "gpu:0 is 0000:03:00.0, Radeon; gpu:1 is …", or why there is none. */
@@ -112,15 +110,13 @@ static struct device *place_choose(struct worker *worker)
     if (worker->postponed.room.has_evicted && worker->device != NULL && worker->device->is_gpu)
         return worker->device;
     for (size_t i = 0; i < table->count; i++) {
-        char name[GPU_NAME_BYTES];
         struct device *device = NULL;
         int64_t bytes = 0;
         int rank = 0;
 
         if (!table->gpus[i]->ability.is_usable)
             continue;
-        gpu_write_name(table->gpus[i], name);
-        device = device_get(worker->supervisor, name);
+        device = device_get(worker->supervisor, table->gpus[i]->pci);
         rank = place_rank(worker, device, &bytes);
         if (best != NULL && (rank > best_rank || (rank == best_rank && bytes <= best_bytes)))
             continue;
@@ -196,13 +192,27 @@ static enum worker_place place_on_gpu(struct worker *worker, enum recovery_asker
 
 /* Where a command runs is for the command to know: its device is a name that it shares with others.
  */
+static bool place_is_given(const struct worker *worker, const char *device)
+{
+    return worker->command != NULL || !device_name_is_gpu(device);
+}
+
+bool worker_may_run_on(const struct worker *worker, const struct device *device)
+{
+    const char *name = worker->next_running.device;
+
+    /* Who may choose was placed on the one that seemed best, and takes any. */
+    return worker->device == device || (device->is_gpu && !place_is_given(worker, name) &&
+                                        strcmp(name, DEVICE_NAME_ANY_GPU) == 0);
+}
+
 enum worker_place worker_place(struct worker *worker, enum recovery_asker asker,
                                struct device **out, int64_t *out_until_ms, struct err *why)
 {
     struct worker_options *options = &worker->next_running;
     enum worker_place place = WORKER_PLACE_FOUND;
 
-    if (worker->command != NULL || !device_name_is_gpu(options->device)) {
+    if (place_is_given(worker, options->device)) {
         *out = device_get(worker->supervisor, options->device);
         return WORKER_PLACE_FOUND;
     }
@@ -211,14 +221,14 @@ enum worker_place worker_place(struct worker *worker, enum recovery_asker asker,
         return place;
     log_event(LOG_WARN, "device_replaced", "worker=%s wanted=%s used=cpu reason=%s", worker->name,
               options->device, why->message);
-    memcpy(options->device, CPU, sizeof(CPU));
-    *out = device_get(worker->supervisor, CPU);
+    memcpy(options->device, DEVICE_NAME_CPU, sizeof(DEVICE_NAME_CPU));
+    *out = device_get(worker->supervisor, DEVICE_NAME_CPU);
     return WORKER_PLACE_FOUND;
 }
 
 int worker_check_place(const struct worker *worker, struct err *err)
 {
-    if (worker->command != NULL || !device_name_is_gpu(worker->running.device))
+    if (place_is_given(worker, worker->running.device))
         return 0;
     return place_check(worker->supervisor, worker->running.device, err);
 }
@@ -240,7 +250,7 @@ bool worker_is_on(const struct worker *worker, const char *name)
         worker->facts.device[0] != '\0' ? worker->facts.device : worker->running.device;
     const struct gpu *gpu = gpu_table_find(&supervisor->gpus.table, name, NULL);
 
-    if (strcmp(name, device[0] == '\0' ? CPU : device) == 0)
+    if (strcmp(name, device_name_or_cpu(device)) == 0)
         return true;
     if (strcmp(name, DEVICE_NAME_ANY_GPU) == 0)
         return device_name_is_gpu(device);

@@ -500,10 +500,8 @@ static struct worker *worker_next_postponed(const struct supervisor *supervisor,
 /* It is kept down by the device, or by the last of the GPUs it might have chosen. */
 static bool worker_waits_for_device(const struct worker *worker, const struct device *device)
 {
-    bool may_choose = strcmp(worker->next_running.device, DEVICE_NAME_ANY_GPU) == 0;
-
     return worker->state == LIFE_OPEN && worker->postponed.answer == DEVICE_OPEN &&
-           (worker->device == device || (may_choose && device->is_gpu));
+           worker_may_run_on(worker, device);
 }
 
 /* What they wait for on DEVICE does not come any more: each finds it open, and says so to who

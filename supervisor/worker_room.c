@@ -125,8 +125,9 @@ static struct room_holder worker_as_holder(const struct worker *worker)
     return holder;
 }
 
-/* The holders are the caller's to free. */
-static void worker_room_read(const struct worker *worker, struct room *out)
+/* What DEVICE has for WORKER. The holders are the caller's to free. */
+static void worker_room_read(const struct worker *worker, const struct device *device,
+                             struct room *out)
 {
     const struct worker *other = NULL;
     size_t count = 0;
@@ -136,11 +137,11 @@ static void worker_room_read(const struct worker *worker, struct room *out)
         count++;
     }
     *out = (struct room){.need_bytes = worker->need_bytes};
-    device_room(worker->device, out);
+    device_room(device, out);
     out->holders = xcalloc(count, sizeof(*out->holders));
     TAILQ_FOREACH(other, &worker->supervisor->workers, link)
     {
-        if (other == worker || other->device != worker->device)
+        if (other == worker || other->device != device)
             continue;
         if (life_has_process(other->state) || worker_comes_before(other, worker))
             out->holders[out->holder_count++] = worker_as_holder(other);
@@ -218,7 +219,7 @@ void worker_explain_room(const struct worker *worker, struct err *out)
 {
     struct room room;
 
-    worker_room_read(worker, &room);
+    worker_room_read(worker, worker->device, &room);
     room_explain(&room, worker, out);
     free(room.holders);
 }
@@ -263,21 +264,18 @@ static void worker_room_refuse(struct worker *worker, enum recovery_asker asker,
     worker_put_off(worker, asker, DEVICE_NO_ROOM, until_ms, why);
 }
 
-enum room_verdict worker_room_try(struct worker *worker, struct device *device,
+enum room_verdict worker_room_try(struct worker *worker, const struct device *device,
                                   int64_t *out_free_bytes)
 {
-    struct device *before = worker->device;
     enum room_verdict verdict = ROOM_NONE;
     struct room room;
 
-    worker->device = device;
     worker->need_bytes = worker_need_bytes(worker);
-    worker_room_read(worker, &room);
+    worker_room_read(worker, device, &room);
     room.returning = ROOM_NOTHING_EVICTED;
     verdict = room_judge(&room);
     *out_free_bytes = room_free_bytes(&room);
     free(room.holders);
-    worker->device = before;
     return verdict;
 }
 
@@ -290,7 +288,7 @@ bool worker_room_take(struct worker *worker, enum recovery_asker asker)
     int64_t until_ms = 0;
 
     worker->need_bytes = worker_need_bytes(worker);
-    worker_room_read(worker, &room);
+    worker_room_read(worker, worker->device, &room);
     room.returning = worker_room_return(worker, &room, now_ms);
     verdict = room_judge(&room);
     until_ms = worker_room_next_look_ms(worker, &room, verdict, now_ms);
@@ -308,15 +306,6 @@ bool worker_room_take(struct worker *worker, enum recovery_asker asker)
 
 /* ---- again ---- */
 
-/* Who may choose among the GPUs waits for room on the one that seemed best, and takes any. */
-static bool worker_may_use(const struct worker *worker, const struct device *device)
-{
-    bool may_choose =
-        worker->command == NULL && strcmp(worker->next_running.device, DEVICE_NAME_ANY_GPU) == 0;
-
-    return worker->device == device || (may_choose && device->is_gpu);
-}
-
 /* The first that waits for room that may be DEVICE's, and came after TURN. */
 static struct worker *worker_next_in_line(const struct device *device, uint64_t turn)
 {
@@ -327,7 +316,7 @@ static struct worker *worker_next_in_line(const struct device *device, uint64_t 
     {
         uint64_t own = worker->postponed.room.turn;
 
-        if (worker_may_use(worker, device) && worker_waits_for_room(worker) && own > turn &&
+        if (worker_may_run_on(worker, device) && worker_waits_for_room(worker) && own > turn &&
             (first == NULL || own < first->postponed.room.turn))
             first = worker;
     }

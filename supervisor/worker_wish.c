@@ -54,7 +54,7 @@ int worker_check_options(const struct worker *worker, const struct worker_option
     if (asked->device[0] != '\0' && !worker_is_on(worker, asked->device) &&
         !(asked->allow_cpu && !device_name_is_gpu(device)))
         return err_set(err, ERR_CONFLICT, "worker %s runs on device %s, not %s: stop it first",
-                       worker->name, device[0] == '\0' ? "cpu" : device, asked->device);
+                       worker->name, device_name_or_cpu(device), asked->device);
     return 0;
 }
 

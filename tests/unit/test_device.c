@@ -132,6 +132,28 @@ static void a_gpu_has_one_device_whatever_it_is_called(void **state)
     scene_release(&scene);
 }
 
+/* Who may choose may run on each GPU; a command called as if it might runs where it was put. */
+static void only_who_chooses_may_run_on_any_gpu(void **state)
+{
+    struct command_line command = {0};
+    struct worker *worker = NULL;
+    struct scene scene;
+
+    scene_init(&scene, *state);
+    worker = &scene.workers[0];
+    (void)snprintf(worker->next_running.device, sizeof(worker->next_running.device), "gpu");
+    worker->device = device_get(&scene.supervisor, "gpu:1");
+    assert_true(worker_may_run_on(worker, scene.gpu));
+    assert_false(worker_may_run_on(worker, scene.cpu));
+    worker->command = &command;
+    assert_false(worker_may_run_on(worker, scene.gpu));
+    assert_true(worker_may_run_on(worker, worker->device));
+    worker->command = NULL;
+    (void)snprintf(worker->next_running.device, sizeof(worker->next_running.device), "gpu:1");
+    assert_false(worker_may_run_on(worker, scene.gpu));
+    scene_release(&scene);
+}
+
 static void the_cpu_is_never_lost(void **state)
 {
     struct scene scene;
@@ -173,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_lost_process_keeps_its_gpu_from_starts, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(only_who_chooses_may_run_on_any_gpu, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_cpu_is_never_lost, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_gpu_has_one_device_whatever_it_is_called, set_up,
                                         tear_down),
