@@ -163,7 +163,7 @@ ARCHS ?= $(KERNELS_AMD) $(KERNELS_FAMILY) $(KERNELS_NVIDIA)
 KERNEL_FILES := $(patsubst %,$(BUILD)/kernels/%.co,$(filter gfx%,$(ARCHS))) \
                 $(patsubst %,$(BUILD)/kernels/%.ptx,$(filter sm_%,$(ARCHS))) \
                 $(if $(PTXAS),$(patsubst %,$(BUILD)/kernels/%.cubin,$(filter sm_%,$(ARCHS))))
-KERNEL_FLAGS := -std=c++17 -O3 -I. -ffreestanding -fno-exceptions -fno-rtti --cuda-device-only -fno-slp-vectorize \
+KERNEL_FLAGS := -std=c++17 -O3 -I. -fno-strict-aliasing -ffreestanding -fno-exceptions -fno-rtti --cuda-device-only -fno-slp-vectorize \
                 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers -Wno-missing-designated-field-initializers
 # Clang would pair sums of different rows for packed floats, which costs registers (hip/SPEED.md).
 # Loops that are marked are unrolled however long that gets: else their arrays are no registers.

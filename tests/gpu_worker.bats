@@ -138,18 +138,20 @@ MODELS
     local answer=$output
     file=$(echo "$T"/cache/rbee/gpu-0000:03:00.0-emulator-32-*.json)
     assert_equal "$(jq '.waves | length > 0 and all(. >= 1 and . <= 8)' "$file")" true
+    assert_equal "$(jq '.prompt_rows | length > 0 and all(. >= 8 and . <= 128)' "$file")" true
     # It is believed: a number that nobody measured stays, and the answer is the same.
-    jq -c '.waves |= map_values(2)' "$file" >"$T/twos"
+    jq -c '.waves |= map_values(2) | .prompt_rows |= map_values(128)' "$file" >"$T/twos"
     cp "$T/twos" "$file"
     ask_gpu
     assert_success
     assert_equal "$output" "$answer"
     assert_equal "$(jq -c . "$file")" "$(cat "$T/twos")"
-    # Numbers of waves that no block has, and what is no JSON, are measured again.
-    echo '{"waves":{"Q8_0":999,"F16":"x"}}' >"$file"
+    # Shapes that no block has, and what is no JSON, are measured again.
+    echo '{"waves":{"Q8_0":999,"F16":"x"},"prompt_rows":{"Q8_0":129,"F16":[]}}' >"$file"
     ask_gpu
     assert_success
     assert_equal "$(jq '.waves | length > 0 and all(. >= 1 and . <= 8)' "$file")" true
+    assert_equal "$(jq '.prompt_rows | length > 0 and all(. >= 8 and . <= 128)' "$file")" true
     echo '{"waves' >"$file"
     ask_gpu
     assert_success

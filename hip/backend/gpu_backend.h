@@ -45,17 +45,33 @@ enum gpu_matvec {
     GPU_MATVEC_COUNT,
 };
 
+/* By how many rows of activations a block of theirs has: GPU_MMA_X_ROWS, GPU_MMA_X_ROWS_MAX. */
+enum gpu_mma {
+    GPU_MMA_64,
+    GPU_MMA_128,
+    GPU_MMA_COUNT,
+};
+
+/* What is measured of a type (gpu_tune.c); 0: not measured. */
+enum gpu_tuned {
+    GPU_TUNED_WAVES,       /* of a block of matvec, at most: the order of sums depends on it */
+    GPU_TUNED_PROMPT_ROWS, /* of a block of prompts, at most: no bit of them does */
+    GPU_TUNED_COUNT,
+};
+
+enum { GPU_CHOICES_MAX = 8 }; /* of each */
+
 /* The kernels that read one type of weight. */
 struct gpu_type {
     enum gpu_weight_type id;
     const struct backend_weight *largest; /* of this type, that has planes */
-    uint32_t waves;                       /* of a block of matvec, at most; 0: not measured */
-    bool is_found;                        /* and so are: */
+    uint32_t tuned[GPU_TUNED_COUNT];
+    bool is_found; /* and so are: */
     const struct gpu_kernel *repack;
     const struct gpu_kernel *embed;
     const struct gpu_kernel *matvec[GPU_MATVEC_COUNT];
     const struct gpu_kernel *matmul;
-    const struct gpu_kernel *mma; /* NULL: matmul is all there is */
+    const struct gpu_kernel *mma[GPU_MMA_COUNT]; /* NULL: matmul is all there is */
 };
 
 /* The others, by their names. */
@@ -227,6 +243,17 @@ uint32_t gpu_waves_max(const struct gpu_backend *gpu);
 int gpu_launch_matvec(struct gpu_backend *gpu, const struct gpu_type *type,
                       struct args_product *args, uint32_t row_begin, uint32_t row_count,
                       uint32_t waves, struct err *err);
+/* How many rows of activations a block of a product of prompts with COLUMNS can have, rising; the
+ * count of them. All give the same bits. */
+uint32_t gpu_prompt_choices(const struct gpu_backend *gpu, const struct gpu_type *type,
+                            uint32_t columns, uint32_t out_rows[GPU_CHOICES_MAX]);
+/* The same of rows of prompts, by blocks of BLOCK_ROWS rows or less. */
+int gpu_launch_prompts(struct gpu_backend *gpu, const struct gpu_type *type,
+                       struct args_product *args, uint32_t row_begin, uint32_t row_count,
+                       uint32_t block_rows, struct err *err);
+/* Products of prompts with COLUMNS of this type go through matrix units: both sides are in halves
+ * there. */
+bool gpu_has_mma(const struct gpu_type *type, uint32_t columns);
 
 /* ---- gpu_tune.c ---- */
 

@@ -34,7 +34,8 @@ static uint32_t matvec_waves(const struct gpu_backend *gpu, const struct args_pr
 {
     struct gpu_format format = gpu_format_of(type->id);
     uint32_t chunks = gpu_chunks(&format, args->weights[0].columns);
-    uint32_t most = type->waves != 0 ? type->waves : gpu_waves_max(gpu);
+    uint32_t most =
+        type->tuned[GPU_TUNED_WAVES] != 0 ? type->tuned[GPU_TUNED_WAVES] : gpu_waves_max(gpu);
 
     return chunks < most ? chunks : most;
 }
@@ -54,41 +55,78 @@ int gpu_launch_matvec(struct gpu_backend *gpu, const struct gpu_type *type,
     return gpu_launch(gpu->context, type->matvec[kernel], blocks, waves * wave, args, err);
 }
 
+static uint32_t smallest_of(uint32_t a, uint32_t b, uint32_t c)
+{
+    uint32_t smaller = a < b ? a : b;
+
+    return smaller < c ? smaller : c;
+}
+
 static int launch_matmul(struct gpu_backend *gpu, const struct gpu_type *type,
-                         struct args_product *args, uint32_t row_begin, uint32_t row_count,
-                         struct err *err)
+                         struct args_product *args, uint32_t block_rows, struct err *err)
 {
     uint32_t wave = gpu_context_info(gpu->context)->wave;
     bool is_gate = backend_is_gate((enum backend_epilogue)args->epilogue);
-    uint32_t wanted = gpu_blocks(row_count, GPU_MATMUL_ROWS);
-    uint32_t most = gpu_waves_max(gpu);
-    uint32_t waves = wanted < most ? wanted : most;
+    uint32_t wanted = gpu_blocks(args->row_count, GPU_MATMUL_ROWS);
+    uint32_t waves =
+        smallest_of(wanted, gpu_blocks(block_rows, GPU_MATMUL_ROWS), gpu_waves_max(gpu));
     const uint32_t blocks[3] = {gpu_product_blocks(args, is_gate, wave * GPU_MATMUL_TILES),
                                 gpu_blocks(wanted, waves), 1};
 
-    args->row_begin = row_begin;
-    args->row_count = row_count;
     return gpu_launch(gpu->context, type->matmul, blocks, waves * wave, args, err);
 }
 
-/* Products of prompts with COLUMNS of this type go through matrix units: both sides are in halves
- * there. */
-static bool has_mma(const struct gpu_type *type, uint32_t columns)
+bool gpu_has_mma(const struct gpu_type *type, uint32_t columns)
 {
-    return type->mma != NULL && columns % GPU_GROUP_COLUMNS == 0;
+    return type->mma[GPU_MMA_64] != NULL && columns % GPU_GROUP_COLUMNS == 0;
 }
 
 static int launch_mma(struct gpu_backend *gpu, const struct gpu_type *type,
-                      struct args_product *args, uint32_t row_begin, uint32_t row_count,
-                      struct err *err)
+                      struct args_product *args, uint32_t block_rows, struct err *err)
 {
     bool is_gate = backend_is_gate((enum backend_epilogue)args->epilogue);
-    const uint32_t blocks[3] = {gpu_product_blocks(args, is_gate, GPU_MMA_WEIGHT_ROWS),
-                                gpu_blocks(row_count, GPU_MMA_X_ROWS), 1};
+    bool is_large = block_rows > GPU_MMA_X_ROWS && args->row_count > GPU_MMA_X_ROWS;
+    const uint32_t blocks[3] = {
+        gpu_product_blocks(args, is_gate, GPU_MMA_WEIGHT_ROWS),
+        gpu_blocks(args->row_count, is_large ? GPU_MMA_X_ROWS_MAX : GPU_MMA_X_ROWS), 1};
 
+    return gpu_launch(gpu->context, type->mma[is_large ? GPU_MMA_128 : GPU_MMA_64], blocks,
+                      GPU_MMA_THREADS, args, err);
+}
+
+uint32_t gpu_prompt_choices(const struct gpu_backend *gpu, const struct gpu_type *type,
+                            uint32_t columns, uint32_t out_rows[GPU_CHOICES_MAX])
+{
+    uint32_t count = 0;
+
+    if (gpu_has_mma(type, columns)) {
+        out_rows[count++] = GPU_MMA_X_ROWS;
+        out_rows[count++] = GPU_MMA_X_ROWS_MAX;
+        return count;
+    }
+    for (uint32_t waves = 1; waves <= gpu_waves_max(gpu); waves *= 2)
+        out_rows[count++] = waves * GPU_MATMUL_ROWS;
+    return count;
+}
+
+int gpu_launch_prompts(struct gpu_backend *gpu, const struct gpu_type *type,
+                       struct args_product *args, uint32_t row_begin, uint32_t row_count,
+                       uint32_t block_rows, struct err *err)
+{
     args->row_begin = row_begin;
     args->row_count = row_count;
-    return gpu_launch(gpu->context, type->mma, blocks, GPU_MMA_THREADS, args, err);
+    return gpu_has_mma(type, args->weights[0].columns)
+               ? launch_mma(gpu, type, args, block_rows, err)
+               : launch_matmul(gpu, type, args, block_rows, err);
+}
+
+/* What was found to be best for prompts; if nothing was, all waves of matmul, and the smaller block
+ * of matrix units. */
+static uint32_t prompt_rows(const struct gpu_backend *gpu, const struct gpu_type *type)
+{
+    uint32_t tuned = type->tuned[GPU_TUNED_PROMPT_ROWS];
+
+    return tuned != 0 ? tuned : gpu_waves_max(gpu) * GPU_MATMUL_ROWS;
 }
 
 /* Rows that decode, and those of prompts behind them. */
@@ -103,9 +141,7 @@ static int launch_product(struct gpu_backend *gpu, const struct gpu_type *type,
         return -1;
     if (prompts == 0)
         return 0;
-    return has_mma(type, args->weights[0].columns)
-               ? launch_mma(gpu, type, args, decodes, prompts, err)
-               : launch_matmul(gpu, type, args, decodes, prompts, err);
+    return gpu_launch_prompts(gpu, type, args, decodes, prompts, prompt_rows(gpu, type), err);
 }
 
 /* ---- embed ---- */
@@ -151,7 +187,7 @@ static int put_activations(struct gpu_backend *gpu, const struct backend_buffer 
     bool has_prompts = gpu->step->row_count > gpu->step->decode_row_count;
     bool is_in_integers =
         !gpu_is_float_weight(weight) ||
-        (has_prompts && has_mma(gpu_type_of(gpu, weight), weight->matrix.columns));
+        (has_prompts && gpu_has_mma(gpu_type_of(gpu, weight), weight->matrix.columns));
 
     args->x = x->data;
     return is_in_integers ? gpu_quantised_of(gpu, x, &args->quantised, err) : 0;

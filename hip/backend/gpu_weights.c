@@ -74,8 +74,8 @@ static int find_kernel(struct gpu_backend *gpu, const char *prefix, enum gpu_wei
 static int find_type(struct gpu_backend *gpu, enum gpu_weight_type id, struct err *err)
 {
     static const char *const SUFFIXES[GPU_MATVEC_COUNT] = {"_r1", "_r2", "_r4", "_r8"};
+    static const char *const MMA_SUFFIXES[GPU_MMA_COUNT] = {"_x64", "_x128"};
     struct gpu_type *type = &gpu->types[id];
-    char mma[KERNEL_NAME_BYTES];
 
     if (type->is_found)
         return 0;
@@ -87,8 +87,12 @@ static int find_type(struct gpu_backend *gpu, enum gpu_weight_type id, struct er
         if (find_kernel(gpu, "matvec", id, SUFFIXES[i], &type->matvec[i], err) != 0)
             return -1;
     }
-    kernel_name("mma", id, "", mma);
-    type->mma = gpu_find_optional_kernel(gpu->context, mma);
+    for (int i = 0; i < GPU_MMA_COUNT; i++) {
+        char mma[KERNEL_NAME_BYTES];
+
+        kernel_name("mma", id, MMA_SUFFIXES[i], mma);
+        type->mma[i] = gpu_find_optional_kernel(gpu->context, mma);
+    }
     type->id = id;
     type->is_found = true;
     return 0;

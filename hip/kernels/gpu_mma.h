@@ -13,11 +13,14 @@
 
 #include "hip/kernels/gpu.h"
 
-/* Before a loop whose loads would take too many registers if all were under way together. */
+/* Before a loop whose loads would take too many registers if all were under way together, and
+ * before one whose code would only be long. */
 #if defined(__clang__)
 #define GPU_UNROLL_TWICE _Pragma("unroll 2")
+#define GPU_ROLLED _Pragma("nounroll")
 #else
 #define GPU_UNROLL_TWICE GPU_UNROLL
+#define GPU_ROLLED GPU_UNROLL
 #endif
 
 enum {

@@ -86,7 +86,8 @@ enum {
     GPU_PLANE_ALIGN = 256, /* of a plane in its memory; more than the widest load needs */
     GPU_MATMUL_ROWS = 8,   /* of activations that a wave of matmul has at once */
     GPU_MATMUL_TILES = 2,  /* waves' widths of a weight's rows that a block of it has */
-    GPU_MMA_X_ROWS = 64,   /* of activations that a block on matrix units has */
+    GPU_MMA_X_ROWS = 64,   /* of activations that a block on matrix units has, or */
+    GPU_MMA_X_ROWS_MAX = 128,
     GPU_MMA_WEIGHT_ROWS = 128,
     GPU_MMA_THREADS = GPU_THREADS_MAX,
     GPU_EMBED_THREADS = 64, /* of a block of embed and repack: enough for whole waves of 64 */

@@ -1,17 +1,18 @@
 /* Products for the rows of prompts on matrix units (gpu_mma.h), of weights whose numbers halves can
  * hold (weight_types.def). Others, and devices without such a unit, go through matmul.h.
  *
- * A block computes GPU_MMA_X_ROWS rows of activations times GPU_MMA_WEIGHT_ROWS rows of a weight.
- * Both come as halves through shared memory, MMA_COLUMNS at a time, and are summed up as floats. A
- * row of either is scaled by a power of 2, as far as it is not of halves already, so that none
- * overflows and what a half rounds off is at most 2^-11 of the number, or tiny beside the largest.
+ * A block computes R rows of activations (one of GPU_MMA_X_ROWS and GPU_MMA_X_ROWS_MAX, a constant
+ * of each variant) times GPU_MMA_WEIGHT_ROWS rows of a weight. Both come as halves through shared
+ * memory, MMA_COLUMNS at a time, and are summed up as floats. A row of either is scaled by a power
+ * of 2, as far as it is not of halves already, so that none overflows and what a half rounds off is
+ * at most 2^-11 of the number, or tiny beside the largest.
  *
- *   mma_TYPE(struct args_product)
+ *   mma_TYPE_xR(struct args_product)
  *   grid   x: gpu_product_blocks(a, is_gate, GPU_MMA_WEIGHT_ROWS)
- *          y: row_count / GPU_MMA_X_ROWS, rounded up
+ *          y: row_count / R, rounded up
  *   block  GPU_MMA_THREADS
  *   reads  weights[i] [rows][columns] and quantised [row][columns], also of weights in halves
- *   writes as matvec; a row's sums do not depend on how many rows there are */
+ *   writes as matvec; a row's sums depend neither on how many rows there are nor on R */
 #ifndef RBEE_HIP_KERNELS_MATMUL_MMA_H
 #define RBEE_HIP_KERNELS_MATMUL_MMA_H
 
@@ -27,25 +28,31 @@ enum {
     MMA_COLUMNS = 64,             /* that are in shared memory at once */
     MMA_STRIDE = MMA_COLUMNS + 8, /* of a row in shared memory, in halves: another bank each */
     MMA_SHARERS = GPU_MMA_THREADS / GPU_MMA_WEIGHT_ROWS, /* threads of a weight's row */
-    MMA_PART = 16, /* columns of activations that a thread brings */
+    MMA_PART = 16,        /* columns of activations that a thread brings */
+    MMA_FINISH_ROWS = 32, /* of activations whose products are finished at once */
     /* How the waves share the block: each has so many tiles of 16 activations and weights. */
     MMA_WAVES_OF_WEIGHTS = 4,
     MMA_WAVES_OF_X = GPU_MMA_THREADS / GPU_WAVE / MMA_WAVES_OF_WEIGHTS,
-    MMA_X_TILES = GPU_MMA_X_ROWS / GPU_MMA_SIDE / MMA_WAVES_OF_X,
+    MMA_X_TILES_MAX = GPU_MMA_X_ROWS_MAX / GPU_MMA_SIDE / MMA_WAVES_OF_X,
     MMA_WEIGHT_TILES = GPU_MMA_WEIGHT_ROWS / GPU_MMA_SIDE / MMA_WAVES_OF_WEIGHTS,
 };
 
+GPU_ASSERT(MMA_FINISH_ROWS * 2 <= GPU_MMA_X_ROWS, "products fit");
+
 /* A wave's share of the block. */
 struct mma_sums {
-    struct gpu_mma_sum tiles[MMA_X_TILES][MMA_WEIGHT_TILES];
+    struct gpu_mma_sum tiles[MMA_X_TILES_MAX][MMA_WEIGHT_TILES];
 };
 
-/* What a block works on, in shared memory: the next columns, and what each row is scaled by. */
+/* What a block works on, in shared memory: the next columns, and what each row is scaled by. In the
+ * end products lie where the columns did. */
 struct mma_stage {
-    uint16_t *x;       /* [GPU_MMA_X_ROWS][MMA_STRIDE] */
+    uint16_t *x;       /* [x_rows][MMA_STRIDE] */
     uint16_t *weights; /* [GPU_MMA_WEIGHT_ROWS][MMA_STRIDE] */
-    float *factors;    /* [GPU_MMA_X_ROWS] powers of 2 */
-    float *largest;    /* [MMA_SHARERS][GPU_MMA_WEIGHT_ROWS] a bound of the weight\'s row */
+    float *products;   /* [MMA_FINISH_ROWS][GPU_MMA_WEIGHT_ROWS], in the same memory */
+    float *factors;    /* [x_rows] powers of 2 */
+    float *largest;    /* [MMA_SHARERS][GPU_MMA_WEIGHT_ROWS] a bound of the weight's row */
+    uint32_t x_rows;   /* of the variant */
 };
 
 /* WORDS, a multiple of 4 of them, to a multiple of 16 bytes. */
@@ -76,11 +83,17 @@ GPU_DEVICE float mma_factor_of(float value)
     return gpu_bits_to_float((2 * bias + wanted - exponent) << 23);
 }
 
-/* Four neighbouring threads look at a row's scales. */
+/* Tiles of activations that a wave has. */
+GPU_DEVICE uint32_t mma_x_tiles(struct mma_stage stage)
+{
+    return stage.x_rows / (GPU_MMA_SIDE * MMA_WAVES_OF_X);
+}
+
+/* A few neighbouring threads look at a row's scales. */
 GPU_DEVICE void mma_find_factors(const struct args_product *a, uint32_t x_begin,
                                  struct mma_stage stage)
 {
-    const uint32_t sharers = GPU_MMA_THREADS / GPU_MMA_X_ROWS;
+    const uint32_t sharers = GPU_MMA_THREADS / stage.x_rows;
     uint32_t row = gpu_thread() / sharers;
     uint32_t groups = a->weights[0].columns / GPU_GROUP_COLUMNS;
     float largest = 0.0f;
@@ -97,13 +110,12 @@ GPU_DEVICE void mma_find_factors(const struct args_product *a, uint32_t x_begin,
         stage.factors[row] = mma_factor_of(largest * 32768.0f); /* of integers of 15 bits */
 }
 
-/* Brings this thread's MMA_PART activations of the columns from COLUMN on. */
-GPU_DEVICE void mma_bring_x(const struct args_product *a, uint32_t x_begin, uint32_t column,
-                            struct mma_stage stage)
+/* Brings MMA_PART activations of row ROW of the block, of the columns from PART on of those from
+ * COLUMN on. */
+GPU_DEVICE void mma_bring_part(const struct args_product *a, uint32_t x_begin, uint32_t row,
+                               uint32_t column, uint32_t part, struct mma_stage stage)
 {
     uint32_t columns = a->weights[0].columns;
-    uint32_t row = gpu_thread() / (MMA_COLUMNS / MMA_PART);
-    uint32_t part = gpu_thread() % (MMA_COLUMNS / MMA_PART) * MMA_PART;
     uint64_t x_row = a->row_begin + x_begin + row;
     struct gpu_int4 upper = {0, 0, 0, 0};
     struct gpu_int4 lower = {0, 0, 0, 0};
@@ -125,6 +137,18 @@ GPU_DEVICE void mma_bring_x(const struct args_product *a, uint32_t x_begin, uint
         words[i / 2] = i % 2 == 0 ? half : words[i / 2] | half << 16;
     }
     mma_store(stage.x + row * MMA_STRIDE + part, words, MMA_PART / 2);
+}
+
+/* Brings the block's activations of the columns from COLUMN on, a part or two by each thread. */
+GPU_DEVICE void mma_bring_x(const struct args_product *a, uint32_t x_begin, uint32_t column,
+                            struct mma_stage stage)
+{
+    const uint32_t parts = MMA_COLUMNS / MMA_PART; /* of a row */
+
+    GPU_UNROLL
+    for (uint32_t row = 0; row < stage.x_rows; row += GPU_MMA_THREADS / parts)
+        mma_bring_part(a, x_begin, row + gpu_thread() / parts, column,
+                       gpu_thread() % parts * MMA_PART, stage);
 }
 
 /* No number of the format is larger, before its scale and minimum. */
@@ -218,9 +242,9 @@ GPU_DEVICE void mma_bring_weights(const struct gpu_format *format, const struct 
 }
 
 /* The place of this wave's first tile, in rows of the block. */
-GPU_DEVICE uint32_t mma_wave_x(void)
+GPU_DEVICE uint32_t mma_wave_x(struct mma_stage stage)
 {
-    return gpu_wave() / MMA_WAVES_OF_WEIGHTS * MMA_X_TILES * GPU_MMA_SIDE;
+    return gpu_wave() / MMA_WAVES_OF_WEIGHTS * mma_x_tiles(stage) * GPU_MMA_SIDE;
 }
 
 GPU_DEVICE uint32_t mma_wave_weights(void)
@@ -232,12 +256,12 @@ GPU_DEVICE void mma_add_stage(struct mma_stage stage, struct mma_sums *sums)
 {
     GPU_UNROLL_TWICE
     for (uint32_t k = 0; k < MMA_COLUMNS; k += GPU_MMA_SIDE) {
-        struct gpu_mma_tile x[MMA_X_TILES];
+        struct gpu_mma_tile x[MMA_X_TILES_MAX];
         struct gpu_mma_tile weights[MMA_WEIGHT_TILES];
 
         GPU_UNROLL
-        for (uint32_t i = 0; i < MMA_X_TILES; i++) {
-            gpu_mma_load(&x[i], stage.x + (mma_wave_x() + i * GPU_MMA_SIDE) * MMA_STRIDE + k,
+        for (uint32_t i = 0; i < mma_x_tiles(stage); i++) {
+            gpu_mma_load(&x[i], stage.x + (mma_wave_x(stage) + i * GPU_MMA_SIDE) * MMA_STRIDE + k,
                          MMA_STRIDE);
         }
         GPU_UNROLL
@@ -247,7 +271,7 @@ GPU_DEVICE void mma_add_stage(struct mma_stage stage, struct mma_sums *sums)
                          MMA_STRIDE);
         }
         GPU_UNROLL
-        for (uint32_t i = 0; i < MMA_X_TILES; i++) {
+        for (uint32_t i = 0; i < mma_x_tiles(stage); i++) {
             GPU_UNROLL
             for (uint32_t j = 0; j < MMA_WEIGHT_TILES; j++)
                 gpu_mma(&sums->tiles[i][j], &x[i], &weights[j]);
@@ -261,7 +285,7 @@ GPU_DEVICE void mma_sum_up(const struct gpu_format *format, const struct args_pr
                            struct mma_stage stage, struct mma_sums *sums)
 {
     GPU_UNROLL
-    for (uint32_t i = 0; i < MMA_X_TILES; i++) {
+    for (uint32_t i = 0; i < mma_x_tiles(stage); i++) {
         GPU_UNROLL
         for (uint32_t j = 0; j < MMA_WEIGHT_TILES; j++) {
             GPU_UNROLL
@@ -300,24 +324,59 @@ GPU_DEVICE void mma_finish_one(const struct args_product *one, enum mma_pass pas
         gpu_finish(one, 0, row, column, product, 0.0f);
 }
 
-GPU_DEVICE void mma_finish(const struct args_product *one, uint32_t first, enum mma_pass pass,
-                           uint32_t x_begin, struct mma_stage stage, const struct mma_sums *sums)
+/* Tiles of activations of each wave that are finished at once. */
+GPU_DEVICE uint32_t mma_finish_tiles(struct mma_stage stage)
 {
+    return mma_x_tiles(stage) * MMA_FINISH_ROWS / stage.x_rows;
+}
+
+/* Puts the wave's tiles from tile FIRST on to where all threads find them. */
+GPU_DEVICE void mma_show(struct mma_stage stage, const struct mma_sums *sums, uint32_t first)
+{
+    uint32_t at = gpu_wave() / MMA_WAVES_OF_WEIGHTS * mma_finish_tiles(stage) * GPU_MMA_SIDE;
+
     GPU_UNROLL
-    for (uint32_t i = 0; i < MMA_X_TILES; i++) {
+    for (uint32_t i = 0; i < mma_finish_tiles(stage); i++) {
         GPU_UNROLL
         for (uint32_t j = 0; j < MMA_WEIGHT_TILES; j++) {
             GPU_UNROLL
             for (uint32_t k = 0; k < GPU_MMA_ELEMENTS; k++) {
-                uint32_t x_row = mma_wave_x() + i * GPU_MMA_SIDE + gpu_mma_row(k);
+                uint32_t row = at + i * GPU_MMA_SIDE + gpu_mma_row(k);
                 uint32_t column = mma_wave_weights() + j * GPU_MMA_SIDE + gpu_mma_column(k);
 
-                /* By powers of 2, one after the other: exact. */
-                mma_finish_one(one, pass, x_begin + x_row, first + column,
-                               sums->tiles[i][j].values[k] / stage.factors[x_row] /
-                                   mma_weight_factor(stage, column));
+                stage.products[row * GPU_MMA_WEIGHT_ROWS + column] =
+                    sums->tiles[first + i][j].values[k];
             }
         }
+    }
+    gpu_barrier();
+}
+
+/* By way of shared memory, so that the threads of a wave write side by side, and what an epilogue
+ * takes is there once and not for each element that a lane has. */
+GPU_DEVICE void mma_finish(const struct args_product *one, uint32_t first, enum mma_pass pass,
+                           uint32_t x_begin, struct mma_stage stage, const struct mma_sums *sums)
+{
+    const uint32_t tiles = mma_finish_tiles(stage);
+    uint32_t column = gpu_thread() % GPU_MMA_WEIGHT_ROWS;
+    float factor = mma_weight_factor(stage, column);
+
+    GPU_UNROLL
+    for (uint32_t tile = 0; tile < mma_x_tiles(stage); tile += tiles) {
+        mma_show(stage, sums, tile);
+        GPU_ROLLED
+        for (uint32_t row = gpu_thread() / GPU_MMA_WEIGHT_ROWS; row < MMA_FINISH_ROWS;
+             row += MMA_SHARERS) {
+            uint32_t wave = row / (tiles * GPU_MMA_SIDE); /* of activations */
+            uint32_t x_row =
+                (wave * mma_x_tiles(stage) + tile) * GPU_MMA_SIDE + row % (tiles * GPU_MMA_SIDE);
+            float product = stage.products[row * GPU_MMA_WEIGHT_ROWS + column];
+
+            /* By powers of 2, one after the other: exact. */
+            mma_finish_one(one, pass, x_begin + x_row, first + column,
+                           product / stage.factors[x_row] / factor);
+        }
+        gpu_barrier(); /* others go where these are */
     }
 }
 
@@ -364,24 +423,27 @@ GPU_DEVICE void mma_product(const struct args_product *a, enum gpu_weight_type t
                    : pass == 0 ? MMA_FIRST_OF_GATE
                                : MMA_SECOND_OF_GATE,
                    x_begin, stage, &sums);
-        gpu_barrier(); /* the next weight's bounds go where these are */
     }
 }
 
-#define WEIGHT_TYPE(name, ...)
-#define WEIGHT_TYPE_OF_HALVES(name, ...)                                                           \
-    GPU_KERNEL(mma_##name, args_product)                                                           \
+#define MMA(name, rows)                                                                            \
+    GPU_KERNEL(mma_##name##_x##rows, args_product)                                                 \
     {                                                                                              \
-        GPU_SHARED(uint16_t, x, GPU_MMA_X_ROWS *MMA_STRIDE);                                       \
-        GPU_SHARED(uint16_t, weights, GPU_MMA_WEIGHT_ROWS *MMA_STRIDE);                            \
-        GPU_SHARED(float, factors, GPU_MMA_X_ROWS);                                                \
+        GPU_SHARED(float, memory, (rows + GPU_MMA_WEIGHT_ROWS) * MMA_STRIDE / 2);                  \
+        GPU_SHARED(float, factors, rows);                                                          \
         GPU_SHARED(float, largest, GPU_MMA_THREADS);                                               \
-        struct mma_stage stage = {x, weights, factors, largest};                                   \
+        uint16_t *x = (uint16_t *)memory;                                                          \
+        struct mma_stage stage = {x, x + rows * MMA_STRIDE, memory, factors, largest, rows};       \
                                                                                                    \
         mma_product(a, GPU_WEIGHT_##name, stage);                                                  \
     }
+#define WEIGHT_TYPE(name, ...)
+#define WEIGHT_TYPE_OF_HALVES(name, ...)                                                           \
+    MMA(name, 64)                                                                                  \
+    MMA(name, 128)
 #include "hip/kernels/weight_types.def"
 #undef WEIGHT_TYPE
+#undef MMA
 
 #endif
 

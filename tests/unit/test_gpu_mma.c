@@ -14,31 +14,46 @@ static uint32_t mma_columns_of(const struct type_row *type, uint32_t index)
     return is_float(type) ? of_halves[index] : columns_of(type, index);
 }
 
+/* The kernel whose blocks have so many rows of activations. */
 static bool mma_name(const struct emulator *emulator, const struct type_row *type,
-                     char out[NAME_BYTES])
+                     uint32_t block_rows, char out[NAME_BYTES])
 {
-    (void)snprintf(out, NAME_BYTES, "mma_%s", type->name);
+    (void)snprintf(out, NAME_BYTES, "mma_%s_x%u", type->name, block_rows);
     return emulator->has_kernel(out) != 0;
 }
 
+static bool has_mma(const struct emulator *emulator, const struct type_row *type)
+{
+    char name[NAME_BYTES];
+
+    return mma_name(emulator, type, GPU_MMA_X_ROWS, name);
+}
+
 static void multiply(const struct emulator *emulator, const struct product *p,
-                     const struct activations *x, float *outs[GPU_PRODUCT_WEIGHTS])
+                     const struct activations *x, uint32_t block_rows,
+                     float *outs[GPU_PRODUCT_WEIGHTS])
 {
     char kernel[NAME_BYTES];
 
-    assert_true(mma_name(emulator, p->weights[0]->type, kernel));
-    launch_product(emulator, p, x, kernel, GPU_MMA_WEIGHT_ROWS, GPU_MMA_X_ROWS, GPU_MMA_THREADS,
-                   outs);
+    assert_true(mma_name(emulator, p->weights[0]->type, block_rows, kernel));
+    launch_product(emulator, p, x, kernel, GPU_MMA_WEIGHT_ROWS, block_rows, GPU_MMA_THREADS, outs);
 }
 
+/* By blocks of either shape, which give the same bits. */
 static void expect_mma(const struct emulator *emulator, const struct product *p,
                        const struct activations *x)
 {
     float *outs[GPU_PRODUCT_WEIGHTS];
+    float *others[GPU_PRODUCT_WEIGHTS];
 
     outs_new(p, x, outs);
-    multiply(emulator, p, x, outs);
+    outs_new(p, x, others);
+    multiply(emulator, p, x, GPU_MMA_X_ROWS, outs);
+    multiply(emulator, p, x, GPU_MMA_X_ROWS_MAX, others);
     expect_product(emulator, p, x, outs, "mma", HALF_BOUND);
+    for (uint32_t i = 0; i < p->weight_count; i++)
+        assert_memory_equal(others[i], outs[i], out_count(p, x, i) * sizeof(float));
+    outs_free(others);
     outs_free(outs);
 }
 
@@ -49,9 +64,8 @@ static void check_rows(const struct emulator *emulator, const struct type_row *t
     static const uint32_t widths[ORDER_COUNT] = {129, 65, 1};
     static const uint32_t parts[ORDER_COUNT] = {1, 9, 33};
     uint32_t columns = mma_columns_of(type, order);
-    char name[NAME_BYTES];
 
-    if (!mma_name(emulator, type, name))
+    if (!has_mma(emulator, type))
         return; /* its numbers do not fit into halves */
     struct weight weight = weight_new(emulator, type, widths[order], columns, 11);
     struct activations x = activations_new(ROW_MAX + 1, columns);
@@ -61,10 +75,10 @@ static void check_rows(const struct emulator *emulator, const struct type_row *t
 
     expect_mma(emulator, &p, &x);
     outs_new(&p, &x, whole);
-    multiply(emulator, &p, &x, whole);
+    multiply(emulator, &p, &x, GPU_MMA_X_ROWS_MAX, whole);
     p.row_count = parts[order];
     outs_new(&p, &x, part);
-    multiply(emulator, &p, &x, part);
+    multiply(emulator, &p, &x, GPU_MMA_X_ROWS, part);
     assert_memory_equal(part[0], whole[0], (size_t)p.row_count * widths[order] * sizeof(float));
     outs_free(whole);
     outs_free(part);
@@ -75,12 +89,10 @@ static void check_rows(const struct emulator *emulator, const struct type_row *t
 /* All but those whose numbers halves cannot hold: what has no kernel is passed over below. */
 static void test_each_type_of_halves_has_a_kernel(void **state)
 {
-    char name[NAME_BYTES];
-
     (void)state;
     for (size_t wave = 0; wave < WAVE_COUNT; wave++) {
         for (size_t i = 0; i < ARRAY_COUNT(TYPES); i++)
-            assert_int_equal(mma_name(&emulators[wave], &TYPES[i], name),
+            assert_int_equal(has_mma(&emulators[wave], &TYPES[i]),
                              TYPES[i].quant != QUANT_F32 && TYPES[i].quant != QUANT_BF16);
     }
 }
@@ -96,9 +108,7 @@ static const struct products PRODUCTS = {mma_columns_of, expect_mma};
 static void check_epilogues(const struct emulator *emulator, const struct type_row *type,
                             uint32_t order)
 {
-    char name[NAME_BYTES];
-
-    if (mma_name(emulator, type, name))
+    if (has_mma(emulator, type))
         check_epilogues_of(&PRODUCTS, emulator, type, order);
 }
 
@@ -111,9 +121,7 @@ static void test_bias_sum_and_cap(void **state)
 static void check_gates(const struct emulator *emulator, const struct type_row *type,
                         uint32_t order)
 {
-    char name[NAME_BYTES];
-
-    if (mma_name(emulator, type, name))
+    if (has_mma(emulator, type))
         check_gates_of(&PRODUCTS, emulator, type, order);
 }
 
