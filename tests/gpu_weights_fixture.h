@@ -186,6 +186,29 @@ static inline struct activations activations_new(uint32_t rows, uint32_t columns
     return x;
 }
 
+/* None of its integers is what it was. */
+static inline void activations_spoil(struct activations *x)
+{
+    size_t count = (size_t)x->rows * x->columns;
+
+    memset(x->quantised.upper, UNWRITTEN, count);
+    memset(x->quantised.lower, UNWRITTEN, count);
+    memset(x->quantised.scales, UNWRITTEN, count / GPU_GROUP_COLUMNS * sizeof(float));
+    memset(x->quantised.sums, UNWRITTEN, count / GPU_SUM_COLUMNS * sizeof(int32_t));
+}
+
+static inline void expect_same_integers(const struct activations *x, const struct activations *y)
+{
+    size_t count = (size_t)x->rows * x->columns;
+
+    assert_memory_equal(x->quantised.upper, y->quantised.upper, count);
+    assert_memory_equal(x->quantised.lower, y->quantised.lower, count);
+    assert_memory_equal(x->quantised.scales, y->quantised.scales,
+                        count / GPU_GROUP_COLUMNS * sizeof(float));
+    assert_memory_equal(x->quantised.sums, y->quantised.sums,
+                        count / GPU_SUM_COLUMNS * sizeof(int32_t));
+}
+
 static inline void activations_free(struct activations *x)
 {
     free(x->x);
@@ -205,6 +228,7 @@ struct product {
     uint32_t row_begin;
     uint32_t row_count;
     float softcap;
+    struct gpu_quantised gated;
 };
 
 static inline double exact_dot(const struct weight *weight, const struct activations *x,
@@ -255,7 +279,8 @@ static inline void launch_product(const struct emulator *emulator, const struct 
                                 .epilogue = p->epilogue,
                                 .row_begin = p->row_begin,
                                 .row_count = p->row_count,
-                                .softcap = p->softcap};
+                                .softcap = p->softcap,
+                                .gated = p->gated};
     uint32_t blocks[3] = {0, (p->row_count + rows_of_block - 1) / rows_of_block, 1};
 
     for (uint32_t i = 0; i < p->weight_count; i++) {

@@ -65,4 +65,31 @@ static inline uint32_t rig_token(uint32_t sequence, uint32_t position)
     return (position * 31 + sequence * 17 + 5) % 256;
 }
 
+static inline struct batch_row rig_row(uint32_t sequence, uint32_t position, bool is_decode)
+{
+    return (struct batch_row){.token = rig_token(sequence, position),
+                              .position = position,
+                              .sequence = sequence,
+                              .wants_logits = is_decode,
+                              .is_decode = is_decode};
+}
+
+/* COUNT positions of SEQUENCE from FIRST on as a prompt, without logits. */
+static inline uint32_t rig_add_prompt(struct batch_row *rows, uint32_t sequence, uint32_t first,
+                                      uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        rows[i] = rig_row(sequence, first + i, false);
+    return count;
+}
+
+static inline void rig_step(struct rig *rig, const struct batch_row *rows, uint32_t count,
+                            float *logits)
+{
+    struct err err = ERR_INIT;
+
+    if (session_step(rig->session, rows, count, logits, &err) != 0)
+        fail_msg("%s", err.message);
+}
+
 #endif

@@ -18,6 +18,7 @@ static void gpu_backend_free(struct backend *backend)
         gpu_area_release(gpu, &gpu->inputs);
         gpu_area_release(gpu, &gpu->work);
         gpu_area_release(gpu, &gpu->quantised);
+        gpu_area_release(gpu, &gpu->beside);
         gpu_area_release(gpu, &gpu->head);
         gpu_area_release(gpu, &gpu->logits);
         gpu_area_release(gpu, &gpu->logits_host);

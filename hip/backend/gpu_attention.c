@@ -110,6 +110,10 @@ int gpu_attention(struct backend *backend, const struct backend_attention *op, s
     gpu_touch(gpu, op->out);
     if (rows_per_go(gpu, &args, &rows, err) != 0)
         return -1;
+    /* A block then has whole groups. */
+    if (args.kv.head_dim % GPU_GROUP_COLUMNS == 0 &&
+        gpu_quantised_beside(gpu, op->out, &args.quantised, err) != 0)
+        return -1;
     args.partials = gpu->work.memory;
     for (; args.row_begin < end; args.row_begin += rows) {
         uint32_t left = end - args.row_begin;
@@ -117,5 +121,6 @@ int gpu_attention(struct backend *backend, const struct backend_attention *op, s
         if (attend_rows(gpu, &args, left < rows ? left : rows, err) != 0)
             return -1;
     }
+    gpu_quantised_made(gpu, op->out, &args.quantised);
     return end < gpu->step->row_count ? attend_prompts(gpu, prompt, &args, err) : 0;
 }

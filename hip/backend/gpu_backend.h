@@ -124,10 +124,12 @@ struct gpu_backend {
     uint32_t tile_count;
 
     struct gpu_area work;      /* raw rows of a weight; partial sums of attention; half a gate */
-    struct gpu_area quantised; /* activations as integers: */
-    const struct backend_buffer *quantised_of; /* NULL: of none that still is as it was */
-    struct gpu_area head;                      /* the norm of the logit rows */
-    struct gpu_area logits;                    /* [logit row][vocab] */
+    struct gpu_area quantised; /* activations as integers, and */
+    struct gpu_area beside; /* those of rows that decode, from kernels that may read the others */
+    const struct backend_buffer *quantised_of; /* NULL: of none that still is as it was; else at: */
+    struct gpu_quantised quantised_at;
+    struct gpu_area head;   /* the norm of the logit rows */
+    struct gpu_area logits; /* [logit row][vocab] */
     struct gpu_area logits_host;
 };
 
@@ -227,6 +229,13 @@ uint64_t gpu_quantised_bytes(uint64_t row_count, uint64_t columns);
 /* Where ROW_COUNT rows of COLUMNS as integers go; nothing is there any more. */
 int gpu_quantised_place(struct gpu_backend *gpu, uint32_t row_count, uint32_t columns,
                         struct gpu_quantised *out, struct err *err);
+/* Where a product or attention puts the rows of BUFFER as integers when it stores them; upper NULL:
+ * nowhere, they are made by a launch of their own if they are wanted. */
+int gpu_quantised_beside(struct gpu_backend *gpu, const struct backend_buffer *buffer,
+                         struct gpu_quantised *out, struct err *err);
+/* A launch has put those of BUFFER to AT; upper NULL: it has not. */
+void gpu_quantised_made(struct gpu_backend *gpu, const struct backend_buffer *buffer,
+                        const struct gpu_quantised *at);
 /* The running step's rows of BUFFER as integers: as they are, or made now. */
 int gpu_quantised_of(struct gpu_backend *gpu, const struct backend_buffer *buffer,
                      struct gpu_quantised *out, struct err *err);

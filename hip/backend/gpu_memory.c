@@ -69,6 +69,7 @@ struct scratch_sizes {
     uint64_t inputs;
     uint64_t work;
     uint64_t quantised;
+    uint64_t beside;
     uint64_t head;
     uint64_t logits;
 };
@@ -92,6 +93,7 @@ static struct scratch_sizes scratch_sizes_of(const struct backend_scratch_shape 
         .inputs = gpu_inputs_bytes(shape->logit_row_max * table_blocks),
         .work = work_bytes(shape),
         .quantised = gpu_quantised_bytes(shape->row_max, shape->width_max),
+        .beside = gpu_quantised_bytes(shape->logit_row_max, shape->width_max),
         .head = (uint64_t)shape->logit_row_max * shape->width_max * sizeof(float),
         .logits = (uint64_t)shape->logit_row_max * shape->logit_width * sizeof(float),
     };
@@ -102,7 +104,7 @@ uint64_t gpu_scratch_bytes(const struct backend *backend, const struct backend_s
     struct scratch_sizes sizes = scratch_sizes_of(shape);
 
     return gpu_aligned(sizes.inputs) + gpu_aligned(sizes.work) + gpu_aligned(sizes.quantised) +
-           gpu_aligned(sizes.head) + gpu_aligned(sizes.logits);
+           gpu_aligned(sizes.beside) + gpu_aligned(sizes.head) + gpu_aligned(sizes.logits);
 }
 
 int gpu_scratch_reserve(struct backend *backend, const struct backend_scratch_shape *shape,
@@ -115,6 +117,7 @@ int gpu_scratch_reserve(struct backend *backend, const struct backend_scratch_sh
         gpu_area_reserve(gpu, &gpu->inputs_host, sizes.inputs, err) != 0 ||
         gpu_area_reserve(gpu, &gpu->work, sizes.work, err) != 0 ||
         gpu_area_reserve(gpu, &gpu->quantised, sizes.quantised, err) != 0 ||
+        gpu_area_reserve(gpu, &gpu->beside, sizes.beside, err) != 0 ||
         gpu_area_reserve(gpu, &gpu->head, sizes.head, err) != 0 ||
         gpu_area_reserve(gpu, &gpu->logits, sizes.logits, err) != 0 ||
         gpu_area_reserve(gpu, &gpu->logits_host, sizes.logits, err) != 0)

@@ -47,8 +47,7 @@ int gpu_norm(struct backend *backend, const struct backend_norm *op, struct err 
     if (gpu_launch(gpu->context, gpu->kernels.norm, blocks, gpu_row_threads(width), &args, err) !=
         0)
         return -1;
-    if (is_quantised)
-        gpu->quantised_of = op->out;
+    gpu_quantised_made(gpu, op->out, &args.quantised);
     return 0;
 }
 

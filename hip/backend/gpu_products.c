@@ -210,6 +210,7 @@ static int multiply_alike(struct gpu_backend *gpu, const struct backend_matmul *
 {
     struct args_product args = {.epilogue = op->epilogue};
     uint32_t type = op->weights[first]->matrix.type;
+    bool is_gate = backend_is_gate(op->epilogue);
     struct gpu_planes planes;
 
     for (uint32_t i = 0; i < first; i++) {
@@ -221,13 +222,18 @@ static int multiply_alike(struct gpu_backend *gpu, const struct backend_matmul *
         put_activations(gpu, op->x, op->weights[first], &args, err) != 0)
         return -1;
     for (uint32_t i = first; i < op->weight_count; i++) {
-        float *out = backend_is_gate(op->epilogue) ? op->outs[0]->data : op->outs[i]->data;
+        float *out = op->outs[is_gate ? 0 : i]->data;
 
         if (op->weights[i]->matrix.type == type &&
             add_weight(gpu, &args, op->weights[i], op->biases[i], out, err) != 0)
             return -1;
     }
-    return launch_product(gpu, gpu_type_of(gpu, op->weights[first]), &args, err);
+    if (is_gate && gpu_quantised_beside(gpu, op->outs[0], &args.gated, err) != 0)
+        return -1;
+    if (launch_product(gpu, gpu_type_of(gpu, op->weights[first]), &args, err) != 0)
+        return -1;
+    gpu_quantised_made(gpu, op->outs[0], &args.gated);
+    return 0;
 }
 
 /* Two weights of different types: one product to where the gate goes, one to the work area, and

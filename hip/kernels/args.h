@@ -114,6 +114,7 @@ struct args_product {
     float *outs[GPU_PRODUCT_WEIGHTS];
     const float *x;                 /* of types in floats */
     struct gpu_quantised quantised; /* of the others */
+    struct gpu_quantised gated;     /* of matvec: a gate's out as integers; upper NULL: none */
     uint32_t weight_count;
     uint32_t epilogue; /* enum backend_epilogue; a gate makes one out of two weights */
     uint32_t row_begin;
@@ -155,6 +156,7 @@ struct args_attention {
     struct gpu_kv kv;
     const float *q;
     float *out;
+    struct gpu_quantised quantised; /* of attention: out as integers; upper NULL: none */
     /* [row from row_begin on][head][split_max][head_dim + 2] of rows with several splits: sums,
      * then the largest score and the sum of weights. */
     float *partials;

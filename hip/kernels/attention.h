@@ -8,6 +8,7 @@
 #define RBEE_HIP_KERNELS_ATTENTION_H
 
 #include "hip/kernels/kv.h"
+#include "hip/kernels/quantise.h"
 
 enum {
     ATTENTION_SPLIT_BLOCKS = GPU_SPLIT_TOKENS / GPU_KV_BLOCK_TOKENS,
@@ -297,6 +298,24 @@ GPU_DEVICE void attention_run(const struct attention_work *work, uint32_t split,
     }
 }
 
+/* What the block has stored of a row's out, as integers. It is read back: for that no head's
+ * results have to stay in registers. */
+GPU_DEVICE void attention_quantise(const struct attention_work *work)
+{
+    const struct args_attention *a = work->a;
+    uint32_t dim = a->kv.head_dim;
+    uint32_t width = work->head_count * dim;
+    uint64_t begin = ((uint64_t)work->row * a->head_count + work->first_head) * dim;
+
+    gpu_barrier();
+    for (uint32_t first = 0; first < width; first += gpu_threads() * GPU_LANE_COLUMNS) {
+        uint32_t at = first + gpu_thread() * GPU_LANE_COLUMNS;
+        struct quantise_values values = quantise_load(a->out + begin, at, width);
+
+        quantise_values(&a->quantised, begin + at, at < width, &values);
+    }
+}
+
 /* Grid: splits, blocks of heads, rows from row_begin on; GPU_THREADS_MAX threads. */
 GPU_KERNEL(attention, args_attention)
 {
@@ -331,6 +350,8 @@ GPU_KERNEL(attention, args_attention)
         attention_run(&work, gpu_block_x(), 4);
     else
         attention_run(&work, gpu_block_x(), GPU_HEADS_PER_BLOCK);
+    if (a->quantised.upper != NULL && work.range.split_count == 1)
+        attention_quantise(&work);
 }
 
 /* Rows of several splits: their sums, each by how its largest score compares with the largest of
@@ -341,7 +362,7 @@ GPU_KERNEL(attention_combine, args_attention)
     uint32_t dim = a->kv.head_dim;
     struct attention_range range = attention_range_of(a, row);
     const float *partial = attention_partial(a, row, gpu_block_x(), 0);
-    float *out = a->out + ((uint64_t)row * a->head_count + gpu_block_x()) * dim;
+    uint64_t begin = ((uint64_t)row * a->head_count + gpu_block_x()) * dim;
     float largest = -__builtin_inff();
     float total = 0.0f;
 
@@ -352,13 +373,20 @@ GPU_KERNEL(attention_combine, args_attention)
     for (uint32_t split = 0; split < range.split_count; split++)
         total += gpu_exp(partial[split * (dim + 2) + dim] - largest) *
                  partial[split * (dim + 2) + dim + 1];
-    for (uint32_t d = gpu_thread(); d < dim; d += gpu_threads()) {
+    /* Threads of a wave go round together, past the end of the head: shuffles need them all. */
+    for (uint32_t first = 0; first < dim; first += gpu_threads()) {
+        uint32_t d = first + gpu_thread();
         float sum = 0.0f;
 
-        for (uint32_t split = 0; split < range.split_count; split++)
-            sum += gpu_exp(partial[split * (dim + 2) + dim] - largest) *
-                   partial[split * (dim + 2) + d];
-        out[d] = sum / total;
+        if (d < dim) {
+            for (uint32_t split = 0; split < range.split_count; split++)
+                sum += gpu_exp(partial[split * (dim + 2) + dim] - largest) *
+                       partial[split * (dim + 2) + d];
+            sum /= total;
+            a->out[begin + d] = sum;
+        }
+        if (a->quantised.upper != NULL)
+            quantise_column(&a->quantised, begin + d, d < dim, sum);
     }
 }
 

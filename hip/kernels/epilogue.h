@@ -25,9 +25,9 @@ GPU_DEVICE float gpu_gate(uint32_t epilogue, float first, float second)
     return gpu_fma(0.5f * first, gpu_tanh(inner), 0.5f * first) * second;
 }
 
-/* FIRST and, of a gate, SECOND are row ROW times row COLUMN of weight INDEX. */
-GPU_DEVICE void gpu_finish(const struct args_product *a, uint32_t index, uint32_t row,
-                           uint32_t column, float first, float second)
+/* FIRST and, of a gate, SECOND are row ROW times row COLUMN of weight INDEX. What is stored. */
+GPU_DEVICE float gpu_finish(const struct args_product *a, uint32_t index, uint32_t row,
+                            uint32_t column, float first, float second)
 {
     const float *bias = index == 0 ? a->biases[0] : index == 1 ? a->biases[1] : a->biases[2];
     float *out = index == 0 ? a->outs[0] : index == 1 ? a->outs[1] : a->outs[2];
@@ -40,11 +40,11 @@ GPU_DEVICE void gpu_finish(const struct args_product *a, uint32_t index, uint32_
         first += bias[column];
     first = gpu_capped(first, a->softcap);
     if (gpu_is_gate(a->epilogue))
-        *out = gpu_gate(a->epilogue, first, second);
+        first = gpu_gate(a->epilogue, first, second);
     else if (a->epilogue == GPU_ADD)
-        *out += first;
-    else
-        *out = first;
+        first += *out;
+    *out = first;
+    return first;
 }
 
 #endif

@@ -8,11 +8,13 @@
  *          y: row_count / R, rounded up
  *   block  1 to GPU_THREADS_MAX / GPU_WAVE waves
  *   reads  weights[i] [rows][columns], x or quantised [row][columns]
- *   writes outs[i] [row][rows of weights[i]], rows row_begin to row_begin + row_count - 1 */
+ *   writes outs[i] [row][rows of weights[i]], rows row_begin to row_begin + row_count - 1, and of a
+ *          gate the same in gated */
 #ifndef RBEE_HIP_KERNELS_MATVEC_H
 #define RBEE_HIP_KERNELS_MATVEC_H
 
 #include "hip/kernels/product.h"
+#include "hip/kernels/quantise.h"
 
 /* A chunk is under way while the one before is worked on. Where waves are wide, a launch has few of
  * them, and what they load at once would be less than it takes to keep memory busy; where they are
@@ -79,9 +81,15 @@ GPU_DEVICE void matvec_finish(const struct args_product *a, struct product_block
         uint32_t lane = i % GPU_WAVE;
         float first = matvec_sum(shared, 0, row, rows->count, lane);
         float second = is_gate ? matvec_sum(shared, 1, row, rows->count, lane) : 0.0f;
+        bool is_row = rows->first + row <= rows->last; /* of all lanes of the wave */
+        bool is_column = block.first + lane < width;
+        float out = 0.0f;
 
-        if (rows->first + row <= rows->last && block.first + lane < width)
-            gpu_finish(a, block.weight, rows->first + row, block.first + lane, first, second);
+        if (is_row && is_column)
+            out = gpu_finish(a, block.weight, rows->first + row, block.first + lane, first, second);
+        if (is_row && a->gated.upper != NULL)
+            quantise_column(&a->gated, (uint64_t)(rows->first + row) * width + block.first + lane,
+                            is_column, out);
     }
 }
 

@@ -66,7 +66,7 @@ GPU_KERNEL(norm, args_norm)
         if (out != NULL)
             quantise_store(out, at, a->width, &values);
         if (a->quantised.upper != NULL)
-            quantise_values(&a->quantised, to, at, a->width, &values);
+            quantise_values(&a->quantised, (uint64_t)to * a->width + at, at < a->width, &values);
     }
 }
 

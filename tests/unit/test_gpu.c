@@ -49,32 +49,6 @@ static void begin_on(struct rig *rig, const char *device)
     rig_begin(rig, &options);
 }
 
-static struct batch_row row_of(uint32_t sequence, uint32_t position, bool is_decode)
-{
-    return (struct batch_row){.token = rig_token(sequence, position),
-                              .position = position,
-                              .sequence = sequence,
-                              .wants_logits = is_decode,
-                              .is_decode = is_decode};
-}
-
-/* COUNT positions of SEQUENCE from FIRST on as a prompt, without logits. */
-static uint32_t add_prompt(struct batch_row *rows, uint32_t sequence, uint32_t first,
-                           uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        rows[i] = row_of(sequence, first + i, false);
-    return count;
-}
-
-static void run_step(struct rig *rig, const struct batch_row *rows, uint32_t count, float *logits)
-{
-    struct err err = ERR_INIT;
-
-    if (session_step(rig->session, rows, count, logits, &err) != 0)
-        fail_msg("%s", err.message);
-}
-
 /* ---- neighbours ---- */
 
 /* Logits of DECODED tokens behind a prompt of sequence 0 to OUT [DECODED][vocab_count], in steps
@@ -86,17 +60,17 @@ static void answer(struct rig *rig, uint32_t neighbours, uint32_t prompt_rows, f
 
     for (uint32_t sequence = 0; sequence < SEQUENCES; sequence++)
         kv_table_truncate(session_kv_table(rig->session), sequence, 0);
-    run_step(rig, rows, add_prompt(rows, 0, 0, PROMPT), logits);
+    rig_step(rig, rows, rig_add_prompt(rows, 0, 0, PROMPT), logits);
     for (uint32_t i = 1; i <= neighbours; i++)
-        run_step(rig, rows, add_prompt(rows, i, 0, 3 * i), logits);
+        rig_step(rig, rows, rig_add_prompt(rows, i, 0, 3 * i), logits);
     for (uint32_t step = 0; step < DECODED; step++) {
         uint32_t count = 0;
 
-        rows[count++] = row_of(0, PROMPT + step, true);
+        rows[count++] = rig_row(0, PROMPT + step, true);
         for (uint32_t i = 1; i <= neighbours; i++)
-            rows[count++] = row_of(i, 3 * i + step, true);
-        count += add_prompt(rows + count, SEQUENCES - 1, step * prompt_rows, prompt_rows);
-        run_step(rig, rows, count, logits);
+            rows[count++] = rig_row(i, 3 * i + step, true);
+        count += rig_add_prompt(rows + count, SEQUENCES - 1, step * prompt_rows, prompt_rows);
+        rig_step(rig, rows, count, logits);
         memcpy(out + (size_t)step * rig->vocab_count, logits, rig->vocab_count * sizeof(*out));
     }
 }
@@ -209,15 +183,15 @@ static void a_device_that_fails_stays_failed(void **state)
 
     begin_on(&rig, EMULATOR_64);
     logits = calloc(rig.vocab_count, sizeof(*logits));
-    run_step(&rig, rows, add_prompt(rows, 0, 0, 3), logits);
+    rig_step(&rig, rows, rig_add_prompt(rows, 0, 0, 3), logits);
     plant_fault();
-    (void)add_prompt(rows, 0, 3, 2);
+    (void)rig_add_prompt(rows, 0, 3, 2);
     (void)session_step(rig.session, rows, 2, logits, &err);
     for (int i = 0; i < 2; i++) {
         uint32_t position = kv_table_length(session_kv_table(rig.session), 0);
 
         err_clear(&err);
-        rows[0] = row_of(0, position, true);
+        rows[0] = rig_row(0, position, true);
         assert_int_equal(session_step(rig.session, rows, 1, logits, &err), -1);
         assert_int_equal(err.kind, ERR_DEVICE);
     }

@@ -211,6 +211,45 @@ static void test_gates(void **state)
     each_type(false, check_gates);
 }
 
+/* The integers of a gate's out, against those that the kernel for them makes of its floats. */
+static void check_gated(const struct emulator *emulator, const struct type_row *type,
+                        uint32_t order)
+{
+    enum { ROWS = 5, WIDTH = 96 };
+    struct activations x = activations_new(ROWS, columns_of(type, order));
+    struct activations gated = activations_new(ROWS, WIDTH);
+    struct activations wanted = activations_new(ROWS, WIDTH);
+    struct weight first = weight_new(emulator, type, WIDTH, x.columns, 20);
+    struct weight second = weight_new(emulator, type, WIDTH, x.columns, 21);
+    struct product p = {.weights = {&first, &second},
+                        .weight_count = 2,
+                        .epilogue = BACKEND_SILU_MUL,
+                        .row_count = ROWS,
+                        .gated = gated.quantised};
+    float *outs[GPU_PRODUCT_WEIGHTS] = {gated.x, wanted.x};
+
+    for (uint32_t k = 0; k < MATVEC_KERNELS; k++) {
+        struct args_quantise args = {.x = gated.x, .out = wanted.quantised, .columns = WIDTH};
+
+        activations_spoil(&gated);
+        launch_matvec(emulator, &p, &x, MATVEC_ROWS[k], BLOCK_THREADS, outs);
+        emulate(emulator, "quantise", (const uint32_t[]){1, ROWS, 1}, BLOCK_THREADS, &args,
+                sizeof(args));
+        expect_same_integers(&gated, &wanted);
+    }
+    activations_free(&x);
+    activations_free(&gated);
+    activations_free(&wanted);
+    planes_free(&first);
+    planes_free(&second);
+}
+
+static void test_gates_as_integers(void **state)
+{
+    (void)state;
+    each_type(false, check_gated);
+}
+
 /* ---- planted faults ---- */
 
 /* How far a product is off when the weight's first scales are 0 (IS_SCALE), or the halves of the
@@ -283,6 +322,7 @@ int main(void)
         cmocka_unit_test(test_matmul_is_the_product_and_the_same_for_any_rows),
         cmocka_unit_test(test_bias_sum_and_cap),
         cmocka_unit_test(test_gates),
+        cmocka_unit_test(test_gates_as_integers),
         cmocka_unit_test(test_faults_show),
     };
 
