@@ -113,10 +113,10 @@ MODELS
     assert_success
     RBEE_EMULATOR_FAULT_LAUNCH=5 ask_gpu
     assert_fault 13 gpu_fault "load .*hip[A-Z]"
-    RBEE_EMULATOR_FAULT_LAUNCH=100 ask_gpu
+    RBEE_EMULATOR_FAULT_LAUNCH=60 ask_gpu
     assert_fault 13 gpu_fault "hip[A-Z]"
-    refute_line --partial 'load '
-    RBEE_EMULATOR_FAULT_LAUNCH=100 RBEE_EMULATOR_FAULT=abort ask_gpu
+    refute_regex "${stderr_lines[-1]}" 'load '
+    RBEE_EMULATOR_FAULT_LAUNCH=60 RBEE_EMULATOR_FAULT=abort ask_gpu
     assert_fault 13 gpu_fault "the GPU's driver has aborted"
 }
 
