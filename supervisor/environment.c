@@ -35,6 +35,7 @@ static const char *const PASSED_ON[] = {
     "AMD_",
     "CUDA_",
     "RBEE_KERNELS=",
+    "RBEE_GPU_GRAPHS=",
 };
 
 /* What libcurl looks at, and what makes its messages readable. */

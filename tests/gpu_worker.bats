@@ -87,6 +87,19 @@ MODELS
     assert_regex "$stderr" 'device_replaced wanted=gpu:1 used=cpu'
 }
 
+@test "a driver whose graphs fail is told once, and the answer is the same without them" {
+    local answer
+    answer_on emulator "$T/tiny.gguf"
+    answer=$output
+    refute_regex "$stderr" gpu_graphs_off
+    RBEE_GPU_GRAPHS=off RBEE_EMULATOR_FAIL=hipGraphLaunch:1:1 answer_on emulator "$T/tiny.gguf"
+    assert_equal "$output" "$answer"
+    refute_regex "$stderr" gpu_graphs_off
+    RBEE_EMULATOR_FAIL=hipGraphLaunch:3:1 answer_on emulator "$T/tiny.gguf"
+    assert_equal "$output" "$answer"
+    assert_equal "$(grep -c 'warn gpu_graphs_off reason="hipGraphLaunch: ' <<<"$stderr")" 1
+}
+
 @test "a worker that is no test's knows no emulator" {
     run --separate-stderr "$RBEE_BUILD/bin/rbee-worker" -m "$T/tiny.gguf" --device emulator -p once
     assert_fault 10 config "it is for tests: "

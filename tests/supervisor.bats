@@ -227,7 +227,7 @@ END
 }
 
 @test "a worker sees what it needs of the environment and no secrets" {
-    export HIP_VISIBLE_DEVICES=0 CUDA_VISIBLE_DEVICES=0 RBEE_KERNELS=/none RBEE_API_TOKEN=0123456789abcdef SECRET_THING=x
+    export HIP_VISIBLE_DEVICES=0 CUDA_VISIBLE_DEVICES=0 RBEE_KERNELS=/none RBEE_GPU_GRAPHS=off RBEE_API_TOKEN=0123456789abcdef SECRET_THING=x
     start_rbeed
     model env <<<"reply one"
     ask env | grep -q DONE
@@ -235,6 +235,7 @@ END
     assert_line HIP_VISIBLE_DEVICES
     assert_line CUDA_VISIBLE_DEVICES
     assert_line RBEE_KERNELS
+    assert_line RBEE_GPU_GRAPHS
     assert_line PATH
     refute_line RBEE_API_TOKEN
     refute_line SECRET_THING

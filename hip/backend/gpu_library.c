@@ -18,6 +18,33 @@ static const struct gpu_vendor *const VENDORS[GPU_DRIVERS_MAX_COUNT] = {&GPU_AMD
 
 /* ---- errors ---- */
 
+/* Faults of kernels and of the hardware. Both APIs number them alike, as far as both have them. */
+bool gpu_status_is_fatal(int status)
+{
+    switch (status) {
+    case 4:   /* the driver is shutting down */
+    case 46:  /* device unavailable */
+    case 100: /* no device: it was there */
+    case 101: /* invalid device, likewise */
+    case 214: /* memory error that could not be corrected */
+    case 220: /* link error that could not be corrected */
+    case 700: /* illegal address */
+    case 702: /* launch timed out */
+    case 709: /* context destroyed */
+    case 710: /* assertion of a kernel */
+    case 714: /* hardware stack error */
+    case 715: /* illegal instruction */
+    case 716: /* misaligned address */
+    case 717: /* invalid address space */
+    case 718: /* invalid program counter */
+    case 719: /* launch failed */
+    case 999: /* unknown: a card that fell off the bus, or was reset */
+        return true;
+    default:
+        return false;
+    }
+}
+
 int gpu_fail(const struct gpu_driver *driver, int status, enum gpu_call call, struct err *err)
 {
     const char *name = NULL;
@@ -55,11 +82,17 @@ static int driver_bind_all(struct gpu_driver *driver, const char *file, struct e
 #include "hip/backend/gpu_calls.def"
 #undef CALL
     };
+    static const bool IS_OPTIONAL[GPU_CALL_COUNT] = {
+#define CALL(returns, member, hip, cuda, parameters) [GPU_CALL_##member] = false,
+#define OPTIONAL_CALL(returns, member, hip, cuda, parameters) [GPU_CALL_##member] = true,
+#include "hip/backend/gpu_calls.def"
+#undef CALL
+    };
 
     for (int i = 0; i < GPU_CALL_COUNT; i++) {
         const char *name = driver->vendor->call_names[i];
 
-        if (name != NULL && !driver_bind(driver, name, functions[i]))
+        if (name != NULL && !driver_bind(driver, name, functions[i]) && !IS_OPTIONAL[i])
             return err_set(err, ERR_DEVICE,
                            "%s has no function %s: it is too old, or no driver's library", file,
                            name);

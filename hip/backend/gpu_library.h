@@ -27,6 +27,14 @@ struct gpu_calls {
 struct gpu_driver;
 struct gpu_slot;
 
+enum { GPU_KERNEL_NAME_BYTES = 64 };
+
+struct gpu_kernel {
+    char name[GPU_KERNEL_NAME_BYTES];
+    void *function;
+    size_t args_bytes; /* 0: not known */
+};
+
 /* Statuses that both APIs number alike (CUresult, hipError_t). */
 enum gpu_status {
     GPU_STATUS_OK = 0,
@@ -93,6 +101,8 @@ struct gpu_library {
     pthread_t current_thread;
 };
 
+/* After STATUS the native context is of no use. */
+bool gpu_status_is_fatal(int status);
 /* Fills err from the STATUS of CALL. */
 int gpu_fail(const struct gpu_driver *driver, int status, enum gpu_call call, struct err *err);
 /* The calls that follow, in this thread, are about SLOT. */

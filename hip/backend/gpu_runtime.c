@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "hip/backend/gpu_code.h"
+#include "hip/backend/gpu_graph.h"
 #include "hip/backend/gpu_library.h"
 
 #include <assert.h>
@@ -16,14 +17,8 @@ enum {
     STREAM_NON_BLOCKING = 1, /* of the device's default stream, in both APIs */
     EVENT_BLOCKING = 1,      /* a thread that waits for it sleeps */
     HOST_DEFAULT = 0,
-    KERNEL_NAME_BYTES = 64,
     JIT_LOG_BYTES = 1024,
     MICROSECONDS_PER_MS = 1000,
-};
-
-struct gpu_kernel {
-    char name[KERNEL_NAME_BYTES];
-    void *function;
 };
 
 /* Of the device, or pinned ones of the host. */
@@ -38,6 +33,7 @@ struct gpu_context {
     struct gpu_slot *slot;
     const struct gpu_calls *calls;
     void *stream;
+    struct gpu_graphs *graphs; /* NULL: there are none */
     void *module;
     struct gpu_kernel **kernels; /* in the order in which they were wanted */
     size_t kernel_count;
@@ -56,34 +52,6 @@ struct gpu_event {
 
 /* ---- every call ---- */
 
-/* Statuses after which the native context is of no use: faults of kernels and of the hardware. Both
- * APIs number them alike, as far as both have them. */
-static bool status_is_fatal(int status)
-{
-    switch (status) {
-    case 4:   /* the driver is shutting down */
-    case 46:  /* device unavailable */
-    case 100: /* no device: it was there */
-    case 101: /* invalid device, likewise */
-    case 214: /* memory error that could not be corrected */
-    case 220: /* link error that could not be corrected */
-    case 700: /* illegal address */
-    case 702: /* launch timed out */
-    case 709: /* context destroyed */
-    case 710: /* assertion of a kernel */
-    case 714: /* hardware stack error */
-    case 715: /* illegal instruction */
-    case 716: /* misaligned address */
-    case 717: /* invalid address space */
-    case 718: /* invalid program counter */
-    case 719: /* launch failed */
-    case 999: /* unknown: a card that fell off the bus, or was reset */
-        return true;
-    default:
-        return false;
-    }
-}
-
 static int context_enter(struct gpu_context *context, struct err *err)
 {
     if (err_is_set(&context->lost))
@@ -99,9 +67,24 @@ static int context_leave(struct gpu_context *context, int status, enum gpu_call 
     if (status == GPU_STATUS_OK)
         return 0;
     (void)gpu_fail(context->slot->driver, status, call, err); /* -1, as below */
-    if (status_is_fatal(status))
+    if (gpu_status_is_fatal(status))
         context->lost = *err;
     return -1;
+}
+
+/* The same of a call that is about the stream, or about what is used there: launches that are
+ * written down come before it. */
+static int context_enter_stream(struct gpu_context *context, struct err *err)
+{
+    struct gpu_failure failure = {0};
+    int status = 0;
+
+    if (context_enter(context, err) < 0)
+        return -1;
+    status = gpu_graphs_flush(context->graphs, &failure);
+    if (context_leave(context, status, failure.call, err) == 0)
+        return 0;
+    return failure.kernel == NULL ? -1 : err_wrap(err, "kernel %s", failure.kernel->name);
 }
 
 /* ---- opening ---- */
@@ -149,6 +132,7 @@ static int context_begin(struct gpu_context *context, struct err *err)
     }
     if (context_load_kernels(context, err) < 0)
         return -1;
+    context->graphs = gpu_graphs_new(context->slot->driver, context->stream);
     return gpu_memory(context, &context->slot->info.free_bytes, &total, err);
 }
 
@@ -203,10 +187,13 @@ static bool context_may_end(const struct gpu_context *context)
 void gpu_close(struct gpu_context *context)
 {
     struct err ignored = ERR_INIT;
+    bool is_alive = false;
 
     if (context == NULL)
         return;
-    if (context_enter(context, &ignored) == 0 || context_may_end(context))
+    is_alive = context_enter(context, &ignored) == 0 || context_may_end(context);
+    gpu_graphs_free(context->graphs, is_alive);
+    if (is_alive)
         context_end(context);
     gpu_slot_release(context->library, context->slot);
     for (size_t i = 0; i < context->kernel_count; i++)
@@ -301,7 +288,7 @@ void gpu_free(struct gpu_context *context, void *memory)
 {
     struct err ignored = ERR_INIT;
 
-    if (memory == NULL || context_enter(context, &ignored) < 0)
+    if (memory == NULL || context_enter_stream(context, &ignored) < 0)
         return; /* one that is lost gives back all of it at its end, or nothing */
     /* A fault shows at the next call. */
     (void)(context_forget(context, memory) ? context->calls->host_free
@@ -329,7 +316,7 @@ void *gpu_pinned_alloc(struct gpu_context *context, uint64_t bytes, struct err *
 int gpu_upload(struct gpu_context *context, void *to, const void *from, uint64_t bytes,
                struct err *err)
 {
-    if (context_enter(context, err) < 0)
+    if (context_enter_stream(context, err) < 0)
         return -1;
     return context_leave(context, context->calls->upload(to, from, bytes, context->stream),
                          GPU_CALL_upload, err);
@@ -338,7 +325,7 @@ int gpu_upload(struct gpu_context *context, void *to, const void *from, uint64_t
 int gpu_download(struct gpu_context *context, void *to, const void *from, uint64_t bytes,
                  struct err *err)
 {
-    if (context_enter(context, err) < 0)
+    if (context_enter_stream(context, err) < 0)
         return -1;
     return context_leave(context, context->calls->download(to, from, bytes, context->stream),
                          GPU_CALL_download, err);
@@ -347,7 +334,7 @@ int gpu_download(struct gpu_context *context, void *to, const void *from, uint64
 int gpu_copy(struct gpu_context *context, void *to, const void *from, uint64_t bytes,
              struct err *err)
 {
-    if (context_enter(context, err) < 0)
+    if (context_enter_stream(context, err) < 0)
         return -1;
     return context_leave(context, context->calls->copy(to, from, bytes, context->stream),
                          GPU_CALL_copy, err);
@@ -355,7 +342,7 @@ int gpu_copy(struct gpu_context *context, void *to, const void *from, uint64_t b
 
 int gpu_zero(struct gpu_context *context, void *to, uint64_t bytes, struct err *err)
 {
-    if (context_enter(context, err) < 0)
+    if (context_enter_stream(context, err) < 0)
         return -1;
     return context_leave(context, context->calls->fill(to, 0, bytes, context->stream),
                          GPU_CALL_fill, err);
@@ -363,7 +350,7 @@ int gpu_zero(struct gpu_context *context, void *to, uint64_t bytes, struct err *
 
 int gpu_sync(struct gpu_context *context, struct err *err)
 {
-    if (context_enter(context, err) < 0)
+    if (context_enter_stream(context, err) < 0)
         return -1;
     return context_leave(context, context->calls->stream_wait(context->stream),
                          GPU_CALL_stream_wait, err);
@@ -388,6 +375,7 @@ static const struct gpu_kernel *context_add_kernel(struct gpu_context *context, 
 
     assert(strlen(name) < sizeof(kernel->name));
     memcpy(kernel->name, name, strlen(name) + 1);
+    kernel->args_bytes = gpu_kernel_args_bytes(name);
     kernel->function = function;
     context->kernels = xgrow(context->kernels, context->kernel_count, sizeof(*context->kernels));
     context->kernels[context->kernel_count++] = kernel;
@@ -431,18 +419,30 @@ const struct gpu_kernel *gpu_find_optional_kernel(struct gpu_context *context, c
 int gpu_launch(struct gpu_context *context, const struct gpu_kernel *kernel,
                const uint32_t blocks[3], uint32_t threads, const void *args, struct err *err)
 {
-    void *arguments[] = {(void *)(uintptr_t)args}; /* the driver only reads them */
     int status = 0;
 
     assert(blocks[0] > 0 && blocks[1] > 0 && blocks[2] > 0 && threads > 0);
-    if (context_enter(context, err) < 0)
+    if (gpu_graphs_add(context->graphs, kernel, blocks, threads, args)) {
+        context->launch_count++;
+        return 0;
+    }
+    if (context_enter_stream(context, err) < 0)
         return -1;
-    status = context->calls->launch(kernel->function, blocks[0], blocks[1], blocks[2], threads, 1,
-                                    1, 0, context->stream, arguments, NULL);
+    status = gpu_launch_now(context->calls, context->stream, kernel, blocks, threads, args);
     if (context_leave(context, status, GPU_CALL_launch, err) < 0)
         return err_wrap(err, "kernel %s", kernel->name);
     context->launch_count++;
     return 0;
+}
+
+void gpu_gather_launches(struct gpu_context *context)
+{
+    gpu_graphs_begin(context->graphs);
+}
+
+uint64_t gpu_graph_count(const struct gpu_context *context)
+{
+    return gpu_graphs_launch_count(context->graphs);
 }
 
 uint64_t gpu_launch_count(const struct gpu_context *context)
@@ -479,7 +479,7 @@ void gpu_event_free(struct gpu_context *context, struct gpu_event *event)
 
 int gpu_event_record(struct gpu_context *context, struct gpu_event *event, struct err *err)
 {
-    if (context_enter(context, err) < 0)
+    if (context_enter_stream(context, err) < 0)
         return -1;
     return context_leave(context, context->calls->event_record(event->native, context->stream),
                          GPU_CALL_event_record, err);

@@ -93,10 +93,16 @@ const struct gpu_kernel *gpu_find_kernel(struct gpu_context *context, const char
                                          struct err *err);
 /* The same of one that not every architecture has; NULL where it is not there. */
 const struct gpu_kernel *gpu_find_optional_kernel(struct gpu_context *context, const char *name);
+/* Launches that follow are made together, before the next other call about the stream or memory
+ * that is freed: as one graph, if the same have been made before and the driver can do that; what
+ * fails shows there. */
+void gpu_gather_launches(struct gpu_context *context);
+/* Graphs that were launched so far. */
+uint64_t gpu_graph_count(const struct gpu_context *context);
 /* ARGS is copied. No dimension may be 0. */
 int gpu_launch(struct gpu_context *context, const struct gpu_kernel *kernel,
                const uint32_t blocks[3], uint32_t threads, const void *args, struct err *err);
-/* So far. */
+/* So far, those of graphs too. */
 uint64_t gpu_launch_count(const struct gpu_context *context);
 int gpu_sync(struct gpu_context *context, struct err *err);
 

@@ -139,6 +139,9 @@ int gpu_step_begin(struct backend *backend, const struct backend_step *step, str
         .block_tables = words + input_at(INPUT_BLOCKS),
         .logit_rows = words + input_at(INPUT_LOGIT_ROWS),
     };
+    /* The same launches as in the last such step, mostly, and too many for what each does. */
+    if (step->decode_row_count == step->row_count)
+        gpu_gather_launches(gpu->context);
     return 0;
 }
 

@@ -289,6 +289,9 @@ static void add_environment(struct mdoc *page)
     mdoc_sentence(page, "the model of requests that name none");
     mdoc_line(page, ".It Ev NO_COLOR");
     mdoc_sentence(page, "set to anything: no colours");
+    mdoc_line(page, ".It Ev RBEE_GPU_GRAPHS");
+    mdoc_sentence(page, "`off`: workers launch kernels on a GPU one by one, and never many as one "
+                        "graph, where a driver is not up to that");
     mdoc_line(page, ".El");
 }
 

@@ -167,6 +167,11 @@ static const struct error_name error_names[] = {
     {HIP_NOT_READY, "hipErrorNotReady", "device not ready"},
     {HIP_ILLEGAL_ADDRESS, "hipErrorIllegalAddress", "an illegal memory access was encountered"},
     {HIP_LAUNCH_FAILURE, "hipErrorLaunchFailure", "unspecified launch failure"},
+    {HIP_ILLEGAL_STATE, "hipErrorIllegalState", "the operation cannot be performed now"},
+    {HIP_CAPTURE_UNSUPPORTED, "hipErrorStreamCaptureUnsupported",
+     "operation not permitted when stream is capturing"},
+    {HIP_CAPTURE_INVALIDATED, "hipErrorStreamCaptureInvalidated",
+     "operation failed due to a previous error during capture"},
 };
 
 static const struct error_name *find_error(int error)

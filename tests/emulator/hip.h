@@ -24,10 +24,13 @@ enum hip_error {
     HIP_INVALID_DEVICE = 101,
     HIP_INVALID_IMAGE = 200,
     HIP_INVALID_HANDLE = 400,
+    HIP_ILLEGAL_STATE = 401,
     HIP_NOT_FOUND = 500,
     HIP_NOT_READY = 600,
     HIP_ILLEGAL_ADDRESS = 700,
     HIP_LAUNCH_FAILURE = 719,
+    HIP_CAPTURE_UNSUPPORTED = 900,
+    HIP_CAPTURE_INVALIDATED = 901,
 };
 
 enum { HIP_NAME_BYTES = 128, HIP_PCI_BYTES = 32, HIP_UUID_BYTES = 16, HIP_DEVICES_MAX = 16 };
@@ -70,6 +73,14 @@ struct hip_event;
 /* Does all that is queued, on all streams. */
 void stream_drain_all(void);
 
+/* ---- graph.c ---- */
+
+struct hip_graph;
+struct hip_runnable;
+
+/* For what may not be done while a stream is captured: spoils that, and says WHAT it was. */
+enum hip_error graph_forbid(const char *what);
+
 /* ---- the calls ---- */
 
 EMULATOR_EXPORT int hipInit(unsigned flags);
@@ -102,6 +113,13 @@ EMULATOR_EXPORT int hipMemsetD8Async(void *to, unsigned char value, size_t bytes
 EMULATOR_EXPORT int hipStreamCreateWithFlags(struct hip_stream **out, unsigned flags);
 EMULATOR_EXPORT int hipStreamDestroy(struct hip_stream *stream);
 EMULATOR_EXPORT int hipStreamSynchronize(struct hip_stream *stream);
+EMULATOR_EXPORT int hipStreamBeginCapture(struct hip_stream *stream, int mode);
+EMULATOR_EXPORT int hipStreamEndCapture(struct hip_stream *stream, struct hip_graph **out);
+EMULATOR_EXPORT int hipGraphInstantiateWithFlags(struct hip_runnable **out, struct hip_graph *graph,
+                                                 unsigned long long flags);
+EMULATOR_EXPORT int hipGraphLaunch(struct hip_runnable *runnable, struct hip_stream *stream);
+EMULATOR_EXPORT int hipGraphExecDestroy(struct hip_runnable *runnable);
+EMULATOR_EXPORT int hipGraphDestroy(struct hip_graph *graph);
 EMULATOR_EXPORT int hipEventCreateWithFlags(struct hip_event **out, unsigned flags);
 EMULATOR_EXPORT int hipEventDestroy(struct hip_event *event);
 EMULATOR_EXPORT int hipEventRecord(struct hip_event *event, struct hip_stream *stream);

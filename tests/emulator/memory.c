@@ -193,6 +193,8 @@ int hipMalloc(void **out, size_t bytes)
     struct hip_device *device = hip_current_device();
     struct allocation allocation = {.device = device, .bytes = bytes};
 
+    if (error == HIP_SUCCESS)
+        error = graph_forbid(__func__);
     if (error == HIP_SUCCESS && bytes == 0)
         error = HIP_INVALID_VALUE;
     if (error == HIP_SUCCESS && bytes > device->total_bytes - device->used_bytes)
@@ -217,6 +219,8 @@ int hipFree(void *memory)
     struct allocation *found = NULL;
 
     if (error == HIP_SUCCESS)
+        error = graph_forbid(__func__);
+    if (error == HIP_SUCCESS)
         stream_drain_all();
     if (memory != NULL)
         found = remove_allocation(memory, true);
@@ -236,6 +240,8 @@ int hipHostMalloc(void **out, size_t bytes, unsigned flags)
     struct allocation allocation = {.bytes = bytes};
     void *at = NULL;
 
+    if (error == HIP_SUCCESS)
+        error = graph_forbid(__func__);
     if (error == HIP_SUCCESS && posix_memalign(&at, ALIGN_BYTES, bytes) != 0)
         error = HIP_OUT_OF_MEMORY;
     if (error == HIP_SUCCESS) {
@@ -252,6 +258,8 @@ int hipHostFree(void *memory)
     enum hip_error error = hip_enter(__func__);
     struct allocation *found = NULL;
 
+    if (error == HIP_SUCCESS)
+        error = graph_forbid(__func__);
     if (error == HIP_SUCCESS)
         stream_drain_all();
     if (memory != NULL)

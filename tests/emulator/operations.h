@@ -34,8 +34,20 @@ void operations_release(struct operations *operations);
 /* MEMORY; the process ends where it is NULL. */
 void *memory_or_end(void *memory);
 
-/* Queues it if nothing is wrong yet, and ends the call (stream.c). */
+/* ---- stream.c ---- */
+
+/* Says so on stderr if not. */
+bool stream_is_there(const struct hip_stream *stream);
+/* Queues it, or writes it down where the stream is captured. */
+enum hip_error stream_add(struct hip_stream *stream, const struct operation *operation);
+/* The same if nothing is wrong yet, and ends the call. */
 int stream_leave(enum hip_error error, struct hip_stream *stream,
                  const struct operation *operation);
+
+/* ---- graph.c ---- */
+
+bool graph_captures(const struct hip_stream *stream);
+/* Writes it down. */
+enum hip_error graph_add(const struct operation *operation);
 
 #endif

@@ -78,7 +78,7 @@ void stream_drain_all(void)
         drain(stream, NULL);
 }
 
-static bool is_stream(const struct hip_stream *wanted)
+bool stream_is_there(const struct hip_stream *wanted)
 {
     for (const struct hip_stream *stream = streams; stream != NULL; stream = stream->next)
         if (stream == wanted)
@@ -94,12 +94,20 @@ static void enqueue(struct hip_stream *stream, const struct operation *operation
         drain(stream, NULL);
 }
 
+enum hip_error stream_add(struct hip_stream *stream, const struct operation *operation)
+{
+    if (!stream_is_there(stream))
+        return HIP_INVALID_HANDLE;
+    if (graph_captures(stream))
+        return graph_add(operation);
+    enqueue(stream, operation);
+    return HIP_SUCCESS;
+}
+
 int stream_leave(enum hip_error error, struct hip_stream *stream, const struct operation *operation)
 {
-    if (error == HIP_SUCCESS && !is_stream(stream))
-        error = HIP_INVALID_HANDLE;
     if (error == HIP_SUCCESS)
-        enqueue(stream, operation);
+        error = stream_add(stream, operation);
     return hip_leave(error);
 }
 
@@ -174,7 +182,7 @@ int hipStreamDestroy(struct hip_stream *stream)
 {
     enum hip_error error = hip_enter(__func__);
 
-    if (!is_stream(stream))
+    if (!stream_is_there(stream))
         return hip_leave(error == HIP_SUCCESS ? HIP_INVALID_HANDLE : error);
     drain(stream, NULL);
     for (struct hip_stream **link = &streams; *link != NULL; link = &(*link)->next)
@@ -189,8 +197,13 @@ int hipStreamDestroy(struct hip_stream *stream)
 
 static enum hip_error wait_for(struct hip_stream *stream, const struct hip_event *until)
 {
-    if (!is_stream(stream))
+    enum hip_error error = HIP_SUCCESS;
+
+    if (!stream_is_there(stream))
         return HIP_INVALID_HANDLE;
+    error = graph_captures(stream) ? graph_forbid("somebody waits") : HIP_SUCCESS;
+    if (error != HIP_SUCCESS)
+        return error;
     drain(stream, until);
     return stream->device->fault;
 }

@@ -363,6 +363,87 @@ static void test_work_is_done_when_somebody_waits(void **state)
     check(body_events, NULL);
 }
 
+/* A captured stream does nothing; its graph does it as often as it is launched. */
+static void body_graph(void)
+{
+    struct hip_graph *graph = NULL;
+    struct hip_runnable *runnable = NULL;
+    struct rig rig;
+
+    rig_init(&rig);
+    CHECK_OK(CALL(hipStreamBeginCapture)(rig.stream, 1));
+    CHECK_OK(upload(&rig));
+    CHECK_OK(launch_lanes(&rig));
+    CHECK_OK(download(&rig));
+    CHECK_OK(CALL(hipStreamEndCapture)(rig.stream, &graph));
+    rig.host[1] = 7.0f;
+    CHECK_OK(wait_for(&rig));
+    CHECK(rig.host[1] == 7.0f);
+    CHECK_OK(CALL(hipGraphInstantiateWithFlags)(&runnable, graph, 0));
+    CHECK_OK(CALL(hipGraphDestroy)(graph));
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(CALL(hipGraphLaunch)(runnable, rig.stream));
+        CHECK(rig.host[1] == 7.0f);
+        CHECK_OK(wait_for(&rig));
+        check_lanes(&rig);
+        rig.host[1] = 7.0f;
+    }
+    CHECK_OK(CALL(hipGraphLaunch)(runnable, rig.stream));
+    CHECK_OK(CALL(hipGraphExecDestroy)(runnable)); /* what is queued is done all the same */
+    CHECK_OK(wait_for(&rig));
+    check_lanes(&rig);
+    rig_release(&rig);
+}
+
+static void body_spoilt_capture(void)
+{
+    struct hip_graph *graph = NULL;
+    void *memory = NULL;
+    struct rig rig;
+
+    rig_init(&rig);
+    CHECK(CALL(hipStreamEndCapture)(rig.stream, &graph) == HIP_ILLEGAL_STATE);
+    CHECK(CALL(hipStreamBeginCapture)(rig.stream, 3) == HIP_INVALID_VALUE);
+    for (int what = 0; what < 3; what++) {
+        CHECK_OK(CALL(hipStreamBeginCapture)(rig.stream, 1));
+        CHECK_OK(launch_lanes(&rig));
+        CHECK((what == 0 ? CALL(hipMalloc)(&memory, 64)
+               : what == 1
+                   ? wait_for(&rig)
+                   : CALL(hipStreamBeginCapture)(rig.stream, 1)) == HIP_CAPTURE_UNSUPPORTED);
+        CHECK(CALL(hipStreamEndCapture)(rig.stream, &graph) == HIP_CAPTURE_INVALIDATED);
+        CHECK(graph == NULL && memory == NULL);
+    }
+    CHECK_OK(launch_lanes(&rig));
+    CHECK_OK(download(&rig));
+    CHECK_OK(wait_for(&rig));
+    check_lanes(&rig);
+    rig_release(&rig);
+}
+
+static void body_capture_ends_to_order(void)
+{
+    struct hip_graph *graph = NULL;
+    struct rig rig;
+
+    rig_init(&rig);
+    CHECK_OK(CALL(hipStreamBeginCapture)(rig.stream, 1));
+    CHECK_OK(launch_lanes(&rig));
+    CHECK(CALL(hipStreamEndCapture)(rig.stream, &graph) == HIP_CAPTURE_INVALIDATED);
+    CHECK(graph == NULL);
+    CHECK_OK(CALL(hipStreamBeginCapture)(rig.stream, 1));
+    CHECK_OK(CALL(hipStreamEndCapture)(rig.stream, &graph));
+    CHECK_OK(CALL(hipGraphDestroy)(graph));
+    rig_release(&rig);
+}
+
+static void test_what_is_captured_is_done_as_a_graph(void **state)
+{
+    check(body_graph, NULL);
+    check(body_spoilt_capture, NULL);
+    check(body_capture_ends_to_order, ORDER("RBEE_EMULATOR_FAIL", "hipStreamEndCapture:1:901"));
+}
+
 static void body_bad_launches(void)
 {
     struct rig rig;
@@ -494,6 +575,7 @@ int main(void)
         cmocka_unit_test(test_copies_stay_within_the_device),
         cmocka_unit_test(test_who_leaves_device_memory_ends_the_process),
         cmocka_unit_test(test_work_is_done_when_somebody_waits),
+        cmocka_unit_test(test_what_is_captured_is_done_as_a_graph),
         cmocka_unit_test(test_a_closed_library_leaves_nothing),
         cmocka_unit_test(test_what_cannot_be_launched_is_refused),
         cmocka_unit_test(test_faults_come_to_order),
