@@ -286,19 +286,6 @@ static uint64_t resident_bytes(void)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static uint64_t kv_bytes(const struct measure *measure)
-{
-    const struct model_params *params = &measure->runtime.model->params;
-    struct backend *backend = measure->runtime.backend;
-    const struct backend_kv_shape shape = {.layer_count = params->layer_count,
-                                           .block_count =
-                                               need_block_count(measure->runtime.context_tokens),
-                                           .kv_head_count = params->kv_head_count,
-                                           .head_dim = params->head_dim};
-
-    return backend->ops->kv_bytes(backend, &shape);
-}
-
 static void describe(const struct measure *measure, struct measure_result *out)
 {
     const struct model *model = measure->runtime.model;
@@ -314,7 +301,7 @@ static void describe(const struct measure *measure, struct measure_result *out)
     out->prompt_tokens = measure->prompt_tokens;
     out->work = measure_work_of(model);
     out->file_bytes = gguf_file_bytes(model->gguf);
-    out->kv_bytes = kv_bytes(measure);
+    out->kv_bytes = session_kv_bytes(measure->runtime.session);
     out->token_launches = measure->token_launches;
 }
 

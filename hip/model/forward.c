@@ -4,85 +4,89 @@
 
 #include <assert.h>
 
+/* Positions that layer INDEX of STAGE sees; 0: all. */
+static uint32_t layer_window(const struct session_stage *stage, uint32_t index)
+{
+    return arch_window(&stage->model->params, stage->range.begin + index);
+}
+
 /* normed = norm(x) */
-static int norm(struct session *session, const struct backend_weight *scale, struct err *err)
+static int norm(struct session_stage *stage, const struct backend_weight *scale, struct err *err)
 {
     struct backend_norm op = {
-        .x = session->scratch[SCRATCH_X],
+        .x = stage->scratch[SCRATCH_X],
         .scale = scale,
-        .epsilon = session->model->params.norm_epsilon,
-        .out = session->scratch[SCRATCH_NORMED],
+        .epsilon = stage->model->params.norm_epsilon,
+        .out = stage->scratch[SCRATCH_NORMED],
     };
 
-    return session->backend->ops->norm(session->backend, &op, err);
+    return stage->backend->ops->norm(stage->backend, &op, err);
 }
 
 /* q, k, v = normed * {Wq, Wk, Wv} + their biases, if there are any */
-static int project(struct session *session, const struct session_layer *layer, struct err *err)
+static int project(struct session_stage *stage, const struct session_layer *layer, struct err *err)
 {
     struct backend_matmul op = {
-        .x = session->scratch[SCRATCH_NORMED],
+        .x = stage->scratch[SCRATCH_NORMED],
         .weight_count = 3,
         .weights = {layer->by_role[LAYER_ATTN_Q], layer->by_role[LAYER_ATTN_K],
                     layer->by_role[LAYER_ATTN_V]},
         .biases = {layer->by_role[LAYER_ATTN_Q_BIAS], layer->by_role[LAYER_ATTN_K_BIAS],
                    layer->by_role[LAYER_ATTN_V_BIAS]},
-        .outs = {session->scratch[SCRATCH_Q], session->scratch[SCRATCH_K],
-                 session->scratch[SCRATCH_V]},
+        .outs = {stage->scratch[SCRATCH_Q], stage->scratch[SCRATCH_K], stage->scratch[SCRATCH_V]},
         .epilogue = BACKEND_STORE,
     };
 
-    return session->backend->ops->matmul(session->backend, &op, err);
+    return stage->backend->ops->matmul(stage->backend, &op, err);
 }
 
 /* Norms of the heads of q and k, if there are any; turns them by their positions; k and v go to the
  * KV store. */
-static int remember(struct session *session, uint32_t layer_index, struct err *err)
+static int remember(struct session_stage *stage, uint32_t layer_index, struct err *err)
 {
-    const struct model_params *params = &session->model->params;
-    const struct session_layer *layer = &session->layers[layer_index];
-    bool has_window = arch_window(params, layer_index) != 0;
+    const struct model_params *params = &stage->model->params;
+    const struct session_layer *layer = &stage->layers[layer_index];
+    bool has_window = layer_window(stage, layer_index) != 0;
     struct backend_rope_kv op = {
-        .table = session->scratch[has_window ? SCRATCH_WINDOW_ROPE : SCRATCH_ROPE],
+        .table = stage->scratch[has_window ? SCRATCH_WINDOW_ROPE : SCRATCH_ROPE],
         .kind = params->architecture->rope_kind,
         .q_norm = layer->by_role[LAYER_ATTN_Q_NORM],
         .k_norm = layer->by_role[LAYER_ATTN_K_NORM],
         .epsilon = params->norm_epsilon,
-        .q = session->scratch[SCRATCH_Q],
-        .k = session->scratch[SCRATCH_K],
-        .v = session->scratch[SCRATCH_V],
-        .kv = session->kv,
+        .q = stage->scratch[SCRATCH_Q],
+        .k = stage->scratch[SCRATCH_K],
+        .v = stage->scratch[SCRATCH_V],
+        .kv = stage->kv,
         .layer = layer_index,
     };
 
-    return session->backend->ops->rope_kv(session->backend, &op, err);
+    return stage->backend->ops->rope_kv(stage->backend, &op, err);
 }
 
-static int attend(struct session *session, uint32_t layer_index, struct err *err)
+static int attend(struct session_stage *stage, uint32_t layer_index, struct err *err)
 {
     struct backend_attention op = {
-        .q = session->scratch[SCRATCH_Q],
-        .kv = session->kv,
+        .q = stage->scratch[SCRATCH_Q],
+        .kv = stage->kv,
         .layer = layer_index,
-        .scale = session->model->params.attention_scale,
-        .window = arch_window(&session->model->params, layer_index),
-        .softcap = session->model->params.attention_softcap,
-        .out = session->scratch[SCRATCH_ATTENDED],
+        .scale = stage->model->params.attention_scale,
+        .window = layer_window(stage, layer_index),
+        .softcap = stage->model->params.attention_softcap,
+        .out = stage->scratch[SCRATCH_ATTENDED],
     };
 
-    return session->backend->ops->attention(session->backend, &op, err);
+    return stage->backend->ops->attention(stage->backend, &op, err);
 }
 
 /* x += from * weight, or, where there is a norm behind it, x += norm(from * weight). */
-static int add_to_stream(struct session *session, enum scratch from,
+static int add_to_stream(struct session_stage *stage, enum scratch from,
                          const struct backend_weight *weight,
                          const struct backend_weight *post_norm, struct err *err)
 {
-    struct backend_buffer *x = session->scratch[SCRATCH_X];
-    struct backend_buffer *product =
-        session->scratch[SCRATCH_NORMED]; /* free until the next norm */
+    struct backend_buffer *x = stage->scratch[SCRATCH_X];
+    struct backend_buffer *product = stage->scratch[SCRATCH_NORMED]; /* free until the next norm */
     struct backend_matmul op = {
-        .x = session->scratch[from],
+        .x = stage->scratch[from],
         .weight_count = 1,
         .weights = {weight},
         .outs = {post_norm != NULL ? product : x},
@@ -91,110 +95,139 @@ static int add_to_stream(struct session *session, enum scratch from,
     struct backend_norm norm_op = {
         .x = product,
         .scale = post_norm,
-        .epsilon = session->model->params.norm_epsilon,
+        .epsilon = stage->model->params.norm_epsilon,
         .is_added = true,
         .out = x,
     };
 
-    if (session->backend->ops->matmul(session->backend, &op, err) != 0)
+    if (stage->backend->ops->matmul(stage->backend, &op, err) != 0)
         return -1;
-    return post_norm != NULL ? session->backend->ops->norm(session->backend, &norm_op, err) : 0;
+    return post_norm != NULL ? stage->backend->ops->norm(stage->backend, &norm_op, err) : 0;
 }
 
 /* ffn = silu or gelu of (normed * Wgate), * (normed * Wup) */
-static int gate(struct session *session, const struct session_layer *layer, struct err *err)
+static int gate(struct session_stage *stage, const struct session_layer *layer, struct err *err)
 {
     struct backend_matmul op = {
-        .x = session->scratch[SCRATCH_NORMED],
+        .x = stage->scratch[SCRATCH_NORMED],
         .weight_count = 2,
         .weights = {layer->by_role[LAYER_FFN_GATE], layer->by_role[LAYER_FFN_UP]},
-        .outs = {session->scratch[SCRATCH_FFN]},
-        .epilogue = session->model->params.architecture->gate,
+        .outs = {stage->scratch[SCRATCH_FFN]},
+        .epilogue = stage->model->params.architecture->gate,
     };
 
-    return session->backend->ops->matmul(session->backend, &op, err);
+    return stage->backend->ops->matmul(stage->backend, &op, err);
 }
 
-static int run_layer(struct session *session, uint32_t index, struct err *err)
+static int run_layer(struct session_stage *stage, uint32_t index, struct err *err)
 {
-    const struct session_layer *layer = &session->layers[index];
+    const struct session_layer *layer = &stage->layers[index];
 
-    if (norm(session, layer->by_role[LAYER_ATTN_NORM], err) != 0 ||
-        project(session, layer, err) != 0 || remember(session, index, err) != 0 ||
-        attend(session, index, err) != 0 ||
-        add_to_stream(session, SCRATCH_ATTENDED, layer->by_role[LAYER_ATTN_OUT],
+    if (norm(stage, layer->by_role[LAYER_ATTN_NORM], err) != 0 || project(stage, layer, err) != 0 ||
+        remember(stage, index, err) != 0 || attend(stage, index, err) != 0 ||
+        add_to_stream(stage, SCRATCH_ATTENDED, layer->by_role[LAYER_ATTN_OUT],
                       layer->by_role[LAYER_ATTN_POST_NORM], err) != 0)
         return -1;
-    if (norm(session, layer->by_role[LAYER_FFN_NORM], err) != 0 || gate(session, layer, err) != 0 ||
-        add_to_stream(session, SCRATCH_FFN, layer->by_role[LAYER_FFN_DOWN],
+    if (norm(stage, layer->by_role[LAYER_FFN_NORM], err) != 0 || gate(stage, layer, err) != 0 ||
+        add_to_stream(stage, SCRATCH_FFN, layer->by_role[LAYER_FFN_DOWN],
                       layer->by_role[LAYER_FFN_POST_NORM], err) != 0)
         return -1;
     return 0;
 }
 
-static int embed(struct session *session, struct err *err)
+static int embed(struct session_stage *stage, struct err *err)
 {
     struct backend_embed op = {
-        .table = session->by_role[MODEL_TOKEN_EMBD],
-        .scale = session->model->params.embedding_scale,
-        .out = session->scratch[SCRATCH_X],
+        .table = stage->by_role[MODEL_TOKEN_EMBD],
+        .scale = stage->model->params.embedding_scale,
+        .out = stage->scratch[SCRATCH_X],
     };
 
-    return session->backend->ops->embed(session->backend, &op, err);
+    return stage->backend->ops->embed(stage->backend, &op, err);
 }
 
 /* The turns of this step's positions, for layers that see all and for those that see a window. */
-static int prepare_rope(struct session *session, struct err *err)
+static int prepare_rope(struct session_stage *stage, struct err *err)
 {
-    const struct model_params *params = &session->model->params;
+    const struct model_params *params = &stage->model->params;
     struct backend_rope_table all = {
-        .frequencies = session->rope_frequencies,
+        .frequencies = stage->rope_frequencies,
         .magnitude = (float)params->rope.magnitude,
-        .table = session->scratch[SCRATCH_ROPE],
+        .table = stage->scratch[SCRATCH_ROPE],
     };
     struct backend_rope_table window = {
-        .frequencies = session->window_rope_frequencies,
+        .frequencies = stage->window_rope_frequencies,
         .magnitude = (float)params->window_rope.magnitude,
-        .table = session->scratch[SCRATCH_WINDOW_ROPE],
+        .table = stage->scratch[SCRATCH_WINDOW_ROPE],
     };
 
-    if (session->backend->ops->rope_table(session->backend, &all, err) != 0)
+    if (stage->backend->ops->rope_table(stage->backend, &all, err) != 0)
         return -1;
-    return arch_has_windows(params)
-               ? session->backend->ops->rope_table(session->backend, &window, err)
-               : 0;
+    return arch_has_windows(params) ? stage->backend->ops->rope_table(stage->backend, &window, err)
+                                    : 0;
 }
 
 /* A model without a head of its own uses its embedding (tied). */
-static int head(struct session *session, float *logits, struct err *err)
+static int head(struct session_stage *stage, float *logits, struct err *err)
 {
-    const struct backend_weight *own = session->by_role[MODEL_OUTPUT];
+    const struct backend_weight *own = stage->by_role[MODEL_OUTPUT];
     struct backend_head op = {
-        .x = session->scratch[SCRATCH_X],
-        .scale = session->by_role[MODEL_OUTPUT_NORM],
-        .epsilon = session->model->params.norm_epsilon,
-        .weight = own != NULL ? own : session->by_role[MODEL_TOKEN_EMBD],
-        .softcap = session->model->params.logit_softcap,
+        .x = stage->scratch[SCRATCH_X],
+        .scale = stage->by_role[MODEL_OUTPUT_NORM],
+        .epsilon = stage->model->params.norm_epsilon,
+        .weight = own != NULL ? own : stage->by_role[MODEL_TOKEN_EMBD],
+        .softcap = stage->model->params.logit_softcap,
         .logits = logits,
     };
 
-    return session->backend->ops->head(session->backend, &op, err);
+    return stage->backend->ops->head(stage->backend, &op, err);
+}
+
+/* Of the first stage, the streams are made of its tokens; the others' are those that the stage
+ * before has left on the host. */
+static int begin_streams(const struct session *session, struct session_stage *stage,
+                         const struct backend_step *step, struct err *err)
+{
+    if (stage == session->stages)
+        return embed(stage, err);
+    return stage->backend->ops->buffer_write(stage->backend, stage->scratch[SCRATCH_X],
+                                             session->streams, step->row_count, err);
+}
+
+static int end_streams(struct session *session, struct session_stage *stage,
+                       const struct backend_step *step, float *logits, struct err *err)
+{
+    if (stage != &session->stages[session->stage_count - 1])
+        return stage->backend->ops->buffer_read(stage->backend, stage->scratch[SCRATCH_X],
+                                                session->streams, step->row_count, err);
+    return step->logit_row_count == 0 ? 0 : head(stage, logits, err);
+}
+
+static int compute_stage(struct session *session, struct session_stage *stage,
+                         const struct backend_step *step, float *logits, struct err *err)
+{
+    if (stage->backend->ops->step_begin(stage->backend, step, err) != 0 ||
+        begin_streams(session, stage, step, err) != 0 || prepare_rope(stage, err) != 0)
+        return -1;
+    for (uint32_t layer = 0; layer < stage->range.end - stage->range.begin; layer++) {
+        if (run_layer(stage, layer, err) != 0)
+            return -1;
+    }
+    return end_streams(session, stage, step, logits, err);
 }
 
 static int run_step(struct session *session, const struct backend_step *step, float *logits,
                     struct err *err)
 {
-    if (session->backend->ops->step_begin(session->backend, step, err) != 0)
-        return -1;
-    if (embed(session, err) != 0 || prepare_rope(session, err) != 0)
-        return -1;
-    for (uint32_t layer = 0; layer < session->model->params.layer_count; layer++) {
-        if (run_layer(session, layer, err) != 0)
-            return -1;
+    for (uint32_t i = 0; i < session->stage_count; i++) {
+        struct session_stage *stage = &session->stages[i];
+        int result = compute_stage(session, stage, step, logits, err);
+
+        stage->backend->ops->step_end(stage->backend);
+        if (result != 0)
+            return session_fail(session, i, err);
     }
-    if (step->logit_row_count == 0)
-        return 0;
-    return head(session, logits, err);
+    return 0;
 }
 
 /* Gives each row its place in the KV store. */
@@ -240,10 +273,8 @@ int session_step(struct session *session, const struct batch_row *rows, uint32_t
     for (uint32_t i = 0; i < sequence_count; i++)
         lengths[i] = kv_table_length(session->table, i);
     result = place_rows(session, rows, count, &step, err);
-    if (result == 0) {
+    if (result == 0)
         result = run_step(session, &step, logits, err);
-        session->backend->ops->step_end(session->backend);
-    }
     for (uint32_t i = 0; i < sequence_count; i++) {
         if (result == 0)
             kv_table_commit(session->table, i);

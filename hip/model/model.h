@@ -41,13 +41,32 @@ struct session_options {
     void *owner;
 };
 
-/* Makes the weights ready on BACKEND (borrowed, as MODEL is: both outlive the session) and
- * allocates KV and scratch. ERR_NO_MEMORY, before that, with the numbers and with what would fit;
- * ERR_INVALID_MODEL when the file has changed since it was opened. */
+enum { SESSION_DEVICES_MAX_COUNT = 2 };
+
+/* One that a session runs on. */
+struct session_device {
+    struct backend *backend; /* borrowed */
+    const char *name;        /* in messages; borrowed */
+    bool has_failed;         /* what last failed, failed there */
+};
+
+/* Makes the weights ready on the devices (borrowed, as MODEL is: all outlive the session) and
+ * allocates KV and scratch. The first of two has the embedding and as many layers as make both keep
+ * the same share of the memory that is free there, the second the others and the head.
+ * ERR_NO_MEMORY, before anything is taken, with the numbers and with what would fit; ERR_CONFIG for
+ * more devices than layers; ERR_INVALID_MODEL when the file has changed since it was opened. */
+struct session *session_new_over(const struct model *model, struct session_device *devices,
+                                 uint32_t device_count, const struct session_options *options,
+                                 struct err *err);
+/* On BACKEND alone. */
 struct session *session_new(const struct model *model, struct backend *backend,
                             const struct session_options *options, struct err *err);
 void session_free(struct session *session);
+/* Of all devices, and of one of them. */
 uint64_t session_memory_bytes(const struct session *session);
+uint64_t session_device_bytes(const struct session *session, uint32_t device_index);
+uint32_t session_device_layers(const struct session *session, uint32_t device_index);
+uint64_t session_kv_bytes(const struct session *session);
 uint32_t session_context_tokens(const struct session *session);
 
 /* What a session of MODEL takes on BACKEND, as session_memory_bytes() counts: weights and the

@@ -1,12 +1,9 @@
-/* Owns the sums of what a session takes, and what is said when that is too much. Takes nothing. */
+/* Owns the sums of what a session takes. Takes nothing, and says nothing when that is too much. */
 #include "hip/model/need.h"
 
 #include "hip/engine/kv.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
-
-enum { MIB_BITS = 20 };
 
 struct backend_matrix need_matrix(const struct gguf_tensor *tensor)
 {
@@ -31,22 +28,42 @@ static uint64_t tensor_bytes(const struct backend *backend, const struct gguf_te
     return backend->ops->weight_bytes(backend, &matrix);
 }
 
-static uint64_t weight_bytes_on(const struct backend *backend, const struct model *model)
+struct layer_range need_all_layers(const struct model *model)
+{
+    return (struct layer_range){.end = model->params.layer_count};
+}
+
+bool need_has_tensor(const struct model *model, struct layer_range range, size_t role)
+{
+    bool is_last = range.end == model->params.layer_count;
+
+    if (role == MODEL_OUTPUT || role == MODEL_OUTPUT_NORM)
+        return is_last;
+    /* Where it is the head, too, each end has one of its own. */
+    if (role == MODEL_TOKEN_EMBD && is_last && model->by_role[MODEL_OUTPUT] == NULL)
+        return true;
+    return range.begin == 0;
+}
+
+static uint64_t weight_bytes_on(const struct backend *backend, const struct model *model,
+                                struct layer_range range)
 {
     uint64_t bytes = 0;
 
-    for (size_t i = 0; i < MODEL_TENSOR_COUNT; i++)
-        bytes += tensor_bytes(backend, model->by_role[i]);
-    for (uint32_t layer = 0; layer < model->params.layer_count; layer++) {
+    for (size_t i = 0; i < MODEL_TENSOR_COUNT; i++) {
+        if (need_has_tensor(model, range, i))
+            bytes += tensor_bytes(backend, model->by_role[i]);
+    }
+    for (uint32_t layer = range.begin; layer < range.end; layer++) {
         for (size_t i = 0; i < LAYER_TENSOR_COUNT; i++)
             bytes += tensor_bytes(backend, model->layers[layer].by_role[i]);
     }
     return bytes; /* of what is within a file, and not much more on any device: the sum fits */
 }
 
-uint64_t need_weight_bytes(const struct model *model)
+uint64_t need_weight_bytes(const struct model *model, struct layer_range range)
 {
-    return weight_bytes_on(NULL, model);
+    return weight_bytes_on(NULL, model, range);
 }
 
 uint32_t need_scratch_width(const struct model_params *params, enum scratch scratch)
@@ -85,17 +102,18 @@ uint32_t need_scratch_rows(uint32_t context_tokens)
     return places < SESSION_BATCH_MAX_ROWS ? (uint32_t)places : SESSION_BATCH_MAX_ROWS;
 }
 
-struct backend_scratch_shape need_scratch_shape(const struct model_params *params,
+struct backend_scratch_shape need_scratch_shape(const struct model *model, struct layer_range range,
                                                 const struct session_options *options)
 {
     struct backend_scratch_shape shape = {
         .row_max = need_scratch_rows(options->context_tokens),
-        .logit_width = params->vocab_count,
         .position_max = options->context_tokens,
     };
 
+    if (range.end == model->params.layer_count)
+        shape.logit_width = model->params.vocab_count;
     for (int i = 0; i < SCRATCH_COUNT; i++) {
-        uint32_t width = need_scratch_width(params, (enum scratch)i);
+        uint32_t width = need_scratch_width(&model->params, (enum scratch)i);
 
         shape.width_max = width > shape.width_max ? width : shape.width_max;
     }
@@ -105,37 +123,61 @@ struct backend_scratch_shape need_scratch_shape(const struct model_params *param
     return shape;
 }
 
-/* Of the largest step: what flows through a layer, and what the backend computes it with. */
-static uint64_t step_bytes(const struct model_params *params, struct backend *backend,
-                           const struct session_options *options)
+struct backend_kv_shape need_kv_shape(const struct model *model, struct layer_range range,
+                                      uint32_t block_count)
 {
-    struct backend_scratch_shape shape = need_scratch_shape(params, options);
+    return (struct backend_kv_shape){
+        .layer_count = range.end - range.begin,
+        .block_count = block_count,
+        .kv_head_count = model->params.kv_head_count,
+        .head_dim = model->params.head_dim,
+    };
+}
+
+/* Of the largest step: what flows through a layer, and what the backend computes it with. */
+static uint64_t step_bytes(const struct model *model, struct backend *backend,
+                           struct layer_range range, const struct session_options *options)
+{
+    struct backend_scratch_shape shape = need_scratch_shape(model, range, options);
     uint64_t floats = 0;
 
     for (int i = 0; i < SCRATCH_COUNT; i++)
-        floats += (uint64_t)need_scratch_width(params, (enum scratch)i) * shape.row_max;
-    floats += params->rope_dims; /* frequencies of both kinds of layers, a half each */
+        floats += (uint64_t)need_scratch_width(&model->params, (enum scratch)i) * shape.row_max;
+    floats += model->params.rope_dims; /* frequencies of both kinds of layers, a half each */
     return floats * sizeof(float) +
            (backend->ops->scratch_bytes == NULL ? 0 : backend->ops->scratch_bytes(backend, &shape));
 }
 
-void session_need(const struct model *model, struct backend *backend,
-                  const struct session_options *options, struct session_need *out)
+static bool is_whole(const struct model *model, struct layer_range range)
 {
-    const struct backend_kv_shape block = {
-        .layer_count = model->params.layer_count,
-        .block_count = 1,
-        .kv_head_count = model->params.kv_head_count,
-        .head_dim = model->params.head_dim,
-    };
+    return range.end - range.begin == model->params.layer_count;
+}
+
+uint64_t need_stream_floats(const struct model *model, const struct session_options *options)
+{
+    return (uint64_t)need_scratch_rows(options->context_tokens) * model->params.embedding;
+}
+
+void need_of_stage(const struct model *model, struct backend *backend, struct layer_range range,
+                   const struct session_options *options, struct session_need *out)
+{
+    const struct backend_kv_shape block = need_kv_shape(model, range, 1);
     bool counts_host = !backend->ops->has_own_memory;
     uint64_t block_bytes = backend->ops->kv_bytes(backend, &block) +
                            (counts_host ? kv_table_block_bytes(options->sequence_count) : 0);
 
     out->fixed_bytes =
-        weight_bytes_on(backend, model) + step_bytes(&model->params, backend, options);
+        weight_bytes_on(backend, model, range) + step_bytes(model, backend, range, options) +
+        (counts_host && !is_whole(model, range) ? need_stream_floats(model, options) * sizeof(float)
+                                                : 0);
     out->sequence_bytes = counts_host ? options->sequence_bytes : 0;
     out->token_bytes = (block_bytes + KV_BLOCK_TOKENS - 1) / KV_BLOCK_TOKENS;
+}
+
+void session_need(const struct model *model, struct backend *backend,
+                  const struct session_options *options, struct session_need *out)
+{
+    need_of_stage(model, backend, need_all_layers(model), options, out);
 }
 
 /* What it takes whatever its context. */
@@ -160,12 +202,9 @@ uint64_t need_bytes(const struct session_need *need, const struct session_option
     return bytes;
 }
 
-/* ---- what is said ---- */
-
-/* The longest context that has room, in whole blocks, but no longer than what was asked for. */
-static uint32_t context_that_fits(const struct session_need *need,
-                                  const struct session_options *options, uint32_t sequence_count,
-                                  uint64_t available)
+uint32_t need_context_that_fits(const struct session_need *need,
+                                const struct session_options *options, uint32_t sequence_count,
+                                uint64_t available)
 {
     uint64_t taken = bytes_without_context(need, sequence_count);
     uint64_t blocks = 0;
@@ -175,40 +214,4 @@ static uint32_t context_that_fits(const struct session_need *need,
     blocks = (available - taken) / (need->token_bytes * KV_BLOCK_TOKENS);
     return blocks < need_block_count(options->context_tokens) ? (uint32_t)blocks * KV_BLOCK_TOKENS
                                                               : options->context_tokens;
-}
-
-static int refuse(const struct session_need *need, const struct session_options *options,
-                  uint64_t available, const char *advice, struct err *err)
-{
-    uint64_t needed = need_bytes(need, options);
-    uint64_t up = (UINT64_C(1) << MIB_BITS) - 1;
-
-    if (needed > UINT64_MAX - up)
-        needed = UINT64_MAX - up;
-    return err_set(err, ERR_NO_MEMORY,
-                   "a context of %" PRIu32 " tokens and %" PRIu32 " slots need %" PRIu64
-                   " MiB with the weights; %" PRIu64 " MiB are available, %" PRIu64
-                   " MiB too few; %s",
-                   options->context_tokens, options->sequence_count, (needed + up) >> MIB_BITS,
-                   available >> MIB_BITS, (needed - available + up) >> MIB_BITS, advice);
-}
-
-int need_check(const struct session_need *need, const struct session_options *options,
-               struct backend *backend, struct err *err)
-{
-    uint64_t available = backend->ops->memory_available(backend);
-    uint32_t tokens = 0;
-    char advice[128]; /* of a number and a few words */
-
-    if (need_bytes(need, options) <= available)
-        return 0;
-    tokens = context_that_fits(need, options, options->sequence_count, available);
-    if (tokens > 0)
-        (void)snprintf(advice, sizeof(advice), "a context of %" PRIu32 " would fit", tokens);
-    else if ((tokens = context_that_fits(need, options, 1, available)) > 0)
-        (void)snprintf(advice, sizeof(advice), "a context of %" PRIu32 " with 1 slot would fit",
-                       tokens);
-    else
-        (void)snprintf(advice, sizeof(advice), "no context would fit, however short");
-    return refuse(need, options, available, advice, err);
 }
