@@ -122,6 +122,19 @@ static void api_health(struct serve *serve, struct http_exchange *x, const char 
     http_reply_json(x, 200, body);
 }
 
+/* A new reference. */
+static json_t *api_list_devices(const struct engine_status *status)
+{
+    json_t *devices = json_array();
+
+    for (uint32_t i = 0; i < status->device_count; i++)
+        (void)json_array_append_new(
+            devices, json_pack("{s:s, s:I, s:I}", "device", status->devices[i].name, "memory_bytes",
+                               (json_int_t)status->devices[i].memory_bytes, "layers",
+                               (json_int_t)status->devices[i].layer_count));
+    return devices;
+}
+
 static void api_ready(struct serve *serve, struct http_exchange *x, const char *parameter)
 {
     static const char *const PHASES[] = {
@@ -141,11 +154,12 @@ static void api_ready(struct serve *serve, struct http_exchange *x, const char *
         http_reply_json(x, 503, body);
         return;
     }
-    body = json_pack("{s:s, s:I, s:I, s:I, s:i, s:s, s:I}", "phase", PHASES[status.phase], "tokens",
-                     (json_int_t)status.tokens, "prefill_tokens", (json_int_t)status.prefill_tokens,
-                     "context_tokens", (json_int_t)status.context_tokens, "slots",
-                     (int)status.slot_count, "device", status.device, "memory_bytes",
-                     (json_int_t)status.memory_bytes);
+    body = json_pack("{s:s, s:I, s:I, s:I, s:i, s:s, s:I, s:o}", "phase", PHASES[status.phase],
+                     "tokens", (json_int_t)status.tokens, "prefill_tokens",
+                     (json_int_t)status.prefill_tokens, "context_tokens",
+                     (json_int_t)status.context_tokens, "slots", (int)status.slot_count, "device",
+                     status.device, "memory_bytes", (json_int_t)status.memory_bytes, "devices",
+                     api_list_devices(&status));
     http_reply_json(x, 200, body);
 }
 

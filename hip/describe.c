@@ -11,8 +11,13 @@
 
 #include <string.h>
 
+static void add_bytes(json_t *record, const char *key, uint64_t bytes)
+{
+    (void)json_object_set_new(record, key, json_integer((json_int_t)bytes));
+}
+
 /* What it takes on the CPU unless told otherwise, so that the supervisor knows before it starts a
- * worker. */
+ * worker; of two devices, what the first and the last take beside layers, and all layers. */
 static int describe_need(const struct model *model, json_t *record, struct err *err)
 {
     struct session_options options = {
@@ -22,14 +27,19 @@ static int describe_need(const struct model *model, json_t *record, struct err *
     };
     struct backend *backend = backend_new("cpu", 0, err);
     struct session_need need;
+    struct session_split_need split;
 
     if (backend == NULL)
         return -1;
     session_need(model, backend, &options, &need);
+    session_split_need(model, backend, &options, &split);
     backend_free(backend);
-    (void)json_object_set_new(record, "fixed_bytes", json_integer((json_int_t)need.fixed_bytes));
-    (void)json_object_set_new(record, "slot_bytes", json_integer((json_int_t)need.sequence_bytes));
-    (void)json_object_set_new(record, "token_bytes", json_integer((json_int_t)need.token_bytes));
+    add_bytes(record, "fixed_bytes", need.fixed_bytes);
+    add_bytes(record, "slot_bytes", need.sequence_bytes);
+    add_bytes(record, "token_bytes", need.token_bytes);
+    add_bytes(record, "first_bytes", split.first_bytes);
+    add_bytes(record, "last_bytes", split.last_bytes);
+    add_bytes(record, "layers_bytes", split.layers_bytes);
     return 0;
 }
 

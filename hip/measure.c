@@ -102,9 +102,14 @@ static int read_prompt(struct measure *measure, double *out, struct err *err)
 
 static uint64_t launch_count(const struct measure *measure)
 {
-    const struct backend *backend = measure->runtime.backend;
+    uint64_t count = 0;
 
-    return backend->ops->launch_count == NULL ? 0 : backend->ops->launch_count(backend);
+    for (uint32_t i = 0; i < measure->runtime.device_count; i++) {
+        const struct backend *backend = measure->runtime.devices[i].backend;
+
+        count += backend->ops->launch_count == NULL ? 0 : backend->ops->launch_count(backend);
+    }
+    return count;
 }
 
 static int read_decode(struct measure *measure, size_t batch, double *out, struct err *err)
@@ -131,13 +136,30 @@ static int read_decode(struct measure *measure, size_t batch, double *out, struc
     return 0;
 }
 
-static int read_memory(struct measure *measure, double *out, struct err *err)
+static int read_device_memory(struct measure *measure, uint32_t device, double *out,
+                              struct err *err)
 {
-    struct backend *backend = measure->runtime.backend;
+    struct backend *backend = measure->runtime.devices[device].backend;
 
     if (backend->ops->measure_memory != NULL)
         return backend->ops->measure_memory(backend, out, err);
     *out = memory_read_bytes_per_second(measure->memory);
+    return 0;
+}
+
+/* Of two devices, one after the other reads its layers: the time adds up, not the speed. */
+static int read_memory(struct measure *measure, double *out, struct err *err)
+{
+    double layers_times = 0;
+
+    for (uint32_t i = 0; i < measure->runtime.device_count; i++) {
+        double speed = 0;
+
+        if (read_device_memory(measure, i, &speed, err) != 0)
+            return -1;
+        layers_times += session_device_layers(measure->runtime.session, i) / speed;
+    }
+    *out = measure->runtime.model->params.layer_count / layers_times;
     return 0;
 }
 

@@ -72,15 +72,24 @@ static enum fault fault_of(enum err_kind kind, const char *device)
     }
 }
 
-/* The last line on stderr, which the supervisor keeps. */
-static int die_of(const struct err *err, const char *device)
+/* The last line on stderr, which the supervisor keeps. FAILED: which of two devices; NULL: there is
+ * one, or it is not known. What is wrong with the options is the fault of no device. */
+static int die_on(const struct err *err, const char *device, const char *failed)
 {
-    enum fault fault = fault_of(err->kind, device);
-    AUTO_FREE char *line = xasprintf("fatal class=%s reason=%s", FAULTS[fault].class, err->message);
+    enum fault fault = fault_of(err->kind, failed != NULL ? failed : device);
+    bool is_told = failed != NULL && fault != FAULT_CONFIG;
+    AUTO_FREE char *line =
+        xasprintf("fatal class=%s%s%s reason=%s", FAULTS[fault].class, is_told ? " device=" : "",
+                  is_told ? failed : "", err->message);
 
     utf8_make_printable(line, strlen(line));
     fprintf(stderr, "%s\n", line);
     return FAULTS[fault].exit_code;
+}
+
+static int die_of(const struct err *err, const char *device)
+{
+    return die_on(err, device, NULL);
 }
 
 /* A load, or a step on a device that hangs, is not waited for: the kernel takes everything back. */
@@ -136,12 +145,14 @@ static char *model_name(const struct worker_options *options, const char *path)
 }
 
 /* The one asked for may have been replaced: a fault is the fault of the one it ran on. */
-static const char *device_in_use(struct engine *engine, const struct worker_options *options)
+static int die_of_engine(const struct err *err, struct engine *engine,
+                         const struct worker_options *options)
 {
     struct engine_status status;
 
     engine_read_status(engine, &status);
-    return status.device != NULL ? status.device : device_of(options);
+    return die_on(err, status.device != NULL ? status.device : device_of(options),
+                  status.failed_device);
 }
 
 /* What failed is what was asked for, or the place the answer went to: no fault of the worker. */
@@ -170,8 +181,8 @@ static int run_prompt(const struct worker_options *options, struct err *err, int
     result = prompt_run(options, engine, err);
     engine_read_status(engine, &status);
     if (result < 0)
-        *out_exit_code = status.phase == ENGINE_READY ? tell_failure(err)
-                                                      : die_of(err, device_in_use(engine, options));
+        *out_exit_code =
+            status.phase == ENGINE_READY ? tell_failure(err) : die_of_engine(err, engine, options);
     leave_engine(engine, *out_exit_code); /* perhaps the end of the process: all has been said */
     return 0;
 }
@@ -265,7 +276,7 @@ static int serve(const struct worker_options *options, int listen_fd, const char
     if (result == 0)
         leave_engine(serving.engine, 0);
     else /* an engine that has failed is not freed: the process ends with its error */
-        *out_exit_code = die_of(err, device_in_use(serving.engine, options));
+        *out_exit_code = die_of_engine(err, serving.engine, options);
     return 0;
 }
 

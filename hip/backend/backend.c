@@ -17,9 +17,21 @@ static const struct {
 #undef BACKEND
 };
 
+/* The first of a list. */
+static bool is_gpu(const char *device)
+{
+    size_t len = strcspn(device, ",");
+
+    return strncmp(device, DEVICE_NAME_ANY_GPU ":", strlen(DEVICE_NAME_ANY_GPU ":")) == 0 ||
+           (len == strlen(DEVICE_NAME_ANY_GPU) && memcmp(device, DEVICE_NAME_ANY_GPU, len) == 0) ||
+           (len == strlen(BACKEND_EMULATOR) && memcmp(device, BACKEND_EMULATOR, len) == 0);
+}
+
 bool backend_is_gpu(const char *device)
 {
-    return device_name_is_gpu(device) || strcmp(device, BACKEND_EMULATOR) == 0;
+    const char *second = strchr(device, ',');
+
+    return is_gpu(device) || (second != NULL && is_gpu(second + 1));
 }
 
 /* The emulator stands in for a driver in builds with TEST_HOOKS=1 (gpu_library_open). */
@@ -32,23 +44,30 @@ static bool has_emulator(void)
 #endif
 }
 
-static struct backend *new_gpu(const char *device, struct err *err)
+static struct backend *new_gpu_named(const char *name, struct backend *other, struct err *err)
+{
+    return other != NULL && gpu_is_backend(other) ? gpu_backend_new_beside(other, name, err)
+                                                  : gpu_backend_new(NULL, name, err);
+}
+
+static struct backend *new_gpu(const char *device, struct backend *other, struct err *err)
 {
     if (strcmp(device, DEVICE_NAME_ANY_GPU) == 0)
-        return gpu_backend_new(NULL, "", err); /* the first that can be used */
+        return new_gpu_named("", other, err); /* the first that can be used */
     if (strcmp(device, BACKEND_EMULATOR) != 0)
-        return gpu_backend_new(NULL, device + strlen(DEVICE_NAME_ANY_GPU ":"), err);
+        return new_gpu_named(device + strlen(DEVICE_NAME_ANY_GPU ":"), other, err);
     if (!has_emulator())
         return err_set_null(err, ERR_CONFIG,
                             "it is for tests: it takes a build with TEST_HOOKS=1, and its library "
                             "in RBEE_GPU_LIBRARY");
-    return gpu_backend_new(NULL, "0", err);
+    return new_gpu_named("0", other, err);
 }
 
-struct backend *backend_new(const char *device, uint32_t threads, struct err *err)
+struct backend *backend_new_beside(const char *device, uint32_t threads, struct backend *other,
+                                   struct err *err)
 {
     if (backend_is_gpu(device))
-        return new_gpu(device, err);
+        return new_gpu(device, other, err);
     for (size_t i = 0; i < ARRAY_COUNT(BACKENDS); i++) {
         if (strcmp(BACKENDS[i].name, device) == 0)
             return BACKENDS[i].make(threads, err);
@@ -57,6 +76,11 @@ struct backend *backend_new(const char *device, uint32_t threads, struct err *er
                         "this version has no device \"%s\", only \"cpu\", "
                         "\"gpu\" and \"gpu:ID\"",
                         device);
+}
+
+struct backend *backend_new(const char *device, uint32_t threads, struct err *err)
+{
+    return backend_new_beside(device, threads, NULL, err);
 }
 
 void backend_free(struct backend *backend)

@@ -236,13 +236,17 @@ struct backend {
 /* A GPU on the CPU, for tests. */
 #define BACKEND_EMULATOR "emulator"
 
-/* DEVICE has memory of its own and can fail by itself. */
+/* DEVICE has memory of its own and can fail by itself; of two ("A,B"), one does. */
 bool backend_is_gpu(const char *device);
 /* DEVICE is a name of backends.def: "cpu", or "ref" for the oracle; or "gpu:" and what
  * gpu_device_find() takes, or "gpu" for the first that can be used. THREADS 0: as many as there are
  * cores. ERR_DEVICE when no device has such a name; of a GPU as gpu_backend_new(). The caller
  * frees it. */
 struct backend *backend_new(const char *device, uint32_t threads, struct err *err);
+/* The same for who uses OTHER, too, from the same thread; NULL: nobody does. ERR_USAGE when it is
+ * the same GPU. */
+struct backend *backend_new_beside(const char *device, uint32_t threads, struct backend *other,
+                                   struct err *err);
 void backend_free(struct backend *backend);
 
 /* The makers, for the table alone. */

@@ -93,19 +93,22 @@ static void release_backend(struct gpu_backend **gpu)
         gpu_backend_free(&(*gpu)->backend);
 }
 
-struct backend *gpu_backend_new(const char *library_path, const char *name, struct err *err)
+/* Of LIBRARY, which it takes over; NULL: err says why there is none. TAKEN is the context of a
+ * device that may not be it; NULL: none. */
+static struct backend *gpu_backend_open(struct gpu_library *library, const char *name,
+                                        bool keeps_measures, const struct gpu_context *taken,
+                                        struct err *err)
 {
     __attribute__((cleanup(release_backend))) struct gpu_backend *gpu = xcalloc(1, sizeof(*gpu));
     uint32_t index = 0;
 
     gpu->backend.ops = &GPU_OPS;
-    gpu->tune_folder = library_path == NULL ? paths_cache_dir() : NULL;
+    gpu->tune_folder = keeps_measures ? paths_cache_dir() : NULL;
     gpu->inputs_host.is_pinned = true;
     gpu->logits_host.is_pinned = true;
     for (uint32_t i = 0; i < GPU_STAGING_COUNT; i++)
         gpu->staging[i].area.is_pinned = true;
-    gpu->library =
-        library_path != NULL ? gpu_library_open_file(library_path, err) : gpu_library_open(err);
+    gpu->library = library;
     if (gpu->library == NULL || gpu_device_find(gpu->library, name, &index, err) != 0 ||
         gpu_device(gpu->library, index)->reason[0] != '\0') {
         if (!err_is_set(err))
@@ -113,10 +116,34 @@ struct backend *gpu_backend_new(const char *library_path, const char *name, stru
         err->kind = ERR_CONFIG; /* nothing has broken: what was asked for is not there */
         return NULL;
     }
+    if (taken != NULL && gpu_context_info(taken) == gpu_device(gpu->library, index))
+        return err_set_null(err, ERR_USAGE, "it is the same GPU, at %s",
+                            gpu_device(gpu->library, index)->pci);
     gpu->context = gpu_open(gpu->library, index, err);
     if (gpu->context == NULL || find_kernels(gpu, err) != 0)
         return NULL;
     return &take_ptr(gpu)->backend;
+}
+
+struct backend *gpu_backend_new(const char *library_path, const char *name, struct err *err)
+{
+    struct gpu_library *library =
+        library_path != NULL ? gpu_library_open_file(library_path, err) : gpu_library_open(err);
+
+    return gpu_backend_open(library, name, library_path == NULL, NULL, err);
+}
+
+struct backend *gpu_backend_new_beside(struct backend *other, const char *name, struct err *err)
+{
+    const struct gpu_backend *gpu = gpu_of(other);
+
+    return gpu_backend_open(gpu_library_share(gpu->library), name, gpu->tune_folder != NULL,
+                            gpu->context, err);
+}
+
+bool gpu_is_backend(const struct backend *backend)
+{
+    return backend->ops == &GPU_OPS;
 }
 
 struct gpu_context *gpu_backend_context(struct backend *backend)

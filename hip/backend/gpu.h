@@ -11,6 +11,10 @@ struct gpu_context;
  * do about it, when there is no such device or none that can be used; ERR_DEVICE when one that can
  * be has failed; ERR_NO_MEMORY. */
 struct backend *gpu_backend_new(const char *library_path, const char *name, struct err *err);
+/* The same on a device that lies beside the one of OTHER, which is such a backend: of the same
+ * drivers. Both are used from the same thread. ERR_USAGE when it is the same device. */
+struct backend *gpu_backend_new_beside(struct backend *other, const char *name, struct err *err);
+bool gpu_is_backend(const struct backend *backend);
 /* What a backend made there runs on: how much it has allocated. */
 struct gpu_context *gpu_backend_context(struct backend *backend);
 

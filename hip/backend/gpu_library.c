@@ -247,6 +247,14 @@ static int slot_compare(const void *a, const void *b)
     return strcmp(((const struct gpu_slot *)a)->info.pci, ((const struct gpu_slot *)b)->info.pci);
 }
 
+static struct gpu_library *library_new(void)
+{
+    struct gpu_library *library = xcalloc(1, sizeof(*library));
+
+    library->user_count = 1;
+    return library;
+}
+
 /* What its library says when nothing came of it goes behind SAYS. */
 static void library_try_vendor(struct gpu_library *library, const struct gpu_vendor *vendor,
                                char *says, size_t size)
@@ -281,7 +289,7 @@ struct gpu_library *gpu_library_open(struct err *err)
     if (getenv("RBEE_GPU_LIBRARY") != NULL)
         return gpu_library_open_file(getenv("RBEE_GPU_LIBRARY"), err);
 #endif
-    library = xcalloc(1, sizeof(*library));
+    library = library_new();
     for (size_t i = 0; i < ARRAY_COUNT(VENDORS); i++)
         library_try_vendor(library, VENDORS[i], says, sizeof(says));
     if (library->device_count > 0)
@@ -305,7 +313,7 @@ struct gpu_library *gpu_library_open_file(const char *path, struct err *err)
     }
     if (vendor == NULL)
         return err_set_null(err, ERR_DEVICE, "%s is no library of a GPU's driver", path);
-    library = xcalloc(1, sizeof(*library));
+    library = library_new();
     if (library_add(library, vendor, handle, path, err) == 0)
         return library_end(library);
     gpu_library_close(library);
@@ -313,10 +321,16 @@ struct gpu_library *gpu_library_open_file(const char *path, struct err *err)
     return NULL;
 }
 
+struct gpu_library *gpu_library_share(struct gpu_library *library)
+{
+    library->user_count++;
+    return library;
+}
+
 /* Drivers are not made to be unloaded; what stands in for one is. */
 void gpu_library_close(struct gpu_library *library)
 {
-    if (library == NULL)
+    if (library == NULL || --library->user_count > 0)
         return;
     for (uint32_t i = 0; i < library->driver_count; i++) {
         if (library->drivers[i].own_architecture != NULL)

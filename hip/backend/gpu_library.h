@@ -92,6 +92,7 @@ struct gpu_slot {
 enum { GPU_DRIVERS_MAX_COUNT = 2 };
 
 struct gpu_library {
+    uint32_t user_count;
     uint32_t driver_count;
     struct gpu_driver drivers[GPU_DRIVERS_MAX_COUNT];
     uint32_t device_count;

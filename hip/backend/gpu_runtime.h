@@ -48,7 +48,10 @@ struct gpu_kernel;
 struct gpu_library *gpu_library_open(struct err *err);
 /* The devices of the library at PATH alone, which is one of the vendors' or stands in for one. */
 struct gpu_library *gpu_library_open_file(const char *path, struct err *err);
-/* After all its contexts. */
+/* One more user of it: who computes on two of its devices must, as drivers keep a current device
+ * for each thread, and LIBRARY knows which that is. */
+struct gpu_library *gpu_library_share(struct gpu_library *library);
+/* By each user, after all its contexts. */
 void gpu_library_close(struct gpu_library *library);
 uint32_t gpu_device_count(const struct gpu_library *library);
 const struct gpu_info *gpu_device(const struct gpu_library *library, uint32_t index);

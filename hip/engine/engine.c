@@ -11,6 +11,7 @@
 #include "hip/model/model.h"
 #include "hip/text/vocab.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -190,6 +191,18 @@ bool engine_is_idle(struct engine *engine)
     return (phase == ENGINE_READY || phase == ENGINE_FAILED) && engine->request_count == 0;
 }
 
+static void engine_read_devices(const struct runtime *runtime, struct engine_status *out)
+{
+    static_assert((int)ENGINE_DEVICES_MAX_COUNT == (int)SESSION_DEVICES_MAX_COUNT, "all of them");
+    out->device_count = runtime->device_count;
+    for (uint32_t i = 0; i < runtime->device_count; i++)
+        out->devices[i] = (struct engine_device){
+            .name = runtime->devices[i].name,
+            .memory_bytes = session_device_bytes(runtime->session, i),
+            .layer_count = session_device_layers(runtime->session, i),
+        };
+}
+
 void engine_read_status(struct engine *engine, struct engine_status *out)
 {
     *out = (struct engine_status){
@@ -201,8 +214,11 @@ void engine_read_status(struct engine *engine, struct engine_status *out)
     };
     if (out->phase == ENGINE_READY || out->phase == ENGINE_FAILED)
         out->device = engine->runtime.device;
+    if (out->phase == ENGINE_FAILED)
+        out->failed_device = runtime_failed_device(&engine->runtime);
     if (out->phase != ENGINE_READY)
         return;
+    engine_read_devices(&engine->runtime, out);
     out->context_tokens = engine->runtime.context_tokens;
     out->slot_count = engine->runtime.slot_count;
     out->memory_bytes = session_memory_bytes(engine->runtime.session);

@@ -51,13 +51,22 @@ struct engine_request;
 
 struct engine_options {
     const char *model_path;
-    const char *device; /* "cpu", "ref" (the oracle: slow), "gpu:ID" */
-    bool allow_cpu;     /* where the wanted GPU cannot be used */
+    const char *device; /* "cpu", "ref" (the oracle: slow), "gpu:ID"; "A,B": the layers on two */
+    bool allow_cpu;     /* where a wanted GPU cannot be used */
     /* Of all requests together, and the most of one. 0: ENGINE_CONTEXT_DEFAULT_TOKENS, or the
      * model's if less. */
     uint32_t context_tokens;
     uint32_t thread_count; /* 0: one for each core */
     uint32_t slot_count;   /* requests at a time; 0: ENGINE_SLOTS_DEFAULT */
+};
+
+enum { ENGINE_DEVICES_MAX_COUNT = 2 };
+
+/* What one device has of the model. */
+struct engine_device {
+    const char *name;
+    uint64_t memory_bytes;
+    uint32_t layer_count;
 };
 
 enum engine_phase { ENGINE_LOAD, ENGINE_WARM_UP, ENGINE_READY, ENGINE_FAILED };
@@ -72,6 +81,9 @@ struct engine_status {
     uint32_t slot_count;     /* from READY on */
     uint64_t memory_bytes;   /* from READY on */
     const char *device;      /* what it runs on; from READY on, and FAILED if it came that far */
+    uint32_t device_count;   /* from READY on */
+    struct engine_device devices[ENGINE_DEVICES_MAX_COUNT];
+    const char *failed_device; /* of two, when FAILED, if it is known */
 };
 
 /* Starts the thread and returns at once; the load goes on there. The texts of OPTIONS must outlive

@@ -3,7 +3,9 @@
 #include "hip/engine/runtime.h"
 
 #include "common/clock.h"
+#include "common/device_name.h"
 #include "common/log.h"
+#include "common/mem.h"
 #include "hip/backend/backend.h"
 #include "hip/engine/kv.h"
 #include "hip/model/model.h"
@@ -14,11 +16,72 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* The GPU that was wanted cannot be used: what to do instead is for who asked to say. */
-static int runtime_replace_gpu(struct runtime *runtime, const struct engine_options *options,
-                               struct err *err)
+/* ---- devices ---- */
+
+static void runtime_close_devices(struct runtime *runtime)
+{
+    for (uint32_t i = 0; i < runtime->device_count; i++)
+        backend_free(runtime->devices[i].backend);
+    free(runtime->device_names);
+    runtime->device_names = NULL;
+    runtime->device_count = 0;
+}
+
+/* One, or two with a comma between them. */
+static int runtime_name_devices(struct runtime *runtime, const char *names, struct err *err)
+{
+    char *second = NULL;
+
+    runtime->device = names;
+    runtime->device_names = xstrdup(names);
+    runtime->devices[0] = (struct session_device){.name = runtime->device_names};
+    runtime->device_count = 1;
+    second = strchr(runtime->device_names, ',');
+    if (second == NULL)
+        return 0;
+    *second++ = '\0';
+    if (strchr(second, ',') != NULL)
+        return err_set(err, ERR_USAGE, "device %.200s: there can be two at most", names);
+    if (names[0] == ',' || second[0] == '\0')
+        return err_set(err, ERR_USAGE, "device %.200s: one is missing", names);
+    if (strcmp(runtime->devices[0].name, second) == 0)
+        return err_set(err, ERR_USAGE, "device %.200s: it is the same twice", names);
+    runtime->devices[runtime->device_count++] = (struct session_device){.name = second};
+    return 0;
+}
+
+static int runtime_open_device(struct runtime *runtime, struct session_device *device,
+                               uint32_t thread_count, struct err *err)
+{
+    struct backend *other = device == runtime->devices ? NULL : runtime->devices[0].backend;
+
+    device->backend = backend_new_beside(device->name, thread_count, other, err);
+    if (device->backend != NULL)
+        return 0;
+    device->has_failed = true;
+    if (!backend_is_gpu(device->name) && err->kind == ERR_DEVICE)
+        err->kind = ERR_CONFIG; /* nothing has broken: what was asked for does not exist */
+    return runtime->device_count == 1 ? -1 : err_wrap(err, "%s", device->name);
+}
+
+static int runtime_open_devices(struct runtime *runtime, const char *names, uint32_t thread_count,
+                                struct err *err)
+{
+    if (runtime_name_devices(runtime, names, err) < 0)
+        return -1;
+    for (uint32_t i = 0; i < runtime->device_count; i++) {
+        if (runtime_open_device(runtime, &runtime->devices[i], thread_count, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* A GPU that was wanted cannot be used: what to do instead is for who asked to say. */
+static int runtime_replace_devices(struct runtime *runtime, const struct engine_options *options,
+                                   struct err *err)
 {
     struct err reason = *err;
 
@@ -30,24 +93,36 @@ static int runtime_replace_gpu(struct runtime *runtime, const struct engine_opti
     log_event(LOG_WARN, "device_replaced", "wanted=%s used=cpu reason=%s", options->device,
               reason.message);
     err_clear(err);
-    runtime->device = "cpu";
-    runtime->backend = backend_new(runtime->device, options->thread_count, err);
-    return runtime->backend == NULL ? -1 : 0;
+    runtime_close_devices(runtime);
+    return runtime_open_devices(runtime, DEVICE_NAME_CPU, options->thread_count, err);
 }
 
-static int runtime_open_backend(struct runtime *runtime, const struct engine_options *options,
+static int runtime_find_devices(struct runtime *runtime, const struct engine_options *options,
                                 struct err *err)
 {
-    runtime->device = options->device;
-    runtime->backend = backend_new(options->device, options->thread_count, err);
-    if (runtime->backend != NULL)
+    const char *failed = NULL;
+
+    if (runtime_open_devices(runtime, options->device, options->thread_count, err) == 0)
         return 0;
-    if (backend_is_gpu(options->device))
-        return err->kind == ERR_CONFIG ? runtime_replace_gpu(runtime, options, err) : -1;
-    if (err->kind == ERR_DEVICE)
-        err->kind = ERR_CONFIG; /* nothing has broken: what was asked for does not exist */
-    return -1;
+    for (uint32_t i = 0; i < runtime->device_count; i++) {
+        if (runtime->devices[i].has_failed)
+            failed = runtime->devices[i].name;
+    }
+    return failed != NULL && backend_is_gpu(failed) && err->kind == ERR_CONFIG
+               ? runtime_replace_devices(runtime, options, err)
+               : -1;
 }
+
+const char *runtime_failed_device(const struct runtime *runtime)
+{
+    for (uint32_t i = 0; i < runtime->device_count && runtime->device_count > 1; i++) {
+        if (runtime->devices[i].has_failed)
+            return runtime->devices[i].name;
+    }
+    return NULL;
+}
+
+/* ---- loading ---- */
 
 uint32_t runtime_default_context(const struct model *model)
 {
@@ -83,7 +158,7 @@ int runtime_load(struct runtime *runtime, const struct engine_options *options,
     struct session_options session = {.on_progress = on_progress, .owner = owner};
 
     /* What can be refused without reading the file comes first. */
-    if (runtime_open_backend(runtime, options, err) < 0)
+    if (runtime_find_devices(runtime, options, err) < 0)
         return -1;
     runtime->model = model_open(options->model_path, err);
     if (runtime->model == NULL)
@@ -101,7 +176,8 @@ int runtime_load(struct runtime *runtime, const struct engine_options *options,
     session.context_tokens = runtime->context_tokens;
     session.sequence_count = runtime->slot_count;
     session.sequence_bytes = runtime_slot_bytes(runtime->model);
-    runtime->session = session_new(runtime->model, runtime->backend, &session, err);
+    runtime->session =
+        session_new_over(runtime->model, runtime->devices, runtime->device_count, &session, err);
     return runtime->session == NULL ? -1 : 0;
 }
 
@@ -111,7 +187,7 @@ void runtime_release(struct runtime *runtime)
     chat_format_free(runtime->format);
     vocab_free(runtime->vocab);
     model_free(runtime->model);
-    backend_free(runtime->backend);
+    runtime_close_devices(runtime);
     *runtime = (struct runtime){0};
 }
 

@@ -5,27 +5,29 @@
 
 #include "common/err.h"
 #include "hip/engine/engine.h"
+#include "hip/model/model.h"
 
 #include <stdint.h>
 
-struct model;
 struct vocab;
 struct chat_format;
-struct backend;
-struct session;
 
 struct runtime {
     struct model *model;
     struct vocab *vocab;
     struct chat_format *format;
-    struct backend *backend;
     struct session *session;
-    const char *device; /* what it really runs on */
+    const char *device; /* what it really runs on, as --device has it */
+    uint32_t device_count;
+    struct session_device devices[SESSION_DEVICES_MAX_COUNT];
+    char *device_names; /* what theirs point into */
     uint32_t vocab_count;
     uint32_t context_tokens;
     uint32_t slot_count;
 };
 
+/* The device that has failed, of two; NULL: there is one, or none is known to have. */
+const char *runtime_failed_device(const struct runtime *runtime);
 /* Storage of the caller, zeroed. ON_PROGRESS is called on this thread while weights are made ready.
  * ERR_INVALID_MODEL, ERR_NO_FILE, ERR_IO, ERR_CONFIG (device, context), ERR_NO_MEMORY, ERR_DEVICE.
  */

@@ -80,6 +80,15 @@ struct session_need {
 };
 void session_need(const struct model *model, struct backend *backend,
                   const struct session_options *options, struct session_need *out);
+/* For who plans with two devices: what the first takes beside its layers (with the embedding), what
+ * the last does (with the head, and a tied embedding again), and the weights of all layers. */
+struct session_split_need {
+    uint64_t first_bytes;
+    uint64_t last_bytes;
+    uint64_t layers_bytes;
+};
+void session_split_need(const struct model *model, struct backend *backend,
+                        const struct session_options *options, struct session_split_need *out);
 
 enum { SESSION_BATCH_MAX_ROWS = 512, SESSION_SEQUENCE_MAX_COUNT = 256 };
 

@@ -45,20 +45,28 @@ bool need_has_tensor(const struct model *model, struct layer_range range, size_t
     return range.begin == 0;
 }
 
-static uint64_t weight_bytes_on(const struct backend *backend, const struct model *model,
-                                struct layer_range range)
+static uint64_t layer_bytes_on(const struct backend *backend, const struct model *model,
+                               struct layer_range range)
 {
     uint64_t bytes = 0;
 
-    for (size_t i = 0; i < MODEL_TENSOR_COUNT; i++) {
-        if (need_has_tensor(model, range, i))
-            bytes += tensor_bytes(backend, model->by_role[i]);
-    }
     for (uint32_t layer = range.begin; layer < range.end; layer++) {
         for (size_t i = 0; i < LAYER_TENSOR_COUNT; i++)
             bytes += tensor_bytes(backend, model->layers[layer].by_role[i]);
     }
     return bytes; /* of what is within a file, and not much more on any device: the sum fits */
+}
+
+static uint64_t weight_bytes_on(const struct backend *backend, const struct model *model,
+                                struct layer_range range)
+{
+    uint64_t bytes = layer_bytes_on(backend, model, range);
+
+    for (size_t i = 0; i < MODEL_TENSOR_COUNT; i++) {
+        if (need_has_tensor(model, range, i))
+            bytes += tensor_bytes(backend, model->by_role[i]);
+    }
+    return bytes;
 }
 
 uint64_t need_weight_bytes(const struct model *model, struct layer_range range)
@@ -178,6 +186,21 @@ void session_need(const struct model *model, struct backend *backend,
                   const struct session_options *options, struct session_need *out)
 {
     need_of_stage(model, backend, need_all_layers(model), options, out);
+}
+
+void session_split_need(const struct model *model, struct backend *backend,
+                        const struct session_options *options, struct session_split_need *out)
+{
+    const struct layer_range all = need_all_layers(model);
+    struct session_need first;
+    struct session_need last;
+
+    need_of_stage(model, backend, (struct layer_range){0}, options, &first);
+    need_of_stage(model, backend, (struct layer_range){.begin = all.end, .end = all.end}, options,
+                  &last);
+    out->first_bytes = first.fixed_bytes;
+    out->last_bytes = last.fixed_bytes;
+    out->layers_bytes = layer_bytes_on(backend, model, all);
 }
 
 /* What it takes whatever its context. */

@@ -32,6 +32,7 @@ static struct order orders[ORDERS_MAX];
 static size_t order_count;
 static uint64_t launch_count;
 static uint64_t faulty_launch; /* 0: none */
+static const char *fault_pci;  /* whose launches count; NULL: all */
 static const char *fault_file; /* once it is there, the next launch faults; NULL: none */
 static bool is_fault_abort;    /* as ROCm does when a page is not there */
 static bool is_initialized;
@@ -95,6 +96,7 @@ static void __attribute__((constructor)) read_environment(void)
     read_devices(list == NULL ? default_devices : list);
     read_orders(fail == NULL ? "" : fail);
     faulty_launch = launch == NULL ? 0 : strtoull(launch, NULL, 10);
+    fault_pci = getenv("RBEE_EMULATOR_FAULT_PCI");
     fault_file = getenv("RBEE_EMULATOR_FAULT_FILE");
     is_fault_abort = how != NULL && strcmp(how, "abort") == 0;
     if (how != NULL && !is_fault_abort && strcmp(how, "error") != 0)
@@ -134,11 +136,14 @@ int hip_leave(enum hip_error error)
     return (int)error;
 }
 
-bool hip_launch_faults(void)
+bool hip_launch_faults(const struct hip_device *device)
 {
-    bool is_faulty =
-        ++launch_count == faulty_launch || (fault_file != NULL && access(fault_file, F_OK) == 0);
+    bool is_faulty = false;
 
+    if (fault_pci != NULL && strcmp(device->pci, fault_pci) != 0)
+        return false;
+    is_faulty =
+        ++launch_count == faulty_launch || (fault_file != NULL && access(fault_file, F_OK) == 0);
     if (is_faulty && is_fault_abort) {
         fprintf(stderr, "gpu emulator: Memory access fault by GPU, ordered at launch %llu\n",
                 (unsigned long long)launch_count);

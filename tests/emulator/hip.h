@@ -52,17 +52,18 @@ enum hip_error hip_enter(const char *call);
 int hip_leave(enum hip_error error);
 /* The calling thread's. */
 struct hip_device *hip_current_device(void);
-/* Whether the launch that now runs is the one that was ordered to fault. */
-bool hip_launch_faults(void);
+/* Whether the launch that now runs on DEVICE is the one that was ordered to fault. */
+bool hip_launch_faults(const struct hip_device *device);
 
 /* ---- memory.c ---- */
 
-/* Whether all of it lies in device memory; says so on stderr if not. */
+/* Whether all of it lies in memory of the current device; says so on stderr if not. */
 bool memory_is_device(const char *call, const void *at, size_t bytes);
 /* Whether none of it does. */
 bool memory_is_host(const char *call, const void *at, size_t bytes);
-/* Device memory can be touched between these two alone: the host has no business there. */
-void memory_show(void);
+/* Memory of DEVICE can be touched between these two alone: the host has no business there, nor has
+ * another device. */
+void memory_show(const struct hip_device *device);
 void memory_hide(void);
 
 /* ---- stream.c ---- */

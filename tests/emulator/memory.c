@@ -31,7 +31,7 @@ struct allocation {
 };
 
 static struct allocation *allocations;
-static bool is_shown;
+static const struct hip_device *shown; /* whose memory can be touched now; NULL: nobody's */
 
 /* ---- pages ---- */
 
@@ -98,20 +98,20 @@ static void give_pages(struct allocation *allocation)
 
 #endif
 
-void memory_show(void)
+void memory_show(const struct hip_device *device)
 {
-    is_shown = true;
+    shown = device;
     for (struct allocation *at = allocations; at != NULL; at = at->next)
-        if (at->device != NULL)
+        if (at->device == device)
             set_shown(at, true);
 }
 
 void memory_hide(void)
 {
-    is_shown = false;
     for (struct allocation *at = allocations; at != NULL; at = at->next)
-        if (at->device != NULL)
+        if (at->device != NULL && at->device == shown)
             set_shown(at, false);
+    shown = NULL;
 }
 
 /* ---- who lies where ---- */
@@ -132,11 +132,13 @@ bool memory_is_device(const char *call, const void *at, size_t bytes)
 {
     const struct allocation *in = find_overlap(at, bytes);
 
-    if (in != NULL && (uintptr_t)at >= (uintptr_t)in->at &&
+    if (in != NULL && in->device == hip_current_device() && (uintptr_t)at >= (uintptr_t)in->at &&
         (uintptr_t)at + bytes <= (uintptr_t)in->at + in->bytes)
         return true;
-    fprintf(stderr, "gpu emulator: %s: %zu bytes at %p are not in one piece of device memory\n",
-            call, bytes, at);
+    fprintf(
+        stderr,
+        "gpu emulator: %s: %zu bytes at %p are not in one piece of the current device's memory\n",
+        call, bytes, at);
     return false;
 }
 
@@ -203,7 +205,7 @@ int hipMalloc(void **out, size_t bytes)
         error = HIP_OUT_OF_MEMORY;
     if (error == HIP_SUCCESS) {
         memset(allocation.at, NEVER_WRITTEN, bytes);
-        set_shown(&allocation, is_shown);
+        set_shown(&allocation, device == shown);
         device->used_bytes += bytes;
         add_allocation(&allocation);
         *out = allocation.at;

@@ -45,7 +45,7 @@ static void run_operation(struct hip_stream *stream, const struct operation *ope
             memset(operation->to, operation->value, operation->bytes);
         break;
     case OPERATION_LAUNCH:
-        if (hip_launch_faults())
+        if (hip_launch_faults(stream->device))
             stream->device->fault = HIP_ILLEGAL_ADDRESS;
         else if (!is_dead)
             engine_run(operation->kernel, operation->blocks, operation->threads, operation->args);
@@ -62,7 +62,7 @@ static void drain(struct hip_stream *stream, const struct hip_event *until)
 {
     if (stream->done == stream->queue.count)
         return;
-    memory_show();
+    memory_show(stream->device);
     while (stream->done < stream->queue.count && (until == NULL || until->done != until->asked))
         run_operation(stream, &stream->queue.at[stream->done++]);
     memory_hide();
@@ -76,6 +76,16 @@ void stream_drain_all(void)
 {
     for (struct hip_stream *stream = streams; stream != NULL; stream = stream->next)
         drain(stream, NULL);
+}
+
+/* As a driver takes it: of the current device. */
+static bool is_current(const struct hip_stream *stream)
+{
+    if (stream->device == hip_current_device())
+        return true;
+    fprintf(stderr, "gpu emulator: a stream of %s, and the current device is %s\n",
+            stream->device->pci, hip_current_device()->pci);
+    return false;
 }
 
 bool stream_is_there(const struct hip_stream *wanted)
@@ -96,7 +106,7 @@ static void enqueue(struct hip_stream *stream, const struct operation *operation
 
 enum hip_error stream_add(struct hip_stream *stream, const struct operation *operation)
 {
-    if (!stream_is_there(stream))
+    if (!stream_is_there(stream) || !is_current(stream))
         return HIP_INVALID_HANDLE;
     if (graph_captures(stream))
         return graph_add(operation);

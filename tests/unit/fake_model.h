@@ -224,7 +224,8 @@ uint32_t model_context_tokens(const struct model *model)
     return FAKE_CONTEXT_TOKENS;
 }
 
-struct backend *backend_new(const char *device, uint32_t threads, struct err *err)
+struct backend *backend_new_beside(const char *device, uint32_t threads, struct backend *other,
+                                   struct err *err)
 {
     return (struct backend *)&a_backend;
 }
@@ -238,8 +239,9 @@ bool backend_is_gpu(const char *device)
     return false;
 }
 
-struct session *session_new(const struct model *model, struct backend *backend,
-                            const struct session_options *options, struct err *err)
+struct session *session_new_over(const struct model *model, struct session_device *devices,
+                                 uint32_t device_count, const struct session_options *options,
+                                 struct err *err)
 {
     struct session *session = xcalloc(1, sizeof(*session));
     uint32_t blocks = (options->context_tokens + KV_BLOCK_TOKENS - 1) / KV_BLOCK_TOKENS;
@@ -264,6 +266,16 @@ void session_free(struct session *session)
 uint64_t session_memory_bytes(const struct session *session)
 {
     return 1000;
+}
+
+uint64_t session_device_bytes(const struct session *session, uint32_t device_index)
+{
+    return 1000;
+}
+
+uint32_t session_device_layers(const struct session *session, uint32_t device_index)
+{
+    return 1;
 }
 
 uint32_t session_context_tokens(const struct session *session)
