@@ -16,16 +16,6 @@ teardown() {
     rbee_teardown
 }
 
-# The worker that knows the emulator.
-use_gpu_worker() {
-    worker=$RBEE_HOOKS_BUILD/bin/rbee-worker
-    [ -x "$worker" ] || skip "no $worker, which knows emulated GPUs: make test builds it"
-}
-
-use_emulator() { # WAVE
-    export RBEE_GPU_LIBRARY=$RBEE_BUILD/tests/libgpu-emulator-$1.so
-}
-
 # One GPU with so much memory.
 emulate_bytes() { # BYTES
     export RBEE_EMULATOR_DEVICES="Emulated,0000:03:00.0,0123456789abcdef,$1"
@@ -41,12 +31,6 @@ answer_on() { # DEVICE MODEL
 ask_gpu() { # [OPTION...]
     run --separate-stderr "$worker" -m "$T/tiny.gguf" --device emulator --raw --temp 0 -n 4 \
         -p once "$@"
-}
-
-assert_fault() { # EXIT-CODE CLASS REASON
-    assert_equal "$status" "$1"
-    # shellcheck disable=SC2154
-    assert_regex "${stderr_lines[-1]}" "^fatal class=$2 reason=.*$3"
 }
 
 @test "every architecture and kind of weights says on a GPU what it says on the CPU and on the oracle" {

@@ -33,3 +33,19 @@ assert_worker_exit() { # STATUS
     wait "$WORKER_PID" || ended=$?
     assert_equal "$ended" "$1"
 }
+
+# The worker that knows the emulator.
+use_gpu_worker() {
+    worker=$RBEE_HOOKS_BUILD/bin/rbee-worker
+    [ -x "$worker" ] || skip "no $worker, which knows emulated GPUs: make test builds it"
+}
+
+use_emulator() { # WAVE
+    export RBEE_GPU_LIBRARY=$RBEE_BUILD/tests/libgpu-emulator-$1.so
+}
+
+assert_fault() { # EXIT-CODE CLASS REASON
+    assert_equal "$status" "$1"
+    # shellcheck disable=SC2154
+    assert_regex "${stderr_lines[-1]}" "^fatal class=$2 reason=.*$3"
+}

@@ -178,12 +178,12 @@ static int refuse(const struct plan *plan, const struct split *split, struct err
     uint64_t needed = 0;
 
     for (uint32_t i = 0; i < plan->device_count; i++) {
+        plan->devices[i].has_failed = i == fullest_device(plan, split);
         if (__builtin_add_overflow(needed, bytes_on(plan, split, i), &needed))
             needed = UINT64_MAX;
         write_lack(plan, split, i, lacks[i]);
     }
     write_advice(plan, advice);
-    plan->devices[fullest_device(plan, split)].has_failed = true;
     return err_set(err, ERR_NO_MEMORY,
                    "a context of %" PRIu32 " tokens and %" PRIu32 " slots need %" PRIu64
                    " MiB with the weights; %s%s%s; %s",
