@@ -290,8 +290,9 @@ static void add_environment(struct mdoc *page)
     mdoc_line(page, ".It Ev NO_COLOR");
     mdoc_sentence(page, "set to anything: no colours");
     mdoc_line(page, ".It Ev RBEE_GPU_GRAPHS");
-    mdoc_sentence(page, "`off`: workers launch kernels on a GPU one by one, and never many as one "
-                        "graph, where a driver is not up to that");
+    mdoc_sentence(page,
+                  "`off`: workers launch the kernels of a GPU one by one, not many of them as "
+                  "one graph; for drivers whose graphs fail");
     mdoc_line(page, ".El");
 }
 
