@@ -88,3 +88,14 @@ void backend_free(struct backend *backend)
     if (backend != NULL)
         backend->ops->free(backend);
 }
+
+int backend_check_kv_type(const struct backend *backend, const char *device, enum kv_type type,
+                          struct err *err)
+{
+    if (type == KV_TYPE_F16 || backend->ops->has_kv_q8_0)
+        return 0;
+    return err_set(err, ERR_CONFIG,
+                   "device %s keeps keys and values as %s only: %s takes a GPU, or leave the KV "
+                   "type out",
+                   device, kv_type_name(KV_TYPE_F16), kv_type_name(type));
+}

@@ -15,17 +15,20 @@
  * sampler refuses them.
  *
  * Tolerance against ref (normalised mean square error): 1e-6 for ops in floats, 5e-4 for matmul and
- * head with quantised weights, 1e-5 for what goes through a half-precision KV store. */
+ * head with quantised weights, 1e-5 for what goes through a KV store of the same type; ref keeps
+ * floats where the others keep halves. */
 #ifndef RBEE_HIP_BACKEND_BACKEND_H
 #define RBEE_HIP_BACKEND_BACKEND_H
 
 #include "common/err.h"
+#include "common/kv_type.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 enum {
     BACKEND_KV_BLOCK_TOKENS = 32,
+    BACKEND_KV_GROUP_DIMS = 32, /* of a head that share a scale */
     BACKEND_MATMUL_MAX_COUNT = 3, /* q, k and v */
     BACKEND_THREADS_MAX_COUNT = 256,
 };
@@ -42,11 +45,15 @@ struct backend_matrix {
     const void *data;
 };
 
+/* KV_TYPE_Q8_0: what is kept of BACKEND_KV_GROUP_DIMS dimensions of a head, or those that are left
+ * of them, is scale * number. The scale is the largest magnitude / 127, as a half; the numbers are
+ * the nearest whole ones to dimension / scale, from -127 to 127. */
 struct backend_kv_shape {
     uint32_t layer_count;
     uint32_t block_count;
     uint32_t kv_head_count;
     uint32_t head_dim;
+    enum kv_type kv_type;
 };
 
 /* The largest that the ops of any step work with. */
@@ -177,6 +184,8 @@ struct backend;
 struct backend_ops {
     /* What the host keeps beside it (logits, tables) is not of the memory that is counted here. */
     bool has_own_memory;
+    /* It can keep keys and values as KV_TYPE_Q8_0; KV_TYPE_F16, or finer, all can. */
+    bool has_kv_q8_0;
     void (*free)(struct backend *backend);
     /* How fast a device reads memory of its own, bytes a second: what a token cannot be faster
      * than. NULL: it has none, and reads the machine's. */
@@ -248,6 +257,9 @@ struct backend *backend_new(const char *device, uint32_t threads, struct err *er
 struct backend *backend_new_beside(const char *device, uint32_t threads, struct backend *other,
                                    struct err *err);
 void backend_free(struct backend *backend);
+/* ERR_CONFIG when BACKEND, which is called DEVICE, cannot keep keys and values as TYPE. */
+int backend_check_kv_type(const struct backend *backend, const char *device, enum kv_type type,
+                          struct err *err);
 
 /* The makers, for the table alone. */
 #define BACKEND(name, maker, summary) struct backend *maker(uint32_t threads, struct err *err);

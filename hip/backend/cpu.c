@@ -83,6 +83,7 @@ static uint64_t cpu_kv_bytes(const struct backend *backend, const struct backend
 static struct backend_kv *cpu_kv_new(struct backend *backend, const struct backend_kv_shape *shape,
                                      struct err *err)
 {
+    assert(shape->kv_type == KV_TYPE_F16);
     return host_kv_new(shape, sizeof(uint16_t), err);
 }
 

@@ -17,6 +17,8 @@ struct ref_backend {
     const struct backend_step *step; /* NULL between steps */
 };
 
+#define KV_LARGEST 127.0f /* number of KV_TYPE_Q8_0 */
+
 static const struct backend_step *step_of(const struct backend *backend)
 {
     const struct backend_step *step = ((const struct ref_backend *)backend)->step;
@@ -49,6 +51,34 @@ static float gelu(float x)
     double inner = sqrt(2.0 / M_PI) * ((double)x + 0.044715 * pow(x, 3.0));
 
     return (float)(0.5 * (double)x * (1.0 + tanh(inner)));
+}
+
+/* X[count] to what a store of KV_TYPE_Q8_0 gives back. */
+static void round_group(float *x, uint32_t count)
+{
+    float largest = 0.0f;
+    float scale = 0.0f;
+
+    for (uint32_t i = 0; i < count; i++)
+        largest = isnan(x[i]) || fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
+    scale = quant_f16_to_f32(quant_f32_to_f16(largest / KV_LARGEST));
+    for (uint32_t i = 0; i < count; i++) {
+        float number = scale > 0.0f ? nearbyintf(x[i] / scale) : 0.0f;
+
+        /* What is not finite makes its whole group so: 0 times infinity is NaN. */
+        x[i] = scale * fmaxf(-KV_LARGEST, fminf(KV_LARGEST, number));
+    }
+}
+
+/* Of one head, in place. */
+static void round_kv(float *x, const struct backend_kv_shape *shape)
+{
+    for (uint32_t at = 0; shape->kv_type == KV_TYPE_Q8_0 && at < shape->head_dim;
+         at += BACKEND_KV_GROUP_DIMS) {
+        uint32_t left = shape->head_dim - at;
+
+        round_group(x + at, left < BACKEND_KV_GROUP_DIMS ? left : BACKEND_KV_GROUP_DIMS);
+    }
 }
 
 static float capped(float x, float softcap)
@@ -238,10 +268,13 @@ static void store_kv(const struct backend_rope_kv *op, const struct backend_step
     uint64_t to = host_kv_index(op->kv, op->layer, block, kv_head) +
                   (uint64_t)(position % BACKEND_KV_BLOCK_TOKENS) * head_dim;
     float *k = (float *)op->kv->k + to;
+    float *v = (float *)op->kv->v + to;
 
     memcpy(k, op->k->data + from, head_dim * sizeof(float));
     turn_head(op, k, k_norm, row);
-    memcpy((float *)op->kv->v + to, op->v->data + from, head_dim * sizeof(float));
+    round_kv(k, &op->kv->shape);
+    memcpy(v, op->v->data + from, head_dim * sizeof(float));
+    round_kv(v, &op->kv->shape);
 }
 
 static int ref_rope_kv(struct backend *backend, const struct backend_rope_kv *op, struct err *err)
@@ -400,6 +433,7 @@ static void ref_free(struct backend *backend)
 }
 
 static const struct backend_ops REF_OPS = {
+    .has_kv_q8_0 = true,
     .free = ref_free,
     .memory_available = host_memory_available,
     .scratch_bytes = ref_scratch_bytes,

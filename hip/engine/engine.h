@@ -24,6 +24,7 @@
 #include "common/deadline.h"
 #include "common/err.h"
 #include "common/inference.h"
+#include "common/kv_type.h"
 #include "hip/text/logprobs.h"
 
 #include <jansson.h>
@@ -58,6 +59,7 @@ struct engine_options {
     uint32_t context_tokens;
     uint32_t thread_count; /* 0: one for each core */
     uint32_t slot_count;   /* requests at a time; 0: ENGINE_SLOTS_DEFAULT */
+    enum kv_type kv_type;
 };
 
 enum { ENGINE_DEVICES_MAX_COUNT = 2 };

@@ -122,6 +122,17 @@ const char *runtime_failed_device(const struct runtime *runtime)
     return NULL;
 }
 
+static int runtime_check_kv_type(const struct runtime *runtime, enum kv_type type, struct err *err)
+{
+    for (uint32_t i = 0; i < runtime->device_count; i++) {
+        const struct session_device *device = &runtime->devices[i];
+
+        if (backend_check_kv_type(device->backend, device->name, type, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* ---- loading ---- */
 
 uint32_t runtime_default_context(const struct model *model)
@@ -160,6 +171,8 @@ int runtime_load(struct runtime *runtime, const struct engine_options *options,
     /* What can be refused without reading the file comes first. */
     if (runtime_find_devices(runtime, options, err) < 0)
         return -1;
+    if (runtime_check_kv_type(runtime, options->kv_type, err) < 0)
+        return -1;
     runtime->model = model_open(options->model_path, err);
     if (runtime->model == NULL)
         return -1;
@@ -175,6 +188,7 @@ int runtime_load(struct runtime *runtime, const struct engine_options *options,
     runtime->slot_count = options->slot_count > 0 ? options->slot_count : ENGINE_SLOTS_DEFAULT;
     session.context_tokens = runtime->context_tokens;
     session.sequence_count = runtime->slot_count;
+    session.kv_type = options->kv_type;
     session.sequence_bytes = runtime_slot_bytes(runtime->model);
     runtime->session =
         session_new_over(runtime->model, runtime->devices, runtime->device_count, &session, err);

@@ -5,6 +5,7 @@
 #define RBEE_HIP_MODEL_MODEL_H
 
 #include "common/err.h"
+#include "common/kv_type.h"
 #include "hip/model/gguf.h"
 
 #include <jansson.h>
@@ -34,6 +35,7 @@ json_t *model_describe(const struct model *model);
 struct session_options {
     uint32_t context_tokens; /* capacity of the KV store in tokens, of all sequences together */
     uint32_t sequence_count; /* at most SESSION_SEQUENCE_MAX_COUNT */
+    enum kv_type kv_type;    /* one that the backend has */
     /* What the caller takes for each sequence, such as its logits: only counted here. */
     uint64_t sequence_bytes;
     /* Told from time to time while weights are made ready; may be NULL. */

@@ -132,13 +132,14 @@ struct backend_scratch_shape need_scratch_shape(const struct model *model, struc
 }
 
 struct backend_kv_shape need_kv_shape(const struct model *model, struct layer_range range,
-                                      uint32_t block_count)
+                                      uint32_t block_count, enum kv_type kv_type)
 {
     return (struct backend_kv_shape){
         .layer_count = range.end - range.begin,
         .block_count = block_count,
         .kv_head_count = model->params.kv_head_count,
         .head_dim = model->params.head_dim,
+        .kv_type = kv_type,
     };
 }
 
@@ -169,7 +170,7 @@ uint64_t need_stream_floats(const struct model *model, const struct session_opti
 void need_of_stage(const struct model *model, struct backend *backend, struct layer_range range,
                    const struct session_options *options, struct session_need *out)
 {
-    const struct backend_kv_shape block = need_kv_shape(model, range, 1);
+    const struct backend_kv_shape block = need_kv_shape(model, range, 1, options->kv_type);
     bool counts_host = !backend->ops->has_own_memory;
     uint64_t block_bytes = backend->ops->kv_bytes(backend, &block) +
                            (counts_host ? kv_table_block_bytes(options->sequence_count) : 0);

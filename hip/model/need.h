@@ -27,7 +27,7 @@ uint64_t need_stream_floats(const struct model *model, const struct session_opti
 uint32_t need_block_count(uint32_t context_tokens);
 /* The KV store of such a stage, of BLOCK_COUNT blocks. */
 struct backend_kv_shape need_kv_shape(const struct model *model, struct layer_range range,
-                                      uint32_t block_count);
+                                      uint32_t block_count, enum kv_type kv_type);
 /* What such a stage takes on BACKEND. */
 void need_of_stage(const struct model *model, struct backend *backend, struct layer_range range,
                    const struct session_options *options, struct session_need *out);

@@ -166,8 +166,8 @@ static int make_rope_frequencies(struct session_stage *stage, struct err *err)
 static int make_stage(struct session_stage *stage, const struct session_options *options,
                       struct err *err)
 {
-    struct backend_kv_shape shape =
-        need_kv_shape(stage->model, stage->range, need_block_count(options->context_tokens));
+    struct backend_kv_shape shape = need_kv_shape(
+        stage->model, stage->range, need_block_count(options->context_tokens), options->kv_type);
 
     stage->kv = stage->backend->ops->kv_new(stage->backend, &shape, err);
     return stage->kv == NULL || make_scratch(stage, options, err) != 0 ||
@@ -229,6 +229,7 @@ static struct session *session_begin(const struct model *model,
     session->model = model;
     session->context_tokens = options->context_tokens;
     session->sequence_count = options->sequence_count;
+    session->kv_type = options->kv_type;
     return session;
 }
 
@@ -343,7 +344,8 @@ uint64_t session_kv_bytes(const struct session *session)
     for (uint32_t i = 0; i < session->stage_count; i++) {
         const struct session_stage *stage = &session->stages[i];
         struct backend_kv_shape shape =
-            need_kv_shape(stage->model, stage->range, need_block_count(session->context_tokens));
+            need_kv_shape(stage->model, stage->range, need_block_count(session->context_tokens),
+                          session->kv_type);
 
         bytes += stage->backend->ops->kv_bytes(stage->backend, &shape);
     }

@@ -54,6 +54,7 @@ struct session {
     const struct model *model;
     uint32_t context_tokens;
     uint32_t sequence_count;
+    enum kv_type kv_type;
     uint32_t stage_count;
     struct session_stage stages[SESSION_DEVICES_MAX_COUNT];
     struct session_device own_device; /* of session_new() */

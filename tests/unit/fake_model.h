@@ -239,6 +239,12 @@ bool backend_is_gpu(const char *device)
     return false;
 }
 
+int backend_check_kv_type(const struct backend *backend, const char *device, enum kv_type type,
+                          struct err *err)
+{
+    return 0;
+}
+
 struct session *session_new_over(const struct model *model, struct session_device *devices,
                                  uint32_t device_count, const struct session_options *options,
                                  struct err *err)

@@ -1,0 +1,41 @@
+/* Owns what the ways to keep keys and values are called. */
+#include "common/kv_type.h"
+
+#include <assert.h>
+#include <string.h>
+
+static const char *const NAMES[KV_TYPE_COUNT] = {
+#define KV_TYPE(id, name, summary) [KV_TYPE_##id] = name,
+#include "common/kv_types.def"
+#undef KV_TYPE
+};
+
+#define KV_TYPE(id, name, summary)                                                                 \
+    static_assert(sizeof(name) - 1 <= KV_TYPE_NAME_MAX_BYTES, "as long as the header says");
+#include "common/kv_types.def"
+#undef KV_TYPE
+
+/* Like "f16, q8_0", for messages. */
+#define KV_TYPE(id, name, summary) ", " name
+static const char LIST[] =
+#include "common/kv_types.def"
+    ;
+#undef KV_TYPE
+
+const char *kv_type_name(enum kv_type type)
+{
+    assert(type < KV_TYPE_COUNT);
+    return NAMES[type];
+}
+
+int kv_type_parse(const char *name, enum err_kind kind, enum kv_type *out, struct err *err)
+{
+    for (int type = 0; type < KV_TYPE_COUNT; type++) {
+        if (strcmp(NAMES[type], name) == 0) {
+            *out = (enum kv_type)type;
+            return 0;
+        }
+    }
+    return err_set(err, kind, "keys and values are kept as one of %s, not \"%.80s\"",
+                   LIST + strlen(", "), name);
+}
