@@ -32,6 +32,7 @@ static void gpu_backend_free(struct backend *backend)
 
 static const struct backend_ops GPU_OPS = {
     .has_own_memory = true,
+    .has_kv_q8_0 = true,
     .free = gpu_backend_free,
     .measure_memory = gpu_measure_memory,
     .launch_count = gpu_backend_launch_count,
@@ -60,6 +61,23 @@ static const struct backend_ops GPU_OPS = {
     .step_end = gpu_step_end,
 };
 
+/* Those for matrix units. */
+static void find_mma_kernels(struct gpu_backend *gpu)
+{
+    const struct {
+        const char *name;
+        const struct gpu_kernel **out;
+    } kernels[] = {
+        {"prompt_attention_64", &gpu->kernels.kv[KV_TYPE_F16].prompt_attention_64},
+        {"prompt_attention_128", &gpu->kernels.kv[KV_TYPE_F16].prompt_attention_128},
+        {"prompt_attention_64_q8", &gpu->kernels.kv[KV_TYPE_Q8_0].prompt_attention_64},
+        {"prompt_attention_128_q8", &gpu->kernels.kv[KV_TYPE_Q8_0].prompt_attention_128},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(kernels); i++)
+        *kernels[i].out = gpu_find_optional_kernel(gpu->context, kernels[i].name);
+}
+
 static int find_kernels(struct gpu_backend *gpu, struct err *err)
 {
     const struct {
@@ -70,9 +88,11 @@ static int find_kernels(struct gpu_backend *gpu, struct err *err)
         {"norm", &gpu->kernels.norm},
         {"quantise", &gpu->kernels.quantise},
         {"gate", &gpu->kernels.gate},
-        {"rope_kv", &gpu->kernels.rope_kv},
-        {"attention", &gpu->kernels.attention},
         {"attention_combine", &gpu->kernels.attention_combine},
+        {"rope_kv", &gpu->kernels.kv[KV_TYPE_F16].rope_kv},
+        {"rope_kv_q8", &gpu->kernels.kv[KV_TYPE_Q8_0].rope_kv},
+        {"attention", &gpu->kernels.kv[KV_TYPE_F16].attention},
+        {"attention_q8", &gpu->kernels.kv[KV_TYPE_Q8_0].attention},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(kernels); i++) {
@@ -80,10 +100,7 @@ static int find_kernels(struct gpu_backend *gpu, struct err *err)
         if (*kernels[i].out == NULL)
             return -1;
     }
-    gpu->kernels.prompt_attention_64 =
-        gpu_find_optional_kernel(gpu->context, "prompt_attention_64");
-    gpu->kernels.prompt_attention_128 =
-        gpu_find_optional_kernel(gpu->context, "prompt_attention_128");
+    find_mma_kernels(gpu);
     return 0;
 }
 

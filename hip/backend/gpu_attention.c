@@ -4,6 +4,7 @@
 #include <assert.h>
 
 static_assert((int)GPU_KV_BLOCK_TOKENS == (int)BACKEND_KV_BLOCK_TOKENS, "one block size");
+static_assert((int)GPU_KV_GROUP_DIMS == (int)BACKEND_KV_GROUP_DIMS, "one size of groups");
 
 enum { COMBINE_THREADS = 64 };
 
@@ -52,15 +53,15 @@ static int rows_per_go(struct gpu_backend *gpu, const struct args_attention *arg
     return 0;
 }
 
-static int attend_rows(struct gpu_backend *gpu, const struct args_attention *args, uint32_t rows,
-                       struct err *err)
+static int attend_rows(struct gpu_backend *gpu, const struct gpu_kernel *kernel,
+                       const struct args_attention *args, uint32_t rows, struct err *err)
 {
     uint32_t kv_heads = args->kv.kv_head_count;
     uint32_t per_group = gpu_blocks(args->head_count / kv_heads, args->heads_per_block);
     const uint32_t blocks[3] = {args->split_max, kv_heads * per_group, rows};
     const uint32_t combine_blocks[3] = {args->head_count, rows, 1};
 
-    if (gpu_launch(gpu->context, gpu->kernels.attention, blocks, GPU_SPLIT_TOKENS, args, err) != 0)
+    if (gpu_launch(gpu->context, kernel, blocks, GPU_SPLIT_TOKENS, args, err) != 0)
         return -1;
     if (args->split_max == 1)
         return 0;
@@ -69,10 +70,11 @@ static int attend_rows(struct gpu_backend *gpu, const struct args_attention *arg
 }
 
 /* The kernel for rows of prompts; NULL: they are as those that decode. */
-static const struct gpu_kernel *prompt_kernel(const struct gpu_backend *gpu, uint32_t head_dim)
+static const struct gpu_kernel *prompt_kernel(const struct gpu_kv_kernels *kernels,
+                                              uint32_t head_dim)
 {
-    return head_dim <= 64    ? gpu->kernels.prompt_attention_64
-           : head_dim <= 128 ? gpu->kernels.prompt_attention_128
+    return head_dim <= 64    ? kernels->prompt_attention_64
+           : head_dim <= 128 ? kernels->prompt_attention_128
                              : NULL;
 }
 
@@ -88,7 +90,8 @@ static int attend_prompts(struct gpu_backend *gpu, const struct gpu_kernel *kern
 int gpu_attention(struct backend *backend, const struct backend_attention *op, struct err *err)
 {
     struct gpu_backend *gpu = gpu_of(backend);
-    const struct gpu_kernel *prompt = prompt_kernel(gpu, op->kv->shape.head_dim);
+    const struct gpu_kv_kernels *kernels = &gpu->kernels.kv[op->kv->shape.kv_type];
+    const struct gpu_kernel *prompt = prompt_kernel(kernels, op->kv->shape.head_dim);
     uint32_t end = prompt != NULL ? gpu->step->decode_row_count : gpu->step->row_count;
     uint32_t rows = 0;
     struct args_attention args = {
@@ -118,7 +121,7 @@ int gpu_attention(struct backend *backend, const struct backend_attention *op, s
     for (; args.row_begin < end; args.row_begin += rows) {
         uint32_t left = end - args.row_begin;
 
-        if (attend_rows(gpu, &args, left < rows ? left : rows, err) != 0)
+        if (attend_rows(gpu, kernels->attention, &args, left < rows ? left : rows, err) != 0)
             return -1;
     }
     gpu_quantised_made(gpu, op->out, &args.quantised);

@@ -74,18 +74,23 @@ struct gpu_type {
     const struct gpu_kernel *mma[GPU_MMA_COUNT]; /* NULL: matmul is all there is */
 };
 
+/* Those that read or write keys and values of one type. */
+struct gpu_kv_kernels {
+    const struct gpu_kernel *rope_kv;
+    const struct gpu_kernel *attention;
+    /* NULL without matrix units */
+    const struct gpu_kernel *prompt_attention_64;
+    const struct gpu_kernel *prompt_attention_128;
+};
+
 /* The others, by their names. */
 struct gpu_kernels {
     const struct gpu_kernel *rope_table;
     const struct gpu_kernel *norm;
     const struct gpu_kernel *quantise;
     const struct gpu_kernel *gate;
-    const struct gpu_kernel *rope_kv;
-    const struct gpu_kernel *attention;
     const struct gpu_kernel *attention_combine;
-    /* NULL without matrix units */
-    const struct gpu_kernel *prompt_attention_64;
-    const struct gpu_kernel *prompt_attention_128;
+    struct gpu_kv_kernels kv[KV_TYPE_COUNT];
 };
 
 /* Memory that grows to what was asked for at most so far. */

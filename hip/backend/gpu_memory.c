@@ -187,13 +187,25 @@ int gpu_buffer_read(struct backend *backend, const struct backend_buffer *buffer
 
 static uint32_t padded_dim(const struct backend_kv_shape *shape)
 {
-    return gpu_blocks(shape->head_dim, GPU_KEY_DIMS) * GPU_KEY_DIMS;
+    uint32_t whole = shape->kv_type == KV_TYPE_Q8_0 ? GPU_KV_GROUP_DIMS : GPU_KEY_DIMS;
+
+    return gpu_blocks(shape->head_dim, whole) * whole;
+}
+
+/* Of a head's key, or value. */
+static uint32_t head_bytes(const struct backend_kv_shape *shape)
+{
+    uint32_t padded = padded_dim(shape);
+
+    if (shape->kv_type == KV_TYPE_Q8_0)
+        return padded + padded / GPU_KV_GROUP_DIMS * (uint32_t)sizeof(uint16_t);
+    return padded * (uint32_t)sizeof(uint16_t);
 }
 
 uint64_t gpu_kv_bytes(const struct backend *backend, const struct backend_kv_shape *shape)
 {
-    uint64_t block_bytes = (uint64_t)BACKEND_KV_BLOCK_TOKENS * padded_dim(shape) *
-                           shape->kv_head_count * sizeof(uint16_t);
+    uint64_t block_bytes =
+        (uint64_t)BACKEND_KV_BLOCK_TOKENS * head_bytes(shape) * shape->kv_head_count;
     uint64_t bytes = 0;
 
     if (__builtin_mul_overflow(block_bytes, 2 * (uint64_t)shape->layer_count, &bytes) ||

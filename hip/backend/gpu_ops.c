@@ -75,6 +75,6 @@ int gpu_rope_kv(struct backend *backend, const struct backend_rope_kv *op, struc
     assert(op->k->width == op->kv->shape.kv_head_count * op->kv->shape.head_dim);
     assert(op->v->width == op->k->width);
     gpu_touch(gpu, op->q);
-    return gpu_launch(gpu->context, gpu->kernels.rope_kv, blocks,
+    return gpu_launch(gpu->context, gpu->kernels.kv[op->kv->shape.kv_type].rope_kv, blocks,
                       gpu_context_info(gpu->context)->wave, &args, err);
 }

@@ -17,6 +17,8 @@ enum {
     GPU_PRODUCT_WEIGHTS = 3,  /* q, k and v */
     GPU_KV_BLOCK_TOKENS = 32, /* BACKEND_KV_BLOCK_TOKENS */
     GPU_KEY_DIMS = 8,         /* of a key that lie side by side: 16 bytes */
+    GPU_Q8_KEY_DIMS = 16,     /* likewise, of KV_TYPE_Q8_0 */
+    GPU_KV_GROUP_DIMS = 32,   /* of that type, that share a scale */
     GPU_PROMPT_ROWS = 64,     /* of a prompt that one block of attention has, at most */
     GPU_PROMPT_WAVES = 4,     /* of that block: 16 rows each */
     GPU_SPLIT_TOKENS = 256,   /* of a sequence that one block of attention reads */
@@ -61,10 +63,11 @@ struct gpu_step {
 
 /* Keys [layer][block][kv_head][head_dim / GPU_KEY_DIMS][token][GPU_KEY_DIMS] and values
  * [layer][block][kv_head][token][head_dim], halves. head_dim is padded with zeros to padded_dim,
- * whole GPU_KEY_DIMS, in both. */
+ * whole GPU_KEY_DIMS, in both. Of KV_TYPE_Q8_0 they are [layer][block][kv_head] of what kv_q8.h
+ * describes, padded to whole GPU_KV_GROUP_DIMS. */
 struct gpu_kv {
-    uint16_t *keys;
-    uint16_t *values;
+    void *keys;
+    void *values;
     uint32_t block_count;
     uint32_t kv_head_count;
     uint32_t head_dim;

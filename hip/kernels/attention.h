@@ -7,71 +7,15 @@
 #ifndef RBEE_HIP_KERNELS_ATTENTION_H
 #define RBEE_HIP_KERNELS_ATTENTION_H
 
-#include "hip/kernels/kv.h"
+#include "hip/kernels/attention_read.h"
 #include "hip/kernels/quantise.h"
 
-enum {
-    ATTENTION_SPLIT_BLOCKS = GPU_SPLIT_TOKENS / GPU_KV_BLOCK_TOKENS,
-    ATTENTION_LOADS = 4, /* of a thread that are under way together */
-};
+enum { ATTENTION_SPLIT_BLOCKS = GPU_SPLIT_TOKENS / GPU_KV_BLOCK_TOKENS };
 
 /* The block's threads are the split's tokens, and their pieces of values fill what the queries no
  * longer need. */
 GPU_ASSERT((int)GPU_SPLIT_TOKENS == (int)GPU_THREADS_MAX, "a thread has one token");
 GPU_ASSERT(GPU_SPLIT_TOKENS *GPU_KEY_DIMS <= GPU_QUERY_FLOATS, "pieces fit");
-
-/* What a row sees of its sequence. */
-struct attention_range {
-    uint32_t first;
-    uint32_t end;
-    uint32_t first_split;
-    uint32_t split_count;
-};
-
-/* What the threads of a block share. */
-struct attention_shared {
-    float *queries;   /* [head][padded_dim], scaled; then pieces of values */
-    float *scores;    /* [head][GPU_SPLIT_TOKENS], then weights */
-    float *largest;   /* [head] score */
-    float *totals;    /* [head] of weights */
-    uint32_t *blocks; /* [ATTENTION_SPLIT_BLOCKS] of the KV store */
-};
-
-/* What a block computes. */
-struct attention_work {
-    const struct args_attention *a;
-    struct attention_shared shared;
-    struct attention_range range;
-    uint32_t row;
-    uint32_t kv_head;
-    uint32_t first_head;
-    uint32_t head_count;
-    uint32_t begin; /* the split's first position; of those that count: */
-    uint32_t first;
-    uint32_t end;
-};
-
-GPU_DEVICE struct attention_range attention_range_of(const struct args_attention *a, uint32_t row)
-{
-    struct attention_range range;
-
-    range.end = a->step.positions[row] + 1;
-    range.first = a->window != 0 && range.end > a->window ? range.end - a->window : 0;
-    range.first_split = range.first / GPU_SPLIT_TOKENS;
-    range.split_count = (range.end - 1) / GPU_SPLIT_TOKENS - range.first_split + 1;
-    return range;
-}
-
-GPU_DEVICE void attention_unpack(struct gpu_int4 packed, float to[GPU_KEY_DIMS])
-{
-    GPU_UNROLL
-    for (uint32_t i = 0; i < 4; i++) {
-        uint32_t word = (uint32_t)gpu_word_of(packed, i);
-
-        to[2 * i] = gpu_half_to_float((uint16_t)(word & 0xffffu));
-        to[2 * i + 1] = gpu_half_to_float((uint16_t)(word >> 16));
-    }
-}
 
 /* Queries, scaled and padded with zeros, and the blocks of the split. HEADS are those of the
  * variant: what is beyond head_count is zeros, too. */
@@ -97,66 +41,24 @@ GPU_DEVICE void attention_begin(const struct attention_work *work, uint32_t head
     gpu_barrier();
 }
 
-/* Where BLOCK of the split has the head's keys or values. */
-GPU_DEVICE uint64_t attention_block_at(const struct attention_work *work, uint32_t token)
-{
-    return kv_block_at(&work->a->kv, work->shared.blocks[token / GPU_KV_BLOCK_TOKENS],
-                       work->a->layer, work->kv_head);
-}
-
-/* Adds the products of a key's dimensions from AT on. */
-GPU_DEVICE void attention_add_key(const struct attention_work *work, uint32_t heads, uint32_t at,
-                                  struct gpu_int4 packed, float *sums)
-{
-    float k[GPU_KEY_DIMS];
-
-    attention_unpack(packed, k);
-    GPU_UNROLL
-    for (uint32_t head = 0; head < heads; head++) {
-        const float *from = work->shared.queries + head * work->a->kv.padded_dim + at;
-        float q[GPU_KEY_DIMS];
-
-        __builtin_memcpy(q, __builtin_assume_aligned(from, 16), sizeof(q));
-        GPU_UNROLL
-        for (uint32_t i = 0; i < GPU_KEY_DIMS; i++)
-            sums[head] += k[i] * q[i];
-    }
-}
-
 /* The thread's token; others than the row sees are left at minus infinity, whatever lies there. */
 GPU_DEVICE void attention_scores(const struct attention_work *work, uint32_t heads)
 {
-    const struct args_attention *a = work->a;
     uint32_t token = gpu_thread();
-    uint32_t padded = a->kv.padded_dim;
     bool is_seen = work->begin + token >= work->first && work->begin + token < work->end;
     float sums[GPU_HEADS_PER_BLOCK];
 
     GPU_UNROLL
     for (uint32_t head = 0; head < heads; head++)
         sums[head] = 0.0f;
-    if (is_seen) {
-        const uint16_t *key = a->kv.keys + attention_block_at(work, token) +
-                              token % GPU_KV_BLOCK_TOKENS * GPU_KEY_DIMS;
-
-        for (uint32_t at = 0; at < padded; at += ATTENTION_LOADS * GPU_KEY_DIMS) {
-            struct gpu_int4 loads[ATTENTION_LOADS];
-
-            GPU_UNROLL
-            for (uint32_t i = 0; i < ATTENTION_LOADS; i++)
-                loads[i] = gpu_load16(
-                    key + kv_key_dim(gpu_min_u32(at + i * GPU_KEY_DIMS, padded - GPU_KEY_DIMS)));
-            GPU_UNROLL
-            for (uint32_t i = 0; i < ATTENTION_LOADS; i++) {
-                if (at + i * GPU_KEY_DIMS < padded)
-                    attention_add_key(work, heads, at + i * GPU_KEY_DIMS, loads[i], sums);
-            }
-        }
-    }
+    if (is_seen && work->is_q8)
+        attention_add_numbers(work, heads, token, sums);
+    else if (is_seen)
+        attention_add_halves(work, heads, token, sums);
     GPU_UNROLL
     for (uint32_t head = 0; head < heads; head++)
         work->shared.scores[head * GPU_SPLIT_TOKENS + token] =
-            is_seen ? gpu_capped(sums[head], a->softcap) : -__builtin_inff();
+            is_seen ? gpu_capped(sums[head], work->a->softcap) : -__builtin_inff();
     gpu_barrier();
 }
 
@@ -186,30 +88,6 @@ GPU_DEVICE void attention_weights(const struct attention_work *work)
     gpu_barrier();
 }
 
-GPU_DEVICE struct gpu_int4 attention_load_value(const struct attention_work *work, uint32_t token,
-                                                uint32_t piece)
-{
-    return gpu_load16(work->a->kv.values + attention_block_at(work, token) +
-                      token % GPU_KV_BLOCK_TOKENS * work->a->kv.padded_dim + piece * GPU_KEY_DIMS);
-}
-
-GPU_DEVICE void attention_add_value(const struct attention_work *work, uint32_t heads,
-                                    uint32_t token, struct gpu_int4 packed,
-                                    float sums[][GPU_KEY_DIMS])
-{
-    float v[GPU_KEY_DIMS];
-
-    attention_unpack(packed, v);
-    GPU_UNROLL
-    for (uint32_t head = 0; head < heads; head++) {
-        float weight = work->shared.scores[head * GPU_SPLIT_TOKENS + token];
-
-        GPU_UNROLL
-        for (uint32_t i = 0; i < GPU_KEY_DIMS; i++)
-            sums[head][i] += weight * v[i];
-    }
-}
-
 /* Sums of the thread's piece of the values it reads. */
 GPU_DEVICE void attention_values(const struct attention_work *work, uint32_t heads,
                                  float sums[][GPU_KEY_DIMS])
@@ -227,7 +105,7 @@ GPU_DEVICE void attention_values(const struct attention_work *work, uint32_t hea
         sums[head][i] = 0.0f;
     for (uint32_t token = work->first - work->begin + reader; token < end;
          token += ATTENTION_LOADS * readers) {
-        struct gpu_int4 loads[ATTENTION_LOADS];
+        struct attention_value loads[ATTENTION_LOADS];
 
         GPU_UNROLL
         for (uint32_t i = 0; i < ATTENTION_LOADS; i++)
@@ -317,19 +195,16 @@ GPU_DEVICE void attention_quantise(const struct attention_work *work)
 }
 
 /* Grid: splits, blocks of heads, rows from row_begin on; GPU_THREADS_MAX threads. */
-GPU_KERNEL(attention, args_attention)
+GPU_DEVICE void attention_block(const struct args_attention *a, struct attention_shared shared,
+                                bool is_q8)
 {
-    GPU_SHARED(float, queries, GPU_QUERY_FLOATS);
-    GPU_SHARED(float, scores, GPU_HEADS_PER_BLOCK *GPU_SPLIT_TOKENS);
-    GPU_SHARED(float, largest, GPU_HEADS_PER_BLOCK);
-    GPU_SHARED(float, totals, GPU_HEADS_PER_BLOCK);
-    GPU_SHARED(uint32_t, blocks, ATTENTION_SPLIT_BLOCKS);
     uint32_t group = a->head_count / a->kv.kv_head_count;
     uint32_t blocks_per_group = (group + a->heads_per_block - 1) / a->heads_per_block;
     uint32_t in_group = gpu_block_y() % blocks_per_group * a->heads_per_block;
     struct attention_work work = {
         .a = a,
-        .shared = {queries, scores, largest, totals, blocks},
+        .is_q8 = is_q8,
+        .shared = shared,
         .range = attention_range_of(a, a->row_begin + gpu_block_z()),
         .row = a->row_begin + gpu_block_z(),
         .kv_head = gpu_block_y() / blocks_per_group,
@@ -353,6 +228,22 @@ GPU_KERNEL(attention, args_attention)
     if (a->quantised.upper != NULL && work.range.split_count == 1)
         attention_quantise(&work);
 }
+
+#define ATTENTION(name, is_q8)                                                                     \
+    GPU_KERNEL(name, args_attention)                                                               \
+    {                                                                                              \
+        GPU_SHARED(float, queries, GPU_QUERY_FLOATS);                                              \
+        GPU_SHARED(float, scores, GPU_HEADS_PER_BLOCK *GPU_SPLIT_TOKENS);                          \
+        GPU_SHARED(float, largest, GPU_HEADS_PER_BLOCK);                                           \
+        GPU_SHARED(float, totals, GPU_HEADS_PER_BLOCK);                                            \
+        GPU_SHARED(uint32_t, blocks, ATTENTION_SPLIT_BLOCKS);                                      \
+        struct attention_shared shared = {queries, scores, largest, totals, blocks};               \
+                                                                                                   \
+        attention_block(a, shared, is_q8);                                                         \
+    }
+ATTENTION(attention, false)
+ATTENTION(attention_q8, true)
+#undef ATTENTION
 
 /* Rows of several splits: their sums, each by how its largest score compares with the largest of
  * all. Grid: heads, rows from row_begin on. */

@@ -6,7 +6,7 @@
  * Blocks of the KV store are taken in the order of their positions, and what a row does not see
  * adds zeros: its result does not depend on which rows it shares a block with.
  *
- *   prompt_attention_DIM(struct args_attention), head_dim of at most DIM
+ *   prompt_attention_DIM(struct args_attention), head_dim of at most DIM; _q8: of KV_TYPE_Q8_0
  *   grid   x: tiles, y: heads
  *   block  GPU_PROMPT_WAVES waves */
 #ifndef RBEE_HIP_KERNELS_PROMPT_ATTENTION_H
@@ -44,6 +44,7 @@ struct prompt_shared {
 
 struct prompt_work {
     const struct args_attention *a;
+    bool is_q8; /* of the variant, a constant: KV_TYPE_Q8_0 */
     struct prompt_shared shared;
     uint32_t dims;       /* of the variant, a constant */
     uint32_t dim_stride; /* likewise */
@@ -74,42 +75,73 @@ GPU_DEVICE void prompt_load_queries(const struct prompt_work *work)
     }
 }
 
-/* 16 bytes of a key or value of the KV store's block at AT, zeros where it has none. */
-GPU_DEVICE struct gpu_int4 prompt_piece(const struct prompt_work *work, const uint16_t *from,
-                                        uint32_t dim, uint32_t position)
+/* Whether the KV store has dimension DIM of POSITION, and something has been written there. */
+GPU_DEVICE bool prompt_is_there(const struct prompt_work *work, uint32_t dim, uint32_t position)
 {
-    struct gpu_int4 zeros = {0, 0, 0, 0};
-
-    return dim < work->a->kv.padded_dim && position < work->end ? gpu_load16(from) : zeros;
+    return dim < work->a->kv.padded_dim && position < work->end;
 }
 
-/* The keys of the block from position BEGIN on, which lies at AT of the store. */
-GPU_DEVICE void prompt_load_keys(const struct prompt_work *work, uint64_t at, uint32_t begin)
+/* GPU_KEY_DIMS dimensions from DIM on of the key of TOKEN of BLOCK of the KV store, as halves. */
+GPU_DEVICE struct gpu_int4 prompt_key(const struct prompt_work *work, uint32_t block,
+                                      uint32_t token, uint32_t dim)
 {
+    const struct gpu_kv *kv = &work->a->kv;
+
+    if (work->is_q8) {
+        struct kv_q8 keys = kv_q8_at(kv, kv->keys, block, work->a->layer, work->kv_head);
+
+        return kv_q8_halves(gpu_load8(keys.numbers + token * GPU_Q8_KEY_DIMS + kv_q8_key_dim(dim)),
+                            gpu_half_to_float(keys.scales[token + kv_q8_key_scale(dim)]));
+    }
+    return gpu_load16((const uint16_t *)kv->keys +
+                      kv_block_at(kv, block, work->a->layer, work->kv_head) + kv_key_dim(dim) +
+                      (uint64_t)token * GPU_KEY_DIMS);
+}
+
+/* Of its value likewise. */
+GPU_DEVICE struct gpu_int4 prompt_value(const struct prompt_work *work, uint32_t block,
+                                        uint32_t token, uint32_t dim)
+{
+    const struct gpu_kv *kv = &work->a->kv;
+    uint32_t at = token * kv->padded_dim + dim;
+
+    if (work->is_q8) {
+        struct kv_q8 values = kv_q8_at(kv, kv->values, block, work->a->layer, work->kv_head);
+
+        return kv_q8_halves(gpu_load8(values.numbers + at),
+                            gpu_half_to_float(values.scales[at / GPU_KV_GROUP_DIMS]));
+    }
+    return gpu_load16((const uint16_t *)kv->values +
+                      kv_block_at(kv, block, work->a->layer, work->kv_head) + at);
+}
+
+/* The keys of BLOCK of the KV store, whose first position is BEGIN, and zeros where it has none. */
+GPU_DEVICE void prompt_load_keys(const struct prompt_work *work, uint32_t block, uint32_t begin)
+{
+    const struct gpu_int4 zeros = {0, 0, 0, 0};
     uint32_t pieces = work->dims / GPU_KEY_DIMS * GPU_KV_BLOCK_TOKENS;
 
     for (uint32_t i = gpu_thread(); i < pieces; i += gpu_threads()) {
         uint32_t token = i % GPU_KV_BLOCK_TOKENS;
         uint32_t dim = i / GPU_KV_BLOCK_TOKENS * GPU_KEY_DIMS;
-        const uint16_t *from =
-            work->a->kv.keys + at + kv_key_dim(dim) + (uint64_t)token * GPU_KEY_DIMS;
+        bool is_there = prompt_is_there(work, dim, begin + token);
 
         gpu_store16(work->shared.block + token * work->dim_stride + dim,
-                    prompt_piece(work, from, dim, begin + token));
+                    is_there ? prompt_key(work, block, token, dim) : zeros);
     }
 }
 
 /* The values likewise, turned so that the tokens of a dimension lie side by side. */
-GPU_DEVICE void prompt_load_values(const struct prompt_work *work, uint64_t at, uint32_t begin)
+GPU_DEVICE void prompt_load_values(const struct prompt_work *work, uint32_t block, uint32_t begin)
 {
+    const struct gpu_int4 zeros = {0, 0, 0, 0};
     uint32_t pieces = work->dims / GPU_KEY_DIMS * GPU_KV_BLOCK_TOKENS;
 
     for (uint32_t i = gpu_thread(); i < pieces; i += gpu_threads()) {
         uint32_t token = i / (work->dims / GPU_KEY_DIMS);
         uint32_t dim = i % (work->dims / GPU_KEY_DIMS) * GPU_KEY_DIMS;
-        const uint16_t *from =
-            work->a->kv.values + at + (uint64_t)token * work->a->kv.padded_dim + dim;
-        struct gpu_int4 piece = prompt_piece(work, from, dim, begin + token);
+        bool is_there = prompt_is_there(work, dim, begin + token);
+        struct gpu_int4 piece = is_there ? prompt_value(work, block, token, dim) : zeros;
         uint16_t *to = work->shared.block + dim * PROMPT_TOKEN_STRIDE + token;
 
         GPU_UNROLL
@@ -272,14 +304,13 @@ GPU_DEVICE void prompt_run(const struct prompt_work *work)
     prompt_load_queries(work);
     for (uint32_t begin = prompt_first_block(work) * GPU_KV_BLOCK_TOKENS; begin < work->end;
          begin += GPU_KV_BLOCK_TOKENS) {
-        uint64_t at = kv_block_at(&work->a->kv, kv_block(&work->a->step, work->row, begin),
-                                  work->a->layer, work->kv_head);
+        uint32_t block = kv_block(&work->a->step, work->row, begin);
 
-        prompt_load_keys(work, at, begin);
+        prompt_load_keys(work, block, begin);
         gpu_barrier();
         prompt_scores(work, begin);
         gpu_barrier();
-        prompt_load_values(work, at, begin);
+        prompt_load_values(work, block, begin);
         prompt_weights(work);
         gpu_barrier();
         prompt_values(work, sums);
@@ -288,8 +319,8 @@ GPU_DEVICE void prompt_run(const struct prompt_work *work)
     prompt_store(work, sums);
 }
 
-#define PROMPT_ATTENTION(dim_max)                                                                  \
-    GPU_KERNEL(prompt_attention_##dim_max, args_attention)                                         \
+#define PROMPT_ATTENTION(name, dim_max, kept_as_q8)                                                \
+    GPU_KERNEL(name, args_attention)                                                               \
     {                                                                                              \
         enum { STRIDE = dim_max + 8 };                                                             \
         GPU_SHARED(uint16_t, queries, GPU_PROMPT_ROWS *STRIDE);                                    \
@@ -302,6 +333,7 @@ GPU_DEVICE void prompt_run(const struct prompt_work *work)
         const uint32_t *tile = a->tiles + 2 * gpu_block_x();                                       \
         struct prompt_work work = {                                                                \
             .a = a,                                                                                \
+            .is_q8 = kept_as_q8,                                                                   \
             .shared = {queries, block, scores, weights, largest, totals, factors},                 \
             .dims = dim_max,                                                                       \
             .dim_stride = STRIDE,                                                                  \
@@ -314,8 +346,10 @@ GPU_DEVICE void prompt_run(const struct prompt_work *work)
         work.end = a->step.positions[work.row + work.row_count - 1] + 1;                           \
         prompt_run(&work);                                                                         \
     }
-PROMPT_ATTENTION(64)
-PROMPT_ATTENTION(128)
+PROMPT_ATTENTION(prompt_attention_64, 64, false)
+PROMPT_ATTENTION(prompt_attention_128, 128, false)
+PROMPT_ATTENTION(prompt_attention_64_q8, 64, true)
+PROMPT_ATTENTION(prompt_attention_128_q8, 128, true)
 #undef PROMPT_ATTENTION
 
 #endif

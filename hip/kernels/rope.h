@@ -5,6 +5,7 @@
 #include "hip/kernels/args.h"
 #include "hip/kernels/gpu.h"
 #include "hip/kernels/kv.h"
+#include "hip/kernels/kv_q8.h"
 
 #define TURNS_A_RADIAN 0.15915494309189535 /* 1 / (2 pi) */
 
@@ -76,32 +77,81 @@ GPU_DEVICE float rope_norm_factor(const float *x, uint32_t width, float epsilon)
     return gpu_rsqrt(gpu_sum_over(sum, GPU_WAVE) / (float)width + epsilon);
 }
 
+/* The head that a block of one wave has. */
+struct rope_block {
+    bool is_key; /* and the value with it */
+    uint32_t row;
+    uint32_t index; /* of the head */
+    uint32_t position;
+    uint64_t from; /* in q, or in k and v */
+};
+
+GPU_DEVICE struct rope_block rope_block_of(const struct args_rope_kv *a)
+{
+    bool is_key = gpu_block_x() >= a->head_count;
+    uint32_t heads = is_key ? a->kv.kv_head_count : a->head_count;
+    struct rope_block block;
+
+    block.is_key = is_key;
+    block.row = gpu_block_y();
+    block.index = is_key ? gpu_block_x() - a->head_count : gpu_block_x();
+    block.position = a->step.positions[block.row];
+    block.from = ((uint64_t)block.row * heads + block.index) * a->kv.head_dim;
+    return block;
+}
+
+/* To Q, or, where that is NULL, to KEY. */
+GPU_DEVICE void rope_run(const struct args_rope_kv *a, const struct rope_block *block, float *q,
+                         uint16_t *key)
+{
+    struct rope_head head = {
+        .from = (block->is_key ? a->k : a->q) + block->from,
+        .norm = block->is_key ? a->k_norm : a->q_norm,
+        .q = q,
+        .key = key,
+    };
+
+    if (head.norm != NULL)
+        head.factor = rope_norm_factor(head.from, a->kv.head_dim, a->epsilon);
+    rope_turn(a, &head, a->table + (uint64_t)block->row * 2 * a->pairs);
+}
+
 /* Grid: heads of q and then those of k with v, rows; a block is one wave. */
 GPU_KERNEL(rope_kv, args_rope_kv)
 {
-    uint32_t dim = a->kv.head_dim;
-    uint32_t row = gpu_block_y();
-    bool is_key = gpu_block_x() >= a->head_count;
-    uint32_t index = is_key ? gpu_block_x() - a->head_count : gpu_block_x();
-    uint64_t from = ((uint64_t)row * (is_key ? a->kv.kv_head_count : a->head_count) + index) * dim;
-    uint32_t position = a->step.positions[row];
-    struct rope_head head = {.from = (is_key ? a->k : a->q) + from,
-                             .norm = is_key ? a->k_norm : a->q_norm};
+    struct rope_block block = rope_block_of(a);
+    uint16_t *key = (uint16_t *)a->kv.keys;
+    uint16_t *value = (uint16_t *)a->kv.values;
 
-    if (is_key)
-        head.key = a->kv.keys + kv_key_at(&a->kv, &a->step, row, a->layer, index, position);
-    else
-        head.q = a->q + from;
-    if (head.norm != NULL)
-        head.factor = rope_norm_factor(head.from, dim, a->epsilon);
-    rope_turn(a, &head, a->table + (uint64_t)row * 2 * a->pairs);
-    if (is_key) {
-        uint16_t *value =
-            a->kv.values + kv_value_at(&a->kv, &a->step, row, a->layer, index, position);
-
-        for (uint32_t i = gpu_lane(); i < dim; i += GPU_WAVE)
-            value[i] = gpu_float_to_half(a->v[from + i]);
+    if (block.is_key) {
+        key += kv_key_at(&a->kv, &a->step, block.row, a->layer, block.index, block.position);
+        value += kv_value_at(&a->kv, &a->step, block.row, a->layer, block.index, block.position);
     }
+    rope_run(a, &block, block.is_key ? NULL : a->q + block.from, key);
+    if (!block.is_key)
+        return;
+    for (uint32_t i = gpu_lane(); i < a->kv.head_dim; i += GPU_WAVE)
+        value[i] = gpu_float_to_half(a->v[block.from + i]);
+}
+
+/* The same for KV_TYPE_Q8_0. */
+GPU_KERNEL(rope_kv_q8, args_rope_kv)
+{
+    GPU_SHARED(float, turned, GPU_QUERY_FLOATS);
+    struct rope_block block = rope_block_of(a);
+    uint32_t kv_block_id = kv_block(&a->step, block.row, block.position);
+    uint32_t token = block.position % GPU_KV_BLOCK_TOKENS;
+    struct kv_q8 keys = kv_q8_at(&a->kv, a->kv.keys, kv_block_id, a->layer, block.index);
+    struct kv_q8 values = kv_q8_at(&a->kv, a->kv.values, kv_block_id, a->layer, block.index);
+
+    if (!block.is_key) {
+        rope_run(a, &block, a->q + block.from, NULL);
+        return;
+    }
+    rope_run(a, &block, turned, NULL);
+    gpu_barrier();
+    kv_q8_store(&a->kv, &keys, true, token, turned);
+    kv_q8_store(&a->kv, &values, false, token, a->v + block.from);
 }
 
 #endif

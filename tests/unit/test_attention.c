@@ -3,7 +3,8 @@
  * round: with a fault planted the distance must pass the bound, or the test sees nothing. */
 #include "tests/backend_fixture.h"
 
-static const double HALF_KV_BOUND = 1e-5;
+/* Of one type of KV store; ref rounds to KV_TYPE_Q8_0 as the others do. */
+static const double KV_BOUND = 1e-5;
 
 enum fault {
     FAULT_NONE,
@@ -17,6 +18,7 @@ enum fault {
     FAULT_NO_NORM,        /* heads have none */
     FAULT_SWAPPED_NORMS,  /* q has that of k */
     FAULT_KIND_OF_DEVICE, /* neighbours turn together */
+    FAULT_KV_TYPE,        /* keys and values are kept finer */
 };
 
 struct attention_case {
@@ -32,6 +34,7 @@ struct attention_case {
     uint32_t window;
     float softcap;
     float magnitude; /* 0 for 1 */
+    enum kv_type kv_type;
     bool has_norms;
     bool has_stale; /* what was never written for this sequence, or was, is NaN */
     enum fault fault;
@@ -98,7 +101,9 @@ static void attention_run_init(struct attention_run *run, const char *device,
     struct backend_kv_shape shape = {.layer_count = 2,
                                      .block_count = SEQUENCES * BLOCKS,
                                      .kv_head_count = c->kv_heads,
-                                     .head_dim = c->head_dim};
+                                     .head_dim = c->head_dim,
+                                     .kv_type =
+                                         c->fault == FAULT_KV_TYPE ? KV_TYPE_F16 : c->kv_type};
     struct err err = ERR_INIT;
     float frequencies[256];
 
@@ -332,6 +337,8 @@ static void expect_attention(const struct attention_case *cases, size_t count, s
             struct attention_case c = cases[i];
             double nmse = 0.0;
 
+            if (c.kv_type != KV_TYPE_F16 && !device_is_emulated(DEVICES[d]))
+                continue;
             if (device_is_emulated(DEVICES[d]) &&
                 (only_emulated < count ? i != only_emulated : (i + d) % 2 != 0))
                 continue;
@@ -339,7 +346,7 @@ static void expect_attention(const struct attention_case *cases, size_t count, s
                 c.decodes = (c.rows + 1) / 2;
             nmse = attention_distance(DEVICES[d], &c);
 
-            if (!(nmse <= HALF_KV_BOUND))
+            if (!(nmse <= KV_BOUND))
                 fail_msg("%s case %zu: %g", DEVICES[d], i, nmse);
         }
     }
@@ -538,6 +545,92 @@ static void attention_agrees_over_tiles_and_beside_what_is_stale(void **state)
     }
 }
 
+/* Keys and values as bytes: heads of whole groups and not, of several heads a block and of one,
+ * over several blocks and splits, beside what is stale, in every way that rows are computed. */
+static void attention_agrees_where_keys_and_values_are_q8_0(void **state)
+{
+    struct attention_case cases[] = {
+        {.heads = 4, .kv_heads = 4, .head_dim = 16, .rope_dims = 16, .rows = 1},
+        {.heads = 9, .kv_heads = 3, .head_dim = 64, .rope_dims = 64, .past = 31, .rows = 3},
+        {.heads = 9, .kv_heads = 3, .head_dim = 64, .rope_dims = 32, .past = 32, .rows = 33},
+        {.heads = 8, .kv_heads = 1, .head_dim = 128, .rope_dims = 128, .past = 95, .rows = 9},
+        {.heads = 6, .kv_heads = 2, .head_dim = 20, .rope_dims = 12, .past = 70, .rows = 9},
+        {.heads = 3, .kv_heads = 3, .head_dim = 8, .rope_dims = 2, .past = 400, .rows = 24},
+        {.heads = 8, .kv_heads = 2, .head_dim = 80, .rope_dims = 80, .past = 300, .rows = 7},
+        {.heads = 5, .kv_heads = 1, .head_dim = 320, .rope_dims = 320, .past = 3, .rows = 3},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        cases[i].kv_type = KV_TYPE_Q8_0;
+        cases[i].has_stale = i % 2 == 0;
+        cases[i].run = i % 3 == 0 ? cases[i].rows : 1;
+        if (i >= ARRAY_COUNT(cases) / 2) {
+            cases[i].kind = BACKEND_ROPE_NEOX;
+            cases[i].has_norms = true;
+            cases[i].window = 40;
+        }
+    }
+    expect_attention(cases, ARRAY_COUNT(cases), SIZE_MAX);
+}
+
+/* A row that sees itself alone gets its value as it is kept: each dimension within half a scale of
+ * what it was, and a whole number of scales, which is a half. */
+static void expect_rounded(const float *kept, const float *value, uint32_t count)
+{
+    float largest = 0.0f;
+    float scale = 0.0f;
+
+    for (uint32_t d = 0; d < count; d++)
+        largest = fmaxf(largest, fabsf(value[d]));
+    scale = quant_f16_to_f32(quant_f32_to_f16(largest / 127.0f));
+    for (uint32_t d = 0; d < count; d++) {
+        float number = kept[d] / scale;
+
+        assert_true(fabsf(kept[d] - value[d]) <= 0.5001f * scale);
+        assert_true(number == roundf(number) && fabsf(number) <= 127.0f);
+    }
+}
+
+static void what_is_kept_as_q8_0_is_the_nearest_number_of_its_group(void **state)
+{
+    static const char *const KEEPERS[] = {"ref", EMULATOR_32, EMULATOR_64};
+    const struct attention_case c = {.heads = 1,
+                                     .kv_heads = 1,
+                                     .head_dim = 80,
+                                     .rope_dims = 80,
+                                     .rows = 1,
+                                     .decodes = 1,
+                                     .kv_type = KV_TYPE_Q8_0};
+    AUTO_FREE float *value = random_floats(80, 3000);
+    float got[80];
+
+    for (uint32_t d = 0; d < 80; d++)
+        value[d] *= 2.0f; /* as heads_of() */
+    for (size_t i = 0; i < ARRAY_COUNT(KEEPERS); i++) {
+        run_attention(KEEPERS[i], &c, got);
+        expect_rounded(got, value, 32);
+        expect_rounded(got + 32, value + 32, 32);
+        expect_rounded(got + 64, value + 64, 16);
+    }
+}
+
+/* How much of it is lost: an error of 1 / 127 / sqrt(12) of a group's largest in each dimension. */
+static void q8_0_is_close_to_what_is_not_rounded(void **state)
+{
+    struct attention_case c = {.heads = 8,
+                               .kv_heads = 2,
+                               .head_dim = 64,
+                               .rope_dims = 64,
+                               .past = 200,
+                               .rows = 64,
+                               .kv_type = KV_TYPE_Q8_0,
+                               .fault = FAULT_KV_TYPE};
+    double nmse = attention_distance("ref", &c);
+
+    if (!(nmse > KV_BOUND && nmse < 2e-4))
+        fail_msg("%g", nmse);
+}
+
 /* ref by itself against sums written out, for one head: a window of 3 of 5 positions. */
 static void ref_attends_to_the_window_by_its_formula(void **state)
 {
@@ -584,7 +677,7 @@ static void a_planted_fault_of_attention_passes_the_bound(void **state)
             c.magnitude = 1.4f;
             c.has_norms = true;
         }
-        if (!(attention_distance("cpu", &c) > 100 * HALF_KV_BOUND))
+        if (!(attention_distance("cpu", &c) > 100 * KV_BOUND))
             fail_msg("fault %d: %g", FAULTS[i], attention_distance("cpu", &c));
     }
 }
@@ -595,6 +688,9 @@ int main(void)
         cmocka_unit_test(attention_agrees_over_blocks_heads_and_sequences),
         cmocka_unit_test(attention_agrees_with_windows_caps_norms_and_neox_rope),
         cmocka_unit_test(attention_agrees_over_tiles_and_beside_what_is_stale),
+        cmocka_unit_test(attention_agrees_where_keys_and_values_are_q8_0),
+        cmocka_unit_test(what_is_kept_as_q8_0_is_the_nearest_number_of_its_group),
+        cmocka_unit_test(q8_0_is_close_to_what_is_not_rounded),
         cmocka_unit_test(ref_attends_to_the_window_by_its_formula),
         cmocka_unit_test(a_planted_fault_of_attention_passes_the_bound),
     };
