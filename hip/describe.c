@@ -7,6 +7,7 @@
 #include "hip/backend/backend.h"
 #include "hip/engine/runtime.h"
 #include "hip/model/model.h"
+#include "hip/model/need.h"
 #include "hip/text/vocab.h"
 
 #include <string.h>
@@ -37,6 +38,7 @@ static int describe_need(const struct model *model, json_t *record, struct err *
     add_bytes(record, "fixed_bytes", need.fixed_bytes);
     add_bytes(record, "slot_bytes", need.sequence_bytes);
     add_bytes(record, "token_bytes", need.token_bytes);
+    add_bytes(record, "q8_0_token_bytes", need_q8_0_token_bytes(model));
     add_bytes(record, "first_bytes", split.first_bytes);
     add_bytes(record, "last_bytes", split.last_bytes);
     add_bytes(record, "layers_bytes", split.layers_bytes);

@@ -240,6 +240,15 @@ static int options_read_numbers(struct worker_options *options, struct err *err)
     return 0;
 }
 
+static int options_read_kv_type(struct worker_options *options, struct err *err)
+{
+    const char *name = options->text[WORKER_OPTION_KV_TYPE];
+
+    if (name == NULL || kv_type_parse(name, ERR_USAGE, &options->kv_type, err) == 0)
+        return 0;
+    return err_wrap(err, "--%s", OPTIONS[WORKER_OPTION_KV_TYPE].name);
+}
+
 int worker_options_parse(struct worker_options *options, int argc, char **argv, struct err *err)
 {
     *options = (struct worker_options){.listen_fd = -1, .token_fd = -1};
@@ -255,5 +264,5 @@ int worker_options_parse(struct worker_options *options, int argc, char **argv, 
     }
     if (options_choose_mode(options, err) < 0)
         return -1;
-    return options_read_numbers(options, err);
+    return options_read_numbers(options, err) != 0 ? -1 : options_read_kv_type(options, err);
 }

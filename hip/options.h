@@ -5,6 +5,7 @@
 
 #include "common/err.h"
 #include "common/inference.h"
+#include "common/kv_type.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,8 +38,9 @@ struct worker_options {
     uint32_t context_tokens; /* 0: not given */
     uint32_t thread_count;   /* 0: not given */
     uint32_t slot_count;     /* 0: not given */
-    int listen_fd;           /* SUPERVISED */
-    int token_fd;            /* SUPERVISED */
+    enum kv_type kv_type;
+    int listen_fd; /* SUPERVISED */
+    int token_fd;  /* SUPERVISED */
 };
 
 /* ERR_USAGE names the option. */

@@ -117,6 +117,7 @@ static struct engine_options engine_options_of(const struct worker_options *opti
         .context_tokens = options->context_tokens,
         .thread_count = options->thread_count,
         .slot_count = options->slot_count,
+        .kv_type = options->kv_type,
     };
 }
 

@@ -22,9 +22,9 @@ emulate_bytes() { # BYTES
 }
 
 # What DEVICE answers, in $output.
-answer_on() { # DEVICE MODEL
+answer_on() { # DEVICE MODEL [OPTION...]
     run --separate-stderr "$worker" -m "$2" --device "$1" --raw --temp 0 -n 24 \
-        -p "Once upon a time there was a queen"
+        -p "Once upon a time there was a queen" "${@:3}"
     assert_success
 }
 
@@ -56,6 +56,48 @@ architecture=gemma2 type=Q5_1
 architecture=gemma3 type=BF16
 architecture=llama embedding=256 head_dim=64 rope_dims=64 feed_forward=512 type=Q4_K is_untied
 MODELS
+}
+
+@test "keys and values as q8_0: what the oracle says with them; the CPU has none" {
+    local model expected wave
+    while read -r model; do
+        # shellcheck disable=SC2086 # several options
+        tiny_model $model never_ends "$T/model.gguf"
+        answer_on ref "$T/model.gguf" --kv-type q8_0
+        expected=$output
+        [ -n "$expected" ] || fail "no answer to compare with"
+        for wave in 32 64; do
+            use_emulator "$wave"
+            answer_on emulator "$T/model.gguf" --kv-type q8_0
+            assert_equal "$output" "$expected"
+        done
+    done <<MODELS
+architecture=llama type=Q8_0
+architecture=gemma2 type=Q5_1
+architecture=qwen3 embedding=256 head_dim=64 rope_dims=64 feed_forward=512 type=Q4_K
+MODELS
+    for wave in "--device cpu" "--device gpu:1 --allow-cpu"; do
+        # shellcheck disable=SC2086 # several options
+        run --separate-stderr "$worker" -m "$T/tiny.gguf" $wave --raw -p once --kv-type q8_0
+        assert_fault 10 config "device cpu keeps keys and values as f16 only: q8_0 takes a GPU, or "
+    done
+}
+
+@test "a GPU has room for nearly twice the context where keys and values are q8_0" {
+    local halves numbers
+    emulate_bytes 64000000
+    tiny_model context=1048576 head_dim=64 layers=8 never_ends "$T/tiny.gguf"
+    ask_gpu --context 1048576
+    assert_fault 12 device_memory "a context of 1048576 tokens .* MiB too few; a context of "
+    halves=$(sed -n 's/.*; a context of \([0-9]*\) would fit.*/\1/p' <<<"$stderr")
+    ask_gpu --context 1048576 --kv-type q8_0
+    assert_fault 12 device_memory "a context of 1048576 tokens .* MiB too few; a context of "
+    numbers=$(sed -n 's/.*; a context of \([0-9]*\) would fit.*/\1/p' <<<"$stderr")
+    [ "$((numbers * 10))" -gt "$((halves * 17))" ] || fail "$numbers after $halves"
+    ask_gpu --context "$numbers" --kv-type q8_0
+    assert_success
+    ask_gpu --context "$numbers"
+    assert_fault 12 device_memory "a context of $numbers tokens "
 }
 
 @test "a GPU is named by its index, its address or its id, and --allow-cpu goes on without it" {

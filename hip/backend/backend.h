@@ -28,7 +28,7 @@
 
 enum {
     BACKEND_KV_BLOCK_TOKENS = 32,
-    BACKEND_KV_GROUP_DIMS = 32, /* of a head that share a scale */
+    BACKEND_KV_GROUP_DIMS = 32,   /* of a head that share a scale */
     BACKEND_MATMUL_MAX_COUNT = 3, /* q, k and v */
     BACKEND_THREADS_MAX_COUNT = 256,
 };
@@ -55,6 +55,14 @@ struct backend_kv_shape {
     uint32_t head_dim;
     enum kv_type kv_type;
 };
+
+/* Of a head's key or value of KV_TYPE_Q8_0, where its groups are whole. */
+static inline uint32_t backend_kv_q8_0_bytes(uint32_t head_dim)
+{
+    uint32_t groups = (head_dim + BACKEND_KV_GROUP_DIMS - 1) / BACKEND_KV_GROUP_DIMS;
+
+    return groups * (BACKEND_KV_GROUP_DIMS + (uint32_t)sizeof(uint16_t));
+}
 
 /* The largest that the ops of any step work with. */
 struct backend_scratch_shape {

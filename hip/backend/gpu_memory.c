@@ -195,11 +195,8 @@ static uint32_t padded_dim(const struct backend_kv_shape *shape)
 /* Of a head's key, or value. */
 static uint32_t head_bytes(const struct backend_kv_shape *shape)
 {
-    uint32_t padded = padded_dim(shape);
-
-    if (shape->kv_type == KV_TYPE_Q8_0)
-        return padded + padded / GPU_KV_GROUP_DIMS * (uint32_t)sizeof(uint16_t);
-    return padded * (uint32_t)sizeof(uint16_t);
+    return shape->kv_type == KV_TYPE_Q8_0 ? backend_kv_q8_0_bytes(shape->head_dim)
+                                          : padded_dim(shape) * (uint32_t)sizeof(uint16_t);
 }
 
 uint64_t gpu_kv_bytes(const struct backend *backend, const struct backend_kv_shape *shape)

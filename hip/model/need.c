@@ -74,6 +74,14 @@ uint64_t need_weight_bytes(const struct model *model, struct layer_range range)
     return weight_bytes_on(NULL, model, range);
 }
 
+uint64_t need_q8_0_token_bytes(const struct model *model)
+{
+    const struct model_params *params = &model->params;
+
+    return (uint64_t)params->layer_count * params->kv_head_count * 2 *
+           backend_kv_q8_0_bytes(params->head_dim);
+}
+
 uint32_t need_scratch_width(const struct model_params *params, enum scratch scratch)
 {
     switch (scratch) {

@@ -12,6 +12,8 @@ struct layer_range need_all_layers(const struct model *model);
 bool need_has_tensor(const struct model *model, struct layer_range range, size_t role);
 /* Bytes in the file of all tensors of such a stage. */
 uint64_t need_weight_bytes(const struct model *model, struct layer_range range);
+/* Of a token of all layers where keys and values are KV_TYPE_Q8_0. */
+uint64_t need_q8_0_token_bytes(const struct model *model);
 /* TENSOR as a backend takes it. */
 struct backend_matrix need_matrix(const struct gguf_tensor *tensor);
 /* Elements of a row; 0: the model does without. */
