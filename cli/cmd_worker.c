@@ -42,6 +42,7 @@ int command_worker_start(struct cli *cli, struct err *err)
 {
     const char *model = args_text(cli->args, OPTION_WORKER_MODEL);
     const char *device = args_text(cli->args, OPTION_DEVICE);
+    const char *kv_type = args_text(cli->args, OPTION_KV_TYPE);
     AUTO_JSON json_t *body = json_object();
 
     if (model != NULL && model_name_set(model, body, err) < 0)
@@ -51,6 +52,8 @@ int command_worker_start(struct cli *cli, struct err *err)
     set_integer(cli, OPTION_THREADS, "threads", body);
     if (device != NULL && json_object_set_new(body, "device", json_string(device)) < 0)
         return err_set(err, ERR_USAGE, "--device is not UTF-8");
+    if (kv_type != NULL)
+        (void)json_object_set_new(body, "kv_type", json_string(kv_type));
     if (args_has(cli->args, OPTION_ALLOW_CPU))
         (void)json_object_set_new(body, "allow_cpu", json_true());
     return act(cli, "start", body, "ready", err);

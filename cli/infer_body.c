@@ -66,7 +66,10 @@ static void set_flags(const struct args *args, json_t *body)
 static int set_device(const struct args *args, json_t *body, struct err *err)
 {
     const char *device = args_text(args, OPTION_DEVICE);
+    const char *kv_type = args_text(args, OPTION_KV_TYPE);
 
+    if (kv_type != NULL)
+        (void)json_object_set_new(body, "kv_type", json_string(kv_type));
     if (device == NULL)
         return 0;
     if (input_check_text("--device", device, strlen(device), err) < 0)

@@ -3,6 +3,7 @@
 
 #include "common/device_name.h"
 #include "common/json.h"
+#include "common/kv_type.h"
 #include "common/utf8.h"
 
 #include <assert.h>
@@ -87,11 +88,13 @@ static int inference_read_name(const json_t *body, const char *field, size_t max
     return 0;
 }
 
+/* Where it is to run, and how. */
 static int inference_read_device(const json_t *body, struct inference_request *out, struct err *err)
 {
     const char *device = NULL;
 
-    if (json_read_text(body, "device", &device, err) < 0 ||
+    if (kv_type_read(body, &out->kv_type, err) < 0 ||
+        json_read_text(body, "device", &device, err) < 0 ||
         (device != NULL && device_name_check(device, ERR_INVALID_FIELD, err) < 0))
         return -1;
     out->device = device;
@@ -275,7 +278,7 @@ int inference_parse(const json_t *body, struct inference_request *out, json_t *u
 #define FIELD(field, member, type, bounds, min, max) #field,
 #include "common/inference_fields.def"
 #undef FIELD
-        "model", "prompt", "messages", "stop", "device", "logit_bias", NULL};
+        "model", "prompt", "messages", "stop", "device", "kv_type", "logit_bias", NULL};
     struct inference_request request = {
         .max_tokens = -1,
         .temperature = 0.8,

@@ -57,6 +57,7 @@ struct inference_request {
     int64_t context_tokens; /* field "context"; 0: not given */
     int64_t slots;          /* 0: not given */
     const char *device;     /* "cpu", "gpu:ID"; NULL: not given */
+    const char *kv_type;    /* of kv_types.def; NULL: not given */
     bool allow_cpu;
     bool start; /* field "start", true: start a worker that is down */
     /* Bit 1 << INFERENCE_FIELD_x: the body has it. What it does not have, the model's file may

@@ -1,6 +1,8 @@
 /* Owns what the ways to keep keys and values are called. */
 #include "common/kv_type.h"
 
+#include "common/json.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -28,6 +30,11 @@ const char *kv_type_name(enum kv_type type)
     return NAMES[type];
 }
 
+const char *kv_type_or_default(const char *name)
+{
+    return name[0] == '\0' ? NAMES[0] : name;
+}
+
 int kv_type_parse(const char *name, enum err_kind kind, enum kv_type *out, struct err *err)
 {
     for (int type = 0; type < KV_TYPE_COUNT; type++) {
@@ -36,6 +43,19 @@ int kv_type_parse(const char *name, enum err_kind kind, enum kv_type *out, struc
             return 0;
         }
     }
-    return err_set(err, kind, "keys and values are kept as one of %s, not \"%.80s\"",
-                   LIST + strlen(", "), name);
+    return err_set(err, kind, "kv_type must be one of %s, not \"%.80s\"", LIST + strlen(", "),
+                   name);
+}
+
+int kv_type_read(const json_t *body, const char **out, struct err *err)
+{
+    const char *name = NULL;
+    enum kv_type ignored = KV_TYPE_F16; /* that it is one is all there is to know */
+
+    if (json_read_text(body, "kv_type", &name, err) < 0 ||
+        (name != NULL && kv_type_parse(name, ERR_INVALID_FIELD, &ignored, err) < 0))
+        return -1;
+    if (name != NULL)
+        *out = name;
+    return 0;
 }

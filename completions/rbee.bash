@@ -110,6 +110,7 @@ _rbee_options() {
 --fail-on-length	exit 3 when a limit cut the answer
 --ctx	tokens of context of a worker that this starts
 --slots	requests at a time on a worker that this starts
+--kv-type	how a worker that this starts keeps keys and values; q8_0 takes a GPU
 --device	where a worker that this starts runs
 --allow-cpu	run on the CPU when the GPU cannot
 --no-start	start neither the supervisor nor a worker
@@ -138,6 +139,7 @@ _rbee_options() {
 --deadline	give up when there is no answer by then, exit 124
 --ctx	tokens of context of a worker that this starts
 --slots	requests at a time on a worker that this starts
+--kv-type	how a worker that this starts keeps keys and values; q8_0 takes a GPU
 --device	where a worker that this starts runs
 --allow-cpu	run on the CPU when the GPU cannot
 --no-start	start neither the supervisor nor a worker
@@ -165,6 +167,7 @@ _rbee_options() {
 --deadline	give up when there is no answer by then, exit 124
 --ctx	tokens of context of a worker that this starts
 --slots	requests at a time on a worker that this starts
+--kv-type	how a worker that this starts keeps keys and values; q8_0 takes a GPU
 --device	where a worker that this starts runs
 --allow-cpu	run on the CPU when the GPU cannot
 --no-start	start neither the supervisor nor a worker
@@ -211,6 +214,7 @@ _rbee_options() {
 -m	a model, or the path of a GGUF file
 --ctx	tokens of context of a worker that this starts
 --slots	requests at a time on a worker that this starts
+--kv-type	how a worker that this starts keeps keys and values; q8_0 takes a GPU
 --device	where a worker that this starts runs
 --threads	CPU threads of the worker
 --allow-cpu	run on the CPU when the GPU cannot
@@ -268,6 +272,7 @@ _rbee_values() {
     none:--deadline | infer:--deadline | chat:--deadline | batch:--deadline) REPLY='' ;;
     none:--ctx | infer:--ctx | chat:--ctx | batch:--ctx | bench:--ctx | worker-start:--ctx) REPLY='' ;;
     none:--slots | infer:--slots | chat:--slots | batch:--slots | worker-start:--slots) REPLY='' ;;
+    none:--kv-type | infer:--kv-type | chat:--kv-type | batch:--kv-type | worker-start:--kv-type) REPLY='f16 q8_0' ;;
     none:--device | infer:--device | chat:--device | batch:--device | bench:--device | worker-start:--device) REPLY='cpu gpu <gpu>' ;;
     none:--threads | bench:--threads | worker-start:--threads) REPLY='' ;;
     batch:--output | batch:-o) REPLY='<file>' ;;

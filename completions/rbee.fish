@@ -118,6 +118,7 @@ function __rbee_options
 --fail-on-length	exit 3 when a limit cut the answer
 --ctx	tokens of context of a worker that this starts
 --slots	requests at a time on a worker that this starts
+--kv-type	how a worker that this starts keeps keys and values; q8_0 takes a GPU
 --device	where a worker that this starts runs
 --allow-cpu	run on the CPU when the GPU cannot
 --no-start	start neither the supervisor nor a worker
@@ -147,6 +148,7 @@ function __rbee_options
 --deadline	give up when there is no answer by then, exit 124
 --ctx	tokens of context of a worker that this starts
 --slots	requests at a time on a worker that this starts
+--kv-type	how a worker that this starts keeps keys and values; q8_0 takes a GPU
 --device	where a worker that this starts runs
 --allow-cpu	run on the CPU when the GPU cannot
 --no-start	start neither the supervisor nor a worker
@@ -175,6 +177,7 @@ function __rbee_options
 --deadline	give up when there is no answer by then, exit 124
 --ctx	tokens of context of a worker that this starts
 --slots	requests at a time on a worker that this starts
+--kv-type	how a worker that this starts keeps keys and values; q8_0 takes a GPU
 --device	where a worker that this starts runs
 --allow-cpu	run on the CPU when the GPU cannot
 --no-start	start neither the supervisor nor a worker
@@ -233,6 +236,7 @@ function __rbee_options
 -m	a model, or the path of a GGUF file
 --ctx	tokens of context of a worker that this starts
 --slots	requests at a time on a worker that this starts
+--kv-type	how a worker that this starts keeps keys and values; q8_0 takes a GPU
 --device	where a worker that this starts runs
 --threads	CPU threads of the worker
 --allow-cpu	run on the CPU when the GPU cannot
@@ -328,6 +332,8 @@ function __rbee_values
             echo ''
         case none:--slots infer:--slots chat:--slots batch:--slots worker-start:--slots
             echo ''
+        case none:--kv-type infer:--kv-type chat:--kv-type batch:--kv-type worker-start:--kv-type
+            echo 'f16 q8_0'
         case none:--device infer:--device chat:--device batch:--device bench:--device worker-start:--device
             echo 'cpu gpu <gpu>'
         case none:--threads bench:--threads worker-start:--threads

@@ -41,6 +41,7 @@ struct worker_row {
     bool is_failed;    /* no restart helps, whatever state it is in */
     const char *fault; /* class of the last failure, "" when there was none */
     int64_t ready_ms;  /* wall time at which it became ready; 0: it is not */
+    const char *kv_type;
 };
 
 struct worker_rows {

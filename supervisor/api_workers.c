@@ -55,13 +55,15 @@ static int api_read_options(const json_t *body, struct worker_options *out, stru
 {
     struct worker_options options = *out;
     const char *device = NULL;
+    const char *kv_type = "";
 
     if (json_read_integer(body, "context", 1, CONTEXT_MAX_TOKENS, &options.context_tokens, err) ||
         json_read_integer(body, "threads", 1, THREADS_MAX_COUNT, &options.threads, err) ||
         json_read_integer(body, "slots", 1, SLOTS_MAX_COUNT, &options.slots, err) ||
         json_read_bool(body, "allow_cpu", &options.allow_cpu, err) ||
-        json_read_text(body, "device", &device, err))
+        kv_type_read(body, &kv_type, err) || json_read_text(body, "device", &device, err))
         return -1;
+    memcpy(options.kv_type, kv_type, strlen(kv_type) + 1);
     if (device != NULL && device_name_check(device, ERR_INVALID_FIELD, err) < 0)
         return -1;
     if (device != NULL)

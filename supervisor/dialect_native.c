@@ -117,7 +117,8 @@ static void native_ask_drill(enum drill_kind kind, struct dialect_ask *out)
  * was meant for us. */
 static void native_ask_inference(struct request *request, struct dialect_ask *out)
 {
-    static const char *const OURS[] = {"context", "device", "slots", "allow_cpu", "start"};
+    static const char *const OURS[] = {"context", "device",    "slots",
+                                       "kv_type", "allow_cpu", "start"};
 
     for (size_t i = 0; i < ARRAY_COUNT(OURS); i++)
         (void)json_object_del(request->body, OURS[i]); /* most are not there */

@@ -31,6 +31,7 @@ int journal_worker_awaited(const struct worker *worker, struct store_done done)
         .context_tokens = worker->options.context_tokens,
         .threads = worker->options.threads,
         .slots = worker->options.slots,
+        .kv_type = worker->options.kv_type,
         .allow_cpu = worker->options.allow_cpu,
         .autostart = worker->is_autostart,
         .instance = worker->process.instance,

@@ -88,10 +88,20 @@ struct model_need model_need_of(const json_t *details)
         .fixed_bytes = model_read_bytes(details, "fixed_bytes"),
         .slot_bytes = model_read_bytes(details, "slot_bytes"),
         .token_bytes = model_read_bytes(details, "token_bytes"),
+        .q8_0_token_bytes = model_read_bytes(details, "q8_0_token_bytes"),
         .context_tokens = json_integer_value(json_object_get(details, "context_tokens")),
     };
 
     return need.fixed_bytes == 0 ? UNKNOWN : need;
+}
+
+struct model_need model_need_kept_as(const struct model_need *need, const char *kv_type)
+{
+    struct model_need out = *need;
+
+    if (strcmp(kv_type, kv_type_name(KV_TYPE_Q8_0)) == 0 && need->q8_0_token_bytes > 0)
+        out.token_bytes = need->q8_0_token_bytes;
+    return out;
 }
 
 int64_t model_own_context_tokens(const struct model_need *need)
@@ -221,7 +231,7 @@ static int model_check_details(const json_t *details, struct err *err)
 {
     static const char *const TEXTS[] = {"architecture", "quantisation", "template"};
     static const char *const NUMBERS[] = {"parameters", "context_tokens", "fixed_bytes",
-                                          "slot_bytes", "token_bytes"};
+                                          "slot_bytes", "token_bytes",    "q8_0_token_bytes"};
     struct err inner = ERR_INIT;
     const char *text = NULL;
     int64_t number = 0;

@@ -29,9 +29,10 @@ struct model_stamp {
 /* What a worker of it takes of memory; 0: not known. */
 struct model_need {
     int64_t fixed_bytes;
-    int64_t slot_bytes;     /* for each request at a time */
-    int64_t token_bytes;    /* for each token of the context */
-    int64_t context_tokens; /* the model's: no worker has more */
+    int64_t slot_bytes;       /* for each request at a time */
+    int64_t token_bytes;      /* for each token of the context */
+    int64_t q8_0_token_bytes; /* the same where keys and values are q8_0; 0: not told */
+    int64_t context_tokens;   /* the model's: no worker has more */
 };
 
 /* rbee-worker's, when nothing is said. */
@@ -69,6 +70,8 @@ json_t *model_record(const struct model *model);
 
 /* What DETAILS, a record of --describe, says of it; all 0 when it does not. */
 struct model_need model_need_of(const json_t *details);
+/* NEED of a worker that keeps keys and values as KV_TYPE, or "". */
+struct model_need model_need_kept_as(const struct model_need *need, const char *kv_type);
 /* The context that a worker takes of its own. */
 int64_t model_own_context_tokens(const struct model_need *need);
 /* With a context of CONTEXT_TOKENS; 0: the worker's own. For a need that is known. */

@@ -89,6 +89,8 @@ static struct worker_options *request_read_options(const struct inference_reques
     options->context_tokens = parsed->context_tokens;
     options->slots = parsed->slots;
     options->allow_cpu = parsed->allow_cpu;
+    if (parsed->kv_type != NULL)
+        (void)snprintf(options->kv_type, sizeof(options->kv_type), "%s", parsed->kv_type);
     if (parsed->device != NULL)
         (void)snprintf(options->device, sizeof(options->device), "%s", parsed->device);
     return options;

@@ -31,6 +31,7 @@
 #include "common/command_line.h"
 #include "common/config.h"
 #include "common/err.h"
+#include "common/kv_type.h"
 #include "common/token.h"
 #include "supervisor/device.h"
 #include "supervisor/dialect.h"
@@ -71,6 +72,7 @@ struct worker_options {
     int64_t threads;
     int64_t slots;
     char device[WORKER_DEVICE_MAX_BYTES + 1];
+    char kv_type[KV_TYPE_NAME_MAX_BYTES + 1];
     bool allow_cpu;
 };
 

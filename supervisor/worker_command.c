@@ -58,6 +58,8 @@ int worker_command_check_options(const struct worker *worker, const struct worke
         what = "threads";
     else if (asked->device[0] != '\0' && !worker->command->has[COMMAND_PLACE_DEVICE])
         what = "device";
+    else if (asked->kv_type[0] != '\0')
+        what = "kv_type";
     if (what == NULL)
         return 0;
     return err_set(err, ERR_INVALID_FIELD,

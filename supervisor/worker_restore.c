@@ -30,6 +30,7 @@ static void worker_take_options(struct worker *worker, const struct worker_row *
     worker->options.slots = row->slots;
     worker->options.allow_cpu = row->allow_cpu;
     (void)snprintf(worker->options.device, sizeof(worker->options.device), "%s", row->device);
+    (void)snprintf(worker->options.kv_type, sizeof(worker->options.kv_type), "%s", row->kv_type);
 }
 
 static void worker_restore_row(struct supervisor *supervisor, const struct worker_row *row)
@@ -82,6 +83,8 @@ static void worker_configure(struct supervisor *supervisor, size_t index)
     };
     worker->is_pinned = config_worker_number(config, index, CONFIG_WORKER_pin) != 0;
     (void)snprintf(worker->options.device, sizeof(worker->options.device), "%s", device);
+    (void)snprintf(worker->options.kv_type, sizeof(worker->options.kv_type), "%s",
+                   config_worker_text(config, index, CONFIG_WORKER_kv_type));
     if (command[0] != '\0')
         worker_set_command(worker, command,
                            config_worker_text(config, index, CONFIG_WORKER_health));

@@ -32,6 +32,7 @@ static bool worker_is_known_with(const struct worker *worker, const struct worke
 
     return known->memory_bytes > 0 && known->options.context_tokens == options->context_tokens &&
            known->options.slots == options->slots &&
+           strcmp(known->options.kv_type, options->kv_type) == 0 &&
            strcmp(known->options.device, options->device) == 0 &&
            model_stamp_equal(&known->stamp, stamp);
 }
@@ -54,7 +55,7 @@ static int64_t worker_need_bytes(const struct worker *worker)
 {
     struct worker_options options = worker_next_options(worker);
     const char *path = worker_path(worker);
-    const struct model_need *need = worker_described_need(worker);
+    struct model_need need = model_need_kept_as(worker_described_need(worker), options.kv_type);
     struct model_stamp stamp = {0};
     struct err ignored = ERR_INIT; /* a file that is not there is the start's to find */
 
@@ -62,9 +63,9 @@ static int64_t worker_need_bytes(const struct worker *worker)
         (void)model_stamp_of(path, &stamp, &ignored);
     if (worker_is_known_with(worker, &options, &stamp))
         return worker->known.memory_bytes;
-    if (worker->command != NULL || need->fixed_bytes == 0)
+    if (worker->command != NULL || need.fixed_bytes == 0)
         return stamp.size_bytes;
-    return model_need_bytes(need, options.context_tokens, options.slots);
+    return model_need_bytes(&need, options.context_tokens, options.slots);
 }
 
 static void worker_room_learn(struct worker *worker)

@@ -68,6 +68,8 @@ static void worker_fill_arguments(const struct worker *worker, const char *path,
         worker_add_number(arguments, "--threads", options->threads);
     if (options->slots > 0)
         worker_add_number(arguments, "--slots", options->slots);
+    if (options->kv_type[0] != '\0')
+        worker_add_text(arguments, "--kv-type", options->kv_type);
     if (options->allow_cpu)
         arguments->argv[arguments->count++] = "--allow-cpu";
     arguments->argv[arguments->count] = NULL;

@@ -51,6 +51,11 @@ int worker_check_options(const struct worker *worker, const struct worker_option
         worker_check_number(worker, "threads", asked->threads, running->threads, 0, err) != 0 ||
         worker_check_number(worker, "slots", asked->slots, running->slots, facts->slots, err) != 0)
         return -1;
+    if (asked->kv_type[0] != '\0' &&
+        strcmp(asked->kv_type, kv_type_or_default(running->kv_type)) != 0)
+        return err_set(err, ERR_CONFLICT,
+                       "worker %s keeps keys and values as %s, not %s: stop it first", worker->name,
+                       kv_type_or_default(running->kv_type), asked->kv_type);
     if (asked->device[0] != '\0' && !worker_is_on(worker, asked->device) &&
         !(asked->allow_cpu && !device_name_is_gpu(device)))
         return err_set(err, ERR_CONFLICT, "worker %s runs on device %s, not %s: stop it first",
@@ -71,6 +76,8 @@ static struct worker_options worker_options_over(const struct worker_options *ba
         out.slots = asked->slots;
     if (asked->device[0] != '\0')
         memcpy(out.device, asked->device, sizeof(out.device));
+    if (asked->kv_type[0] != '\0')
+        memcpy(out.kv_type, asked->kv_type, sizeof(out.kv_type));
     out.allow_cpu = base->allow_cpu || asked->allow_cpu;
     return out;
 }

@@ -449,10 +449,10 @@ POST /v1/workers/llama/start json 202 "{\"name\":\"llama\",\"state\":\"starting\
 GET /v1/workers/llama/wait json 200 "{\"name\":\"llama\",\"state\":\"ready\"}"
 END
     touch "$T/x.gguf"
-    run -0 --separate-stderr rbee worker start llama -m ./x.gguf --ctx 100 --threads 2 --allow-cpu --wait --json
+    run -0 --separate-stderr rbee worker start llama -m ./x.gguf --ctx 100 --threads 2 --kv-type f16 --allow-cpu --wait --json
     assert_output '{"name":"llama","state":"ready"}'
     assert_equal "$(requests POST /v1/workers | jq -r .body | jq -cS .)" \
-        "{\"allow_cpu\":true,\"context\":100,\"model\":\"$T/x.gguf\",\"threads\":2}"
+        "{\"allow_cpu\":true,\"context\":100,\"kv_type\":\"f16\",\"model\":\"$T/x.gguf\",\"threads\":2}"
     run -0 --separate-stderr rbee worker start llama
     assert_output ""
     assert_equal "$(requests POST /v1/workers | tail -n 1 | jq -r .body)" "{}"

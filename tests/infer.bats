@@ -52,12 +52,12 @@ teardown() { rbee_teardown; }
     run -0 rbee infer hello --no-stdin
     assert_equal "$(last_body 'keys')" '["prompt","stream"]'
     run -0 rbee infer hello --no-stdin -m llama -n 5 --temp 0 --top-p 0.5 --top-k 0 --min-p 0 \
-        --repeat-penalty 1.1 --seed 7 --stop a --stop 'b c' --raw --ctx 100 --slots 2 --device cpu \
+        --repeat-penalty 1.1 --seed 7 --stop a --stop 'b c' --raw --ctx 100 --slots 2 --device cpu --kv-type q8_0 \
         --allow-cpu --no-start --frequency-penalty 0.5 --presence-penalty -0.5 --typical-p 0.9 \
         --mirostat 2 --mirostat-tau 4 --mirostat-eta 0.2 --logit-bias 7=-100 --logit-bias 12=1.5 \
         --logprobs 3 --stream=ndjson
     assert_equal "$(last_body 'del(.prompt)' | jq -cS .)" \
-        '{"allow_cpu":true,"context":100,"device":"cpu","frequency_penalty":0.5,"logit_bias":{"12":1.5,"7":-100},"logprobs":3,"max_tokens":5,"min_p":0,"mirostat":2,"mirostat_eta":0.2,"mirostat_tau":4,"model":"llama","presence_penalty":-0.5,"raw":true,"repeat_penalty":1.1,"seed":7,"slots":2,"start":false,"stop":["a","b c"],"stream":true,"temperature":0,"top_k":0,"top_p":0.5,"typical_p":0.9}'
+        '{"allow_cpu":true,"context":100,"device":"cpu","frequency_penalty":0.5,"kv_type":"q8_0","logit_bias":{"12":1.5,"7":-100},"logprobs":3,"max_tokens":5,"min_p":0,"mirostat":2,"mirostat_eta":0.2,"mirostat_tau":4,"model":"llama","presence_penalty":-0.5,"raw":true,"repeat_penalty":1.1,"seed":7,"slots":2,"start":false,"stop":["a","b c"],"stream":true,"temperature":0,"top_k":0,"top_p":0.5,"typical_p":0.9}'
 }
 
 @test "a model is a name or a path, and RBEE_MODEL is asked where -m is not given" {

@@ -145,7 +145,7 @@ FAULTS
 --prompt wants an argument
 --prompt,x,more unexpected argument
 --prompt,x,--slots,257 slots.*256
---prompt,x,--kv-type,q4_0 --kv-type: .* one of f16, q8_0, not "q4_0"
+--prompt,x,--kv-type,q4_0 --kv-type: kv_type must be one of f16, q8_0, not "q4_0"
 --prompt,x,--kv-type,q8_0 device cpu keeps keys and values as f16 only
 --prompt,x,--device,gpu:0 --allow-cpu
 --prompt,x,--device,abacus abacus

@@ -75,6 +75,7 @@ static void every_field_arrives(void **state)
         parse("{\"prompt\":\"hi\",\"model\":\"m\",\"max_tokens\":8,\"temperature\":0,"
               "\"top_p\":0.5,\"top_k\":3,\"min_p\":0.25,\"repeat_penalty\":1.5,\"seed\":9,"
               "\"stop\":[\"a\",\"b\"],\"raw\":true,\"stream\":false,\"context\":512,\"slots\":2,"
+              "\"kv_type\":\"q8_0\","
               "\"device\":\"gpu:0000:03:00.0\",\"allow_cpu\":true,\"start\":false,\"logprobs\":5}",
               &request, &body, unknown),
         "");
@@ -86,6 +87,7 @@ static void every_field_arrives(void **state)
     assert_true(request.raw && !request.stream && request.allow_cpu && !request.start);
     assert_true(request.context_tokens == 512 && request.slots == 2 && request.logprobs == 5);
     assert_string_equal(request.device, "gpu:0000:03:00.0");
+    assert_string_equal(request.kv_type, "q8_0");
 }
 
 /* FIELD with VALUE beside a prompt; MESSAGE is what the refusal begins with, "" for none. */
@@ -160,6 +162,8 @@ static const struct {
     {"context", "1048576", ""},
     {"context", "-1", "context must be"},
     {"slots", "257", "slots must be"},
+    {"kv_type", "\"q4_0\"", "kv_type must be one of f16, q8_0, not \"q4_0\""},
+    {"kv_type", "8", "kv_type must be"},
     {"allow_cpu", "0", "allow_cpu must be"},
     {"start", "[]", "start must be"},
     {"device", "\"cpu\"", ""},

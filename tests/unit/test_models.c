@@ -209,10 +209,28 @@ static void the_need_of_a_model_is_what_its_description_says(void **state)
     }
 }
 
+static void keys_and_values_take_what_their_type_does(void **state)
+{
+    AUTO_JSON json_t *details =
+        json_loads("{\"fixed_bytes\":1000,\"token_bytes\":32,\"q8_0_token_bytes\":17}", 0, NULL);
+    struct model_need need = model_need_of(details);
+    struct model_need q8_0 = model_need_kept_as(&need, "q8_0");
+    struct model_need f16 = model_need_kept_as(&need, "f16");
+    struct model_need unsaid = model_need_kept_as(&need, "");
+
+    assert_int_equal(model_need_bytes(&q8_0, 10, 1), 1170);
+    assert_int_equal(model_need_bytes(&f16, 10, 1), 1320);
+    assert_int_equal(model_need_bytes(&unsaid, 10, 1), 1320);
+    need.q8_0_token_bytes = 0; /* of an older worker's description */
+    q8_0 = model_need_kept_as(&need, "q8_0");
+    assert_int_equal(model_need_bytes(&q8_0, 10, 1), 1320);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_need_of_a_model_is_what_its_description_says),
+        cmocka_unit_test(keys_and_values_take_what_their_type_does),
         IN_A_REGISTRY(a_file_that_has_changed_keeps_no_sum),
         IN_A_REGISTRY(a_put_makes_and_replaces),
         IN_A_REGISTRY(a_source_that_is_no_text_is_shown_all_the_same),

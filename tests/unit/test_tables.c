@@ -52,7 +52,8 @@ static const struct worker_row WORKER = {.name = "w",
                                          .pin = true,
                                          .is_failed = true,
                                          .fault = "crash",
-                                         .ready_ms = 15};
+                                         .ready_ms = 15,
+                                         .kv_type = "q8_0"};
 static const struct model_row MODEL = {.name = "m",
                                        .path = "/m.gguf",
                                        .architecture = "llama",
@@ -353,6 +354,7 @@ static struct worker_row worker_of_schema_1(void)
 
     row.held_reason = "";
     row.fault = "";
+    row.kv_type = "";
     row.held_ms = row.restart_count = row.attempt = row.incident_ms = row.next_restart_at_ms =
         row.next_restart_wall_ms = row.degraded_context = row.degraded_slots = row.ready_ms = 0;
     row.is_degraded = row.pin = row.owes_restart = row.is_failed = false;
