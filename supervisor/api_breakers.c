@@ -25,8 +25,13 @@ static struct device *api_find_gpu(struct supervisor *supervisor, const char *na
         return device->is_gpu ? device : NULL;
     TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
-        if (strcmp(worker->options.device, name) == 0)
-            return device_get(supervisor, name);
+        struct device_names names;
+
+        device_names_split(worker->options.device, &names);
+        for (size_t i = 0; i < names.count; i++) {
+            if (strcmp(names.names[i], name) == 0)
+                return device_get(supervisor, name);
+        }
     }
     return NULL;
 }

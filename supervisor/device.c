@@ -153,13 +153,12 @@ static bool device_leave_to(struct device *old, struct device *device)
 
     TAILQ_FOREACH(worker, &old->supervisor->workers, link)
     {
-        if (worker->device == old && life_has_process(worker->state))
+        if (device_set_has(&worker->devices, old) && life_has_process(worker->state))
             return false;
     }
     TAILQ_FOREACH(worker, &old->supervisor->workers, link)
     {
-        if (worker->device == old)
-            worker->device = device;
+        device_set_replace(&worker->devices, old, device);
     }
     return true;
 }
@@ -309,11 +308,8 @@ void device_on_found(struct device *device)
     device_breaker_changed(device, &before);
 }
 
-void device_remember(struct supervisor *supervisor, const char *name,
-                     const struct breaker_failure *failure)
+void device_remember(struct device *device, const struct breaker_failure *failure)
 {
-    struct device *device = device_get(supervisor, name);
-
     if (device->is_gpu)
         breaker_remember(&device->breaker, failure);
 }

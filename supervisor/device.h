@@ -88,8 +88,7 @@ void device_on_lost(struct device *device);
 void device_on_found(struct device *device);
 
 /* A failure that was counted before, out of the store: nothing follows. */
-void device_remember(struct supervisor *supervisor, const char *name,
-                     const struct breaker_failure *failure);
+void device_remember(struct device *device, const struct breaker_failure *failure);
 
 void device_force_open(struct device *device, const char *reason);
 void device_reset(struct device *device);

@@ -21,6 +21,19 @@ static void native_ask_ready(const struct worker *worker, struct dialect_ask *ou
     *out = (struct dialect_ask){.method = HTTP_GET, .target = "/ready"};
 }
 
+/* Of a worker that has two devices, in their order. */
+static void native_read_device_bytes(struct worker *worker, const json_t *reply)
+{
+    const json_t *devices = json_object_get(reply, "devices");
+
+    for (size_t i = 0; i < DEVICE_SET_MAX_COUNT; i++) {
+        json_int_t bytes =
+            json_integer_value(json_object_get(json_array_get(devices, i), "memory_bytes"));
+
+        worker->facts.device_bytes[i] = bytes > 0 ? bytes : 0;
+    }
+}
+
 static void native_read_facts(struct worker *worker, const json_t *reply)
 {
     const char *device = json_string_value(json_object_get(reply, "device"));
@@ -32,6 +45,7 @@ static void native_read_facts(struct worker *worker, const json_t *reply)
         .tokens = json_integer_value(json_object_get(reply, "tokens")),
         .prefill_tokens = json_integer_value(json_object_get(reply, "prefill_tokens")),
     };
+    native_read_device_bytes(worker, reply);
     worker->facts.slots = slots < 1 || slots > WORKER_SLOTS_MAX_COUNT ? 1 : slots;
     if (device != NULL)
         (void)snprintf(worker->facts.device, sizeof(worker->facts.device), "%s", device);

@@ -203,16 +203,17 @@ void journal_event(struct supervisor *supervisor, const char *kind, const char *
     feed_wake(supervisor, FEED_EVENTS);
 }
 
-void journal_failure(const struct worker *worker, enum fault_class fault, int64_t load_ms,
-                     int64_t now_ms)
+void journal_failure(const struct worker *worker, const struct device_set *devices,
+                     enum fault_class fault, int64_t load_ms, int64_t now_ms)
 {
+    char device[DEVICE_NAMES_MAX_BYTES + 1];
     struct err err = ERR_INIT;
     struct failure_row row = {
         .at_ms = clock_wall_ms(),
         .at_mono_ms = now_ms,
         .boot_id = worker->supervisor->boot_id,
         .worker = worker->name,
-        .device = worker->device->name,
+        .device = device,
         .class = fault_name(fault),
         .exit = worker->last_exit,
         .last_words = worker->last_words,
@@ -222,6 +223,7 @@ void journal_failure(const struct worker *worker, enum fault_class fault, int64_
         .is_drill = worker_is_in_drill(worker),
     };
 
+    device_set_write_name(devices, device);
     journal_judge(worker->supervisor,
                   failures_append(worker->supervisor->store, &row, STORE_NOBODY, NULL, &err), &err);
 }

@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 struct device;
+struct device_set;
 struct request;
 struct supervisor;
 struct worker;
@@ -24,9 +25,9 @@ void journal_device_breaker(const struct device *device, const struct breaker *b
 void journal_device_renamed(const struct device *device, const char *old_name);
 /* The row of a GPU's breaker alone, as journal_worker_awaited(). */
 int journal_device_awaited(const struct device *device, struct store_done done);
-/* The failure that has just been counted. LOAD_MS: what its load took. */
-void journal_failure(const struct worker *worker, enum fault_class fault, int64_t load_ms,
-                     int64_t now_ms);
+/* The failure that has just been counted, and on which devices. LOAD_MS: what its load took. */
+void journal_failure(const struct worker *worker, const struct device_set *devices,
+                     enum fault_class fault, int64_t load_ms, int64_t now_ms);
 void journal_worker_removed(struct supervisor *supervisor, const char *name);
 /* OUTCOME "" while it runs. */
 void journal_request(const struct request *request, const char *outcome);

@@ -47,7 +47,7 @@ static void metrics_read_BUILD_INFO(struct supervisor *supervisor, json_t *famil
 /* Workers of one backend on one device. */
 struct place {
     const char *backend;
-    const char *device;
+    char device[DEVICE_NAMES_MAX_BYTES + 1];
     int64_t counts[LIFE_STATE_COUNT];
 };
 
@@ -56,22 +56,17 @@ struct places {
     size_t count;
 };
 
-static const char *worker_device_name(const struct worker *worker)
+static void worker_write_device(const struct worker *worker, char out[DEVICE_NAMES_MAX_BYTES + 1])
 {
-    const struct device *device = worker->device;
+    struct device_set devices = worker->devices;
 
-    if (device == NULL)
-        device = device_find(worker->supervisor, worker->options.device);
-    if (device != NULL)
-        return device->name;
-    return device_name_or_cpu(worker->options.device);
-}
-
-static const char *worker_backend(const struct worker *worker)
-{
-    if (worker->command != NULL)
-        return "command";
-    return device_name_is_gpu(worker_device_name(worker)) ? "gpu" : "cpu";
+    if (devices.count == 0)
+        devices = device_set_find(worker->supervisor, worker->options.device);
+    if (devices.count > 0)
+        device_set_write_name(&devices, out);
+    else
+        (void)snprintf(out, DEVICE_NAMES_MAX_BYTES + 1, "%s",
+                       device_name_or_cpu(worker->options.device));
 }
 
 static struct place *place_find(const struct places *places, const char *backend,
@@ -88,19 +83,24 @@ static struct place *place_find(const struct places *places, const char *backend
 /* When there are too many, the rest is in one: the sum stays right. */
 static struct place *place_get(struct places *places, const struct worker *worker)
 {
-    const char *backend = worker_backend(worker);
-    const char *device = worker_device_name(worker);
-    struct place *place = place_find(places, backend, device);
+    const char *backend = "command";
+    char device[DEVICE_NAMES_MAX_BYTES + 1];
+    struct place *place = NULL;
 
+    worker_write_device(worker, device);
+    if (worker->command == NULL)
+        backend = device_name_is_gpu(device) ? "gpu" : "cpu";
+    place = place_find(places, backend, device);
     if (place == NULL && places->count >= METRICS_NAMES_MAX_COUNT) {
-        device = "other";
+        memcpy(device, "other", sizeof("other"));
         place = place_find(places, backend, device);
     }
     if (place != NULL)
         return place;
     places->places = xgrow(places->places, places->count, sizeof(*places->places));
     place = &places->places[places->count++];
-    *place = (struct place){.backend = backend, .device = device};
+    *place = (struct place){.backend = backend};
+    memcpy(place->device, device, sizeof(place->device));
     return place;
 }
 

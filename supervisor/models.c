@@ -18,6 +18,12 @@
 
 enum { NANOSECONDS_PER_SECOND = 1000000000 };
 /* Nothing is as large; what a record says above it is not believed. */
+enum {
+    MODEL_LAYERS_MAX_COUNT = 4096, /* the largest known ones have a few hundred */
+    SPLIT_GUESS_LAYERS = 32,       /* of a small model; a larger one is divided more finely */
+    SPLIT_GUESS_REST = 16,         /* that part of a model is embedding, head and scratch */
+};
+
 static const int64_t MODEL_NEED_MAX_BYTES = (int64_t)1 << 60;
 
 struct model *model_find(struct supervisor *supervisor, const char *name)
@@ -90,7 +96,14 @@ struct model_need model_need_of(const json_t *details)
         .token_bytes = model_read_bytes(details, "token_bytes"),
         .q8_0_token_bytes = model_read_bytes(details, "q8_0_token_bytes"),
         .context_tokens = json_integer_value(json_object_get(details, "context_tokens")),
+        .layer_count = json_integer_value(json_object_get(details, "layers")),
+        .layers_bytes = model_read_bytes(details, "layers_bytes"),
+        .first_bytes = model_read_bytes(details, "first_bytes"),
+        .last_bytes = model_read_bytes(details, "last_bytes"),
     };
+
+    if (need.layer_count < 0 || need.layer_count > MODEL_LAYERS_MAX_COUNT)
+        need.layer_count = 0;
 
     return need.fixed_bytes == 0 ? UNKNOWN : need;
 }
@@ -126,6 +139,40 @@ int64_t model_need_bytes(const struct model_need *need, int64_t context_tokens, 
         __builtin_add_overflow(bytes, need->fixed_bytes, &bytes))
         return INT64_MAX;
     return bytes;
+}
+
+/* A description of before, or none: the layers are most of a model, and what comes with them is
+ * counted for both. */
+static void split_need_guess(const struct model_need *need, int64_t bytes, struct split_need *out)
+{
+    int64_t rest_bytes = bytes / SPLIT_GUESS_REST;
+
+    *out = (struct split_need){
+        .layer_count = need->layer_count > 0 ? need->layer_count : SPLIT_GUESS_LAYERS,
+        .layers_bytes = bytes - rest_bytes,
+        .part_bytes = {rest_bytes, rest_bytes},
+    };
+}
+
+/* The first part has what the requests take as well: they are the host's, and counted once. */
+void model_split_need(const struct model_need *need, int64_t context_tokens, int64_t slots,
+                      int64_t bytes, struct split_need *out)
+{
+    const struct model_need layers = {.fixed_bytes = need->layers_bytes,
+                                      .token_bytes = need->token_bytes,
+                                      .context_tokens = need->context_tokens};
+    const struct model_need first = {.fixed_bytes = need->first_bytes,
+                                     .slot_bytes = need->slot_bytes};
+
+    if (need->layers_bytes == 0) {
+        split_need_guess(need, bytes, out);
+        return;
+    }
+    *out = (struct split_need){
+        .layer_count = need->layer_count,
+        .layers_bytes = model_need_bytes(&layers, context_tokens, slots),
+        .part_bytes = {model_need_bytes(&first, context_tokens, slots), need->last_bytes},
+    };
 }
 
 int model_name_of(const char *path, char out[CONFIG_NAME_MAX_BYTES + 1], struct err *err)

@@ -6,6 +6,7 @@
 #include "common/config.h"
 #include "common/err.h"
 #include "db/store.h"
+#include "supervisor/split.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -33,6 +34,11 @@ struct model_need {
     int64_t token_bytes;      /* for each token of the context */
     int64_t q8_0_token_bytes; /* the same where keys and values are q8_0; 0: not told */
     int64_t context_tokens;   /* the model's: no worker has more */
+    int64_t layer_count;
+    /* Divided over two devices: of all layers, and of each device besides its layers. */
+    int64_t layers_bytes;
+    int64_t first_bytes;
+    int64_t last_bytes;
 };
 
 /* rbee-worker's, when nothing is said. */
@@ -76,6 +82,10 @@ struct model_need model_need_kept_as(const struct model_need *need, const char *
 int64_t model_own_context_tokens(const struct model_need *need);
 /* With a context of CONTEXT_TOKENS; 0: the worker's own. For a need that is known. */
 int64_t model_need_bytes(const struct model_need *need, int64_t context_tokens, int64_t slots);
+/* The same, divided over two devices. BYTES is what it takes on one: where the description does not
+ * tell of parts they are taken from that. */
+void model_split_need(const struct model_need *need, int64_t context_tokens, int64_t slots,
+                      int64_t bytes, struct split_need *out);
 /* The regular file at PATH. ERR_NO_FILE; ERR_IO. */
 int model_stamp_of(const char *path, struct model_stamp *out, struct err *err);
 bool model_stamp_equal(const struct model_stamp *a, const struct model_stamp *b);

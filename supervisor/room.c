@@ -29,13 +29,36 @@ static int64_t room_held(const struct room *room)
     return bytes;
 }
 
+static int64_t room_left(const struct room *room, int64_t back_bytes, enum room_limits limits)
+{
+    int64_t by_budget = ROOM_UNLIMITED;
+    int64_t by_measure = ROOM_UNLIMITED;
+
+    if (limits != ROOM_BY_MEASURE && room->budget_bytes != ROOM_UNLIMITED)
+        by_budget = room_add(room->budget_bytes - room_held(room), back_bytes);
+    if (limits != ROOM_BY_BUDGET)
+        by_measure = room_add(room->available_bytes, back_bytes);
+    if (by_measure < by_budget)
+        by_budget = by_measure;
+    return by_budget > 0 ? by_budget : 0;
+}
+
+int64_t room_bytes_without(const struct room *room, unsigned holds, enum room_limits limits)
+{
+    int64_t back_bytes = 0;
+
+    for (size_t i = 0; i < room->holder_count; i++) {
+        const struct room_holder *holder = &room->holders[i];
+
+        if (holder->is_evicted || (holds >> holder->hold & 1) != 0)
+            back_bytes = room_add(back_bytes, holder->bytes);
+    }
+    return room_left(room, back_bytes, limits);
+}
+
 int64_t room_free_bytes(const struct room *room)
 {
-    int64_t left = room->budget_bytes - room_held(room);
-
-    if (room->budget_bytes == ROOM_UNLIMITED || room->available_bytes < left)
-        left = room->available_bytes;
-    return left > 0 ? left : 0;
+    return room_left(room, 0, ROOM_BY_BOTH);
 }
 
 /* How much is missing; not positive: it fits. */

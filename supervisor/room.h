@@ -21,6 +21,7 @@ enum room_hold {
     ROOM_BUSY,    /* loads, works, or comes first: idle later */
     ROOM_KEPT,    /* pinned or wanted up: stays */
     ROOM_LEAVING, /* is being stopped */
+    ROOM_HOLD_COUNT,
 };
 
 struct room_holder {
@@ -47,6 +48,8 @@ struct room {
     size_t holder_count;
 };
 
+enum room_limits { ROOM_BY_BOTH, ROOM_BY_BUDGET, ROOM_BY_MEASURE };
+
 enum room_verdict {
     ROOM_GO,
     ROOM_EVICT,        /* those that are marked, and then wait for them */
@@ -59,5 +62,8 @@ enum room_verdict {
 enum room_verdict room_judge(struct room *room);
 /* What could be taken now without stopping anybody; never negative. */
 int64_t room_free_bytes(const struct room *room);
+/* The same with those out of the way that hold as one of HOLDS (1 << enum room_hold) says, and
+ * those that are marked. */
+int64_t room_bytes_without(const struct room *room, unsigned holds, enum room_limits limits);
 
 #endif

@@ -7,7 +7,7 @@
 #include "common/mem.h"
 #include "common/token.h"
 #include "db/events.h"
-#include "supervisor/device.h"
+#include "supervisor/device_set.h"
 #include "supervisor/journal.h"
 #include "supervisor/life.h"
 #include "supervisor/supervisor.h"
@@ -131,6 +131,14 @@ struct breaker_failure stored_restore_failure(const struct failure_row *row, con
 
 /* ---- all of it ---- */
 
+static void stored_remember_on(struct supervisor *supervisor, const char *names,
+                               const struct breaker_failure *failure)
+{
+    const struct device_set devices = device_set_get(supervisor, names);
+
+    device_set_remember(&devices, failure);
+}
+
 /* Before the breakers' own rows, which say since when failures count. */
 static int stored_load_failures(struct supervisor *supervisor, struct err *err)
 {
@@ -147,7 +155,7 @@ static int stored_load_failures(struct supervisor *supervisor, struct err *err)
         if (worker != NULL)
             breaker_remember(&worker->recovery.breaker, &failure);
         if (fault_is_of_device(failure.fault))
-            device_remember(supervisor, rows.rows[i].device, &failure);
+            stored_remember_on(supervisor, rows.rows[i].device, &failure);
     }
     failure_rows_release(&rows);
     return 0;

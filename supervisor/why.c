@@ -178,6 +178,14 @@ static json_t *why_device_breaker(const struct device *device)
                                                            .reason = device->breaker_reason});
 }
 
+/* The one of its devices that keeps it down; else the first. */
+static const struct device *why_device(const struct worker *worker)
+{
+    const struct device *open = device_set_open(&worker->devices);
+
+    return open != NULL || worker->devices.count == 0 ? open : worker->devices.devices[0];
+}
+
 static void why_add_breakers(const struct worker *worker, json_t *record)
 {
     const struct breaker *breaker = &worker->recovery.breaker;
@@ -186,7 +194,7 @@ static void why_add_breakers(const struct worker *worker, json_t *record)
     why_set(record, "breaker", worker_breaker_record(worker));
     why_set(record, "breaker_meaning",
             json_text_or_null(is_closed ? "" : breaker_cause_meaning(breaker->opened_by)));
-    why_set(record, "device_breaker", why_device_breaker(worker->device));
+    why_set(record, "device_breaker", why_device_breaker(why_device(worker)));
 }
 
 /* Half of what it ran out of memory with; recovery has halved it already. */
@@ -201,10 +209,11 @@ static void why_add_next_step(const struct worker *worker, json_t *record, const
     struct next_step step = next_step_find(worker->state, worker->recovery.breaker.state,
                                            worker->recovery.fault, worker->command != NULL);
     const char *model = json_string_value(json_object_get(shown, "model"));
+    const struct device *device = why_device(worker);
     struct next_step_names names = {
         .name = worker->name,
         .model = model == NULL ? "" : model,
-        .device = worker->device == NULL ? "its device" : worker->device->name,
+        .device = device == NULL ? "its device" : device->name,
         .pid = worker->process.pid,
         .context_tokens = why_smaller_context(worker),
     };

@@ -212,8 +212,8 @@ struct worker_options worker_next_options(const struct worker *worker)
 {
     struct worker_options next = worker->next_running;
 
-    if (worker->command == NULL && worker->device != NULL && worker->device->is_gpu)
-        memcpy(next.device, worker->device->name, sizeof(next.device));
+    if (worker->command == NULL && device_set_is_gpu(&worker->devices))
+        device_set_write_name(&worker->devices, next.device);
     if (!worker->recovery.is_reduced)
         return next;
     if (next.context_tokens == 0 || next.context_tokens > worker->reduced.context_tokens)
@@ -253,7 +253,7 @@ static void worker_serve(struct worker *worker)
     worker->process.ready_ms = clock_monotonic_ms();
     worker->idle_since_ms = worker->process.ready_ms;
     recovery_on_ready(&worker->recovery, (int64_t)worker->process.ready_ms);
-    device_on_load_end(worker->device, worker);
+    device_set_on_load_end(&worker->devices, worker);
 }
 
 /* What waits for it fails, of what keeps it from coming. */
@@ -314,8 +314,8 @@ static void worker_give_up(struct worker *worker, const struct err *cause)
     worker->starts_again = false;
     request_fail_waiting(worker, cause);
     request_fail_running(worker, cause);
-    device_on_lost(worker->device);
-    device_on_load_end(worker->device, worker); /* others on a CPU need not wait for it */
+    device_set_on_lost(&worker->devices);
+    device_set_on_load_end(&worker->devices, worker); /* others on a CPU need not wait for it */
 }
 
 static void worker_drain(struct worker *worker, const struct err *cause)

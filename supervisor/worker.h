@@ -10,6 +10,7 @@
  *   worker_people.c  what people do to it by hand: restart, hold, release, its breaker
  *   worker_drill.c   faults made for a person to see
  *   worker_place.c   on which device it runs
+ *   worker_need.c    how much memory it takes
  *   worker_room.c    whether there is room for it there, and who is evicted for it
  *   worker_time.c    its one timer
  *   worker_spawn.c   socket, token, environment, the process
@@ -33,7 +34,7 @@
 #include "common/err.h"
 #include "common/kv_type.h"
 #include "common/token.h"
-#include "supervisor/device.h"
+#include "supervisor/device_set.h"
 #include "supervisor/dialect.h"
 #include "supervisor/life.h"
 #include "supervisor/models.h"
@@ -56,9 +57,10 @@ struct http_client;
 struct http_call;
 struct event;
 struct drill;
+struct gpu;
 
 enum {
-    WORKER_DEVICE_MAX_BYTES = DEVICE_NAME_MAX_BYTES,
+    WORKER_DEVICE_MAX_BYTES = DEVICE_NAMES_MAX_BYTES,
     WORKER_MODEL_NAME_MAX_BYTES = 255, /* as a server of another's calls its model */
     WORKER_NOTE_MAX_BYTES = 255,
     /* One reply that is not a stream: a whole answer as JSON. A context of a million tokens of
@@ -143,6 +145,7 @@ struct worker_load {
 struct worker_facts {
     int64_t context_tokens;
     int64_t memory_bytes;
+    int64_t device_bytes[DEVICE_SET_MAX_COUNT]; /* of that, on each device; 0: not told */
     int64_t slots;
     struct liveness_counters counters; /* when it became ready */
     char device[WORKER_DEVICE_MAX_BYTES + 1];
@@ -155,6 +158,11 @@ struct worker_known {
     int64_t memory_bytes; /* 0: never */
     struct worker_options options;
     struct model_stamp stamp;
+};
+
+/* Of memory. */
+struct worker_need {
+    int64_t bytes[DEVICE_SET_MAX_COUNT]; /* on each of its devices */
 };
 
 enum { WORKER_RATE_SECONDS = 5 };
@@ -172,7 +180,7 @@ struct worker {
     struct model_stamp stamp;     /* of the file at the last start */
     struct model_need described;  /* of a file that is no model of the registry */
     struct worker_known known;
-    int64_t need_bytes;            /* of memory, for its last start or the next one */
+    struct worker_need need;       /* for its last start or the next one */
     struct worker_options options; /* for every start */
     struct worker_options running; /* of this one: options, and what its request asked for */
     struct worker_options next_running;
@@ -185,7 +193,7 @@ struct worker {
     int64_t state_since_ms;
     int64_t stage_since_ms; /* of draining, TERM or KILL: when it began */
     struct recovery recovery;
-    struct device *device; /* of the last start, or the next one; NULL: none yet */
+    struct device_set devices; /* of the last start, or the next one; empty: none yet */
     struct worker_postponed postponed;
     struct worker_ticket *ticket;  /* a spawn that waits until it is written down; NULL: none */
     struct worker_options reduced; /* context and slots since it ran out of memory */
@@ -340,8 +348,8 @@ void worker_put_off(struct worker *worker, enum recovery_asker asker, enum devic
 /* The options it would be started with: its device by the name we have for it, and fewer of others
  * than next_running when it ran out of memory. */
 struct worker_options worker_next_options(const struct worker *worker);
-/* Where the next start is made: *out_device is set for FOUND, *out_until_ms, when it may be known,
- * and WHY for UNKNOWN, WHY for REFUSED. */
+/* Where the next start is made: *OUT is set for FOUND, *out_until_ms, when it may be known, and WHY
+ * for UNKNOWN, WHY for REFUSED. */
 enum worker_place {
     WORKER_PLACE_FOUND,
     WORKER_PLACE_PENDING, /* worker_place_look_again() comes */
@@ -349,7 +357,7 @@ enum worker_place {
     WORKER_PLACE_REFUSED, /* there is no such GPU, or models cannot run there: ERR_WORKER_CONFIG */
 };
 enum worker_place worker_place(struct worker *worker, enum recovery_asker asker,
-                               struct device **out_device, int64_t *out_until_ms, struct err *why);
+                               struct device_set *out, int64_t *out_until_ms, struct err *why);
 /* Why the GPU that it waits for is not known, or not there. */
 void worker_explain_place(const struct worker *worker, struct err *out);
 /* Which GPUs there are is known anew, or cannot be known. */
@@ -358,12 +366,14 @@ void worker_place_look_again(struct supervisor *supervisor);
 int worker_check_place(const struct worker *worker, struct err *err);
 /* Whether the device of its process may be called NAME. */
 bool worker_is_on(const struct worker *worker, const char *name);
+/* Whether it takes any GPU. */
+bool worker_chooses_gpu(const struct worker *worker);
 /* Whether its next start may be made on DEVICE: it is its own, or one of those it chooses among. */
 bool worker_may_run_on(const struct worker *worker, const struct device *device);
-/* For a start that its device lets through. False: it waits for room, or has been refused. */
+/* For a start that its devices let through. False: it waits for room, or has been refused. */
 bool worker_room_take(struct worker *worker, enum recovery_asker asker);
-/* How DEVICE would judge a start of WORKER, and what it has free. */
-enum room_verdict worker_room_try(struct worker *worker, const struct device *device,
+/* How DEVICES would judge a start of WORKER, and what they have free. */
+enum room_verdict worker_room_try(const struct worker *worker, const struct device_set *devices,
                                   int64_t *out_free_bytes);
 bool worker_waits_for_room(const struct worker *worker);
 /* What it needs, what there is, and who holds it. */
@@ -399,6 +409,15 @@ bool worker_is_in_drill(const struct worker *worker);
 void worker_drill_end(struct worker *worker);
 /* What is known of its model's needs; all zeros: nothing. */
 const struct model_need *worker_described_need(const struct worker *worker);
+/* What its next start needs, on one device or divided over two. */
+int64_t worker_need_bytes(const struct worker *worker);
+void worker_split_need(const struct worker *worker, struct split_need *out);
+/* It is ready: what it holds is known for the next time. */
+void worker_need_learn(struct worker *worker);
+/* What it holds of DEVICE, or is to hold there. */
+int64_t worker_bytes_on(const struct worker *worker, const struct device *device);
+/* The one of its devices that is GPU; NULL: none. */
+const struct device *worker_device_of(const struct worker *worker, const struct gpu *gpu);
 /* Sends SIGNAL to the worker's group. */
 void worker_signal(struct worker *worker, int signal);
 /* Sets its timer anew, from absolute times: see worker_time.c. */

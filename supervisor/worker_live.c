@@ -107,7 +107,7 @@ static void worker_on_canary(struct worker *worker, const struct worker_probe_an
 /* A token would wake the card, and a person pays for that. */
 static bool worker_card_sleeps(const struct worker *worker)
 {
-    return worker->device != NULL && device_is_asleep(worker->device);
+    return device_set_is_asleep(&worker->devices);
 }
 
 static void worker_send_canary(struct worker *worker)

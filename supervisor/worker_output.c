@@ -15,6 +15,7 @@
 enum { READ_BYTES = 16 << 10 };
 
 static const char FATAL_PREFIX[] = "fatal class=";
+static const char FATAL_DEVICE[] = " device=";
 static const char FATAL_REASON[] = " reason=";
 
 void worker_output_init(struct worker_output *output, char *log_path)
@@ -176,16 +177,33 @@ static const char *worker_output_fatal_line(const struct worker_output *output)
     return NULL;
 }
 
-void worker_output_fatal_class(const struct worker_output *output, char *out, size_t size)
+/* Up to the next blank; "" where that is more than SIZE takes. */
+static void worker_output_take_word(const char *text, char *out, size_t size)
 {
-    const char *line = worker_output_fatal_line(output);
-    const char *class = line == NULL ? "" : line + strlen(FATAL_PREFIX);
-    size_t len = strcspn(class, " ");
+    size_t len = strcspn(text, " ");
 
     if (len >= size)
         len = 0;
-    memcpy(out, class, len);
+    memcpy(out, text, len);
     out[len] = '\0';
+}
+
+void worker_output_fatal_class(const struct worker_output *output, char *out, size_t size)
+{
+    const char *line = worker_output_fatal_line(output);
+
+    worker_output_take_word(line == NULL ? "" : line + strlen(FATAL_PREFIX), out, size);
+}
+
+/* Behind the class; what the reason says of devices is for people. */
+void worker_output_fatal_device(const struct worker_output *output, char *out, size_t size)
+{
+    const char *line = worker_output_fatal_line(output);
+    const char *rest =
+        line == NULL ? "" : line + strcspn(line + strlen(FATAL_PREFIX), " ") + strlen(FATAL_PREFIX);
+    bool has_device = strncmp(rest, FATAL_DEVICE, strlen(FATAL_DEVICE)) == 0;
+
+    worker_output_take_word(has_device ? rest + strlen(FATAL_DEVICE) : "", out, size);
 }
 
 /* A line of our own log that says how well all is: nobody dies of that. */

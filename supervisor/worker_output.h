@@ -44,6 +44,9 @@ json_t *worker_output_lines(const struct worker_output *output);
 /* CLASS of its line "fatal class=CLASS reason=..."; "" when it wrote none, or one that is longer.
  */
 void worker_output_fatal_class(const struct worker_output *output, char *out, size_t size);
+/* NAME of its line "fatal class=CLASS device=NAME reason=...", which is so of one that runs on two;
+ * "" as above. */
+void worker_output_fatal_device(const struct worker_output *output, char *out, size_t size);
 /* The part of LINE after "fatal class=... reason="; NULL when it is no such line. */
 const char *worker_output_fatal_reason(const char *line);
 

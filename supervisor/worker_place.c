@@ -1,6 +1,5 @@
 /* Owns where a worker runs: from the name of a device, as people give it, to the device of a start.
  * What a GPU is called, gpu.h has; which can be used, survey.h; whether there is room, room.h. */
-#include "common/clock.h"
 #include "common/log.h"
 #include "supervisor/gpu/survey.h"
 #include "supervisor/supervisor.h"
@@ -63,7 +62,7 @@ static int place_refuse_all(const struct supervisor *supervisor, struct err *err
 
 /* ---- the choice ---- */
 
-static int place_check(const struct supervisor *supervisor, const char *name, struct err *err)
+static int place_check_one(const struct supervisor *supervisor, const char *name, struct err *err)
 {
     const struct gpu_table *table = &supervisor->gpus.table;
     const struct gpu *gpu = gpu_table_find(table, name, NULL);
@@ -79,16 +78,46 @@ static int place_check(const struct supervisor *supervisor, const char *name, st
     return place_refuse_all(supervisor, err);
 }
 
+static bool place_is_same(const struct supervisor *supervisor, const char *a, const char *b)
+{
+    const struct gpu *gpu = gpu_table_find(&supervisor->gpus.table, a, NULL);
+
+    return strcmp(a, b) == 0 ||
+           (gpu != NULL && gpu_table_find(&supervisor->gpus.table, b, NULL) == gpu);
+}
+
+static bool place_is_one_twice(const struct supervisor *supervisor,
+                               const struct device_names *names)
+{
+    return names->count == DEVICE_NAMES_MAX_COUNT &&
+           place_is_same(supervisor, names->names[0], names->names[1]);
+}
+
+static int place_check(const struct supervisor *supervisor, const char *text, struct err *err)
+{
+    struct device_names names;
+
+    device_names_split(text, &names);
+    for (size_t i = 0; i < names.count; i++) {
+        if (place_check_one(supervisor, names.names[i], err) != 0)
+            return -1;
+    }
+    if (place_is_one_twice(supervisor, &names))
+        return err_set(err, ERR_WORKER_CONFIG, "%s and %s are the same GPU: two must differ",
+                       names.names[0], names.names[1]);
+    return 0;
+}
+
 /* How good a GPU is for a worker: a smaller number is better. */
-static int place_rank(struct worker *worker, struct device *device, int64_t *out_free_bytes)
+static int place_rank(struct worker *worker, const struct device_set *devices,
+                      int64_t *out_free_bytes)
 {
     enum { FITS, EVICTS, WAITS, TAKES_NONE };
-    int64_t ignored_ms = 0;
 
     *out_free_bytes = 0;
-    if (device_ask(device, (int64_t)clock_monotonic_ms(), &ignored_ms) == DEVICE_OPEN)
+    if (device_set_open(devices) != NULL)
         return TAKES_NONE;
-    switch (worker_room_try(worker, device, out_free_bytes)) {
+    switch (worker_room_try(worker, devices, out_free_bytes)) {
     case ROOM_GO:
         return FITS;
     case ROOM_EVICT:
@@ -100,55 +129,59 @@ static int place_rank(struct worker *worker, struct device *device, int64_t *out
 
 /* The one with room, most free memory first; of equals the first. Whoever has evicted others stays
  * with what that has made free. */
-static struct device *place_choose(struct worker *worker)
+static struct device_set place_choose(struct worker *worker)
 {
     const struct gpu_table *table = &worker->supervisor->gpus.table;
-    struct device *best = NULL;
+    struct device_set best = {0};
     int64_t best_bytes = 0;
     int best_rank = 0;
 
-    if (worker->postponed.room.has_evicted && worker->device != NULL && worker->device->is_gpu)
-        return worker->device;
+    if (worker->postponed.room.has_evicted && device_set_is_gpu(&worker->devices))
+        return worker->devices;
     for (size_t i = 0; i < table->count; i++) {
-        struct device *device = NULL;
+        struct device_set devices;
         int64_t bytes = 0;
         int rank = 0;
 
         if (!table->gpus[i]->ability.is_usable)
             continue;
-        device = device_get(worker->supervisor, table->gpus[i]->pci);
-        rank = place_rank(worker, device, &bytes);
-        if (best != NULL && (rank > best_rank || (rank == best_rank && bytes <= best_bytes)))
+        devices = device_set_get(worker->supervisor, table->gpus[i]->pci);
+        rank = place_rank(worker, &devices, &bytes);
+        if (best.count > 0 && (rank > best_rank || (rank == best_rank && bytes <= best_bytes)))
             continue;
-        best = device;
+        best = devices;
         best_rank = rank;
         best_bytes = bytes;
     }
     return best;
 }
 
-/* One that takes no start is refused by its own name, and no driver is asked for that. */
-static struct device *place_open_device(struct supervisor *supervisor, const char *name)
-{
-    struct device *device = device_find(supervisor, name);
-    int64_t ignored_ms = 0;
-
-    return device != NULL &&
-                   device_ask(device, (int64_t)clock_monotonic_ms(), &ignored_ms) == DEVICE_OPEN
-               ? device
-               : NULL;
-}
-
 /* A GPU that was usable, or has just failed, may be in the middle of a reset; and what we start
  * ourselves, as at boot, may be there before its driver. */
+static bool place_may_come_one(struct supervisor *supervisor, const char *name)
+{
+    const struct device *device = device_find(supervisor, name);
+
+    return survey_has_seen(supervisor, name) ||
+           (device != NULL && device->breaker.failure_count > 0);
+}
+
+/* Of two, each may come or is there. */
 static bool place_may_come(const struct worker *worker, enum recovery_asker asker)
 {
     struct supervisor *supervisor = worker->supervisor;
-    const char *name = worker->next_running.device;
-    const struct device *device = device_find(supervisor, name);
+    struct err ignored = ERR_INIT;
+    struct device_names names;
 
-    return asker == RECOVERY_OURSELVES || survey_has_seen(supervisor, name) ||
-           (device != NULL && device->breaker.failure_count > 0);
+    device_names_split(worker->next_running.device, &names);
+    if (place_is_one_twice(supervisor, &names))
+        return false;
+    for (size_t i = 0; i < names.count && asker != RECOVERY_OURSELVES; i++) {
+        if (place_check_one(supervisor, names.names[i], &ignored) != 0 &&
+            !place_may_come_one(supervisor, names.names[i]))
+            return false;
+    }
+    return true;
 }
 
 static enum worker_place place_refuse(const struct worker *worker, enum recovery_asker asker,
@@ -162,14 +195,16 @@ static enum worker_place place_refuse(const struct worker *worker, enum recovery
 }
 
 static enum worker_place place_on_gpu(struct worker *worker, enum recovery_asker asker,
-                                      struct device **out, int64_t *out_until_ms, struct err *why)
+                                      struct device_set *out, int64_t *out_until_ms,
+                                      struct err *why)
 {
     struct supervisor *supervisor = worker->supervisor;
     const char *name = worker->next_running.device;
     enum survey_state state = SURVEY_PENDING;
 
-    *out = place_open_device(supervisor, name);
-    if (*out != NULL)
+    /* One that takes no start is refused by its own name, and no driver is asked for that. */
+    *out = device_set_find(supervisor, name);
+    if (device_set_open(out) != NULL)
         return WORKER_PLACE_FOUND;
     if (supervisor->gpus.has_looked) /* numbers follow from what both tell */
         state = survey_ask(supervisor, out_until_ms);
@@ -186,7 +221,7 @@ static enum worker_place place_on_gpu(struct worker *worker, enum recovery_asker
         return WORKER_PLACE_UNKNOWN;
     }
     *out = strcmp(name, DEVICE_NAME_ANY_GPU) == 0 ? place_choose(worker)
-                                                  : device_get(supervisor, name);
+                                                  : device_set_get(supervisor, name);
     return WORKER_PLACE_FOUND;
 }
 
@@ -197,23 +232,28 @@ static bool place_is_given(const struct worker *worker, const char *device)
     return worker->command != NULL || !device_name_is_gpu(device);
 }
 
-bool worker_may_run_on(const struct worker *worker, const struct device *device)
+bool worker_chooses_gpu(const struct worker *worker)
 {
     const char *name = worker->next_running.device;
 
-    /* Who may choose was placed on the one that seemed best, and takes any. */
-    return worker->device == device || (device->is_gpu && !place_is_given(worker, name) &&
-                                        strcmp(name, DEVICE_NAME_ANY_GPU) == 0);
+    return !place_is_given(worker, name) && strcmp(name, DEVICE_NAME_ANY_GPU) == 0;
+}
+
+/* Who may choose was placed where it seemed best, and takes any. */
+bool worker_may_run_on(const struct worker *worker, const struct device *device)
+{
+    return device_set_has(&worker->devices, device) ||
+           (device->is_gpu && worker_chooses_gpu(worker));
 }
 
 enum worker_place worker_place(struct worker *worker, enum recovery_asker asker,
-                               struct device **out, int64_t *out_until_ms, struct err *why)
+                               struct device_set *out, int64_t *out_until_ms, struct err *why)
 {
     struct worker_options *options = &worker->next_running;
     enum worker_place place = WORKER_PLACE_FOUND;
 
     if (place_is_given(worker, options->device)) {
-        *out = device_get(worker->supervisor, options->device);
+        *out = device_set_get(worker->supervisor, options->device);
         return WORKER_PLACE_FOUND;
     }
     place = place_on_gpu(worker, asker, out, out_until_ms, why);
@@ -222,7 +262,7 @@ enum worker_place worker_place(struct worker *worker, enum recovery_asker asker,
     log_event(LOG_WARN, "device_replaced", "worker=%s wanted=%s used=cpu reason=%s", worker->name,
               options->device, why->message);
     memcpy(options->device, DEVICE_NAME_CPU, sizeof(DEVICE_NAME_CPU));
-    *out = device_get(worker->supervisor, DEVICE_NAME_CPU);
+    *out = device_set_get(worker->supervisor, DEVICE_NAME_CPU);
     return WORKER_PLACE_FOUND;
 }
 
@@ -230,6 +270,8 @@ int worker_check_place(const struct worker *worker, struct err *err)
 {
     if (place_is_given(worker, worker->running.device))
         return 0;
+    if (place_check(worker->supervisor, worker->next_running.device, err) != 0)
+        return -1; /* of two names that are one GPU's only one is left by now */
     return place_check(worker->supervisor, worker->running.device, err);
 }
 
@@ -243,18 +285,33 @@ void worker_explain_place(const struct worker *worker, struct err *out)
     out->kind = ERR_DEVICE;
 }
 
-bool worker_is_on(const struct worker *worker, const char *name)
+static bool place_is_among(const struct supervisor *supervisor, const char *name,
+                           const struct device_names *names)
 {
-    const struct supervisor *supervisor = worker->supervisor;
+    for (size_t i = 0; i < names->count; i++) {
+        if (place_is_same(supervisor, name, names->names[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Of two, in either order: which has the first layers makes no difference to who asks. */
+bool worker_is_on(const struct worker *worker, const char *text)
+{
     const char *device =
         worker->facts.device[0] != '\0' ? worker->facts.device : worker->running.device;
-    const struct gpu *gpu = gpu_table_find(&supervisor->gpus.table, name, NULL);
+    struct device_names asked;
+    struct device_names names;
 
-    if (strcmp(name, device_name_or_cpu(device)) == 0)
-        return true;
-    if (strcmp(name, DEVICE_NAME_ANY_GPU) == 0)
+    device_names_split(text, &asked);
+    device_names_split(device_name_or_cpu(device), &names);
+    if (strcmp(text, DEVICE_NAME_ANY_GPU) == 0)
         return device_name_is_gpu(device);
-    return gpu != NULL && gpu_table_find(&supervisor->gpus.table, device, NULL) == gpu;
+    for (size_t i = 0; i < asked.count; i++) {
+        if (!place_is_among(worker->supervisor, asked.names[i], &names))
+            return false;
+    }
+    return asked.count == names.count;
 }
 
 /* ---- again ---- */

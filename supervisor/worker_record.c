@@ -105,17 +105,21 @@ static void worker_record_recovery(const struct worker *worker, json_t *record, 
 }
 
 /* A GPU that is known is called by its address, also while nothing runs there. */
-static const char *worker_shown_device(const struct worker *worker)
+static const char *worker_shown_device(const struct worker *worker,
+                                       char name[DEVICE_NAMES_MAX_BYTES + 1])
 {
-    const struct device *device = worker->device;
+    struct device_set devices = worker->devices;
 
     if (worker->facts.device[0] != '\0')
         return worker->facts.device;
     if (life_has_process(worker->state) || worker->command != NULL)
         return life_has_process(worker->state) ? worker->running.device : worker->options.device;
-    if (device == NULL || worker->state == LIFE_DOWN)
-        device = device_find(worker->supervisor, worker->options.device);
-    return device != NULL && device->is_gpu ? device->name : worker->options.device;
+    if (devices.count == 0 || worker->state == LIFE_DOWN)
+        devices = device_set_find(worker->supervisor, worker->options.device);
+    if (!device_set_is_gpu(&devices))
+        return worker->options.device;
+    device_set_write_name(&devices, name);
+    return name;
 }
 
 static const char *worker_shown_model(const struct worker *worker)
@@ -146,6 +150,7 @@ json_t *worker_record(struct worker *worker)
     uint64_t now_ms = clock_monotonic_ms();
     int64_t context = worker->facts.context_tokens > 0 ? worker->facts.context_tokens
                                                        : worker->options.context_tokens;
+    char device[DEVICE_NAMES_MAX_BYTES + 1];
     json_t *record = json_object();
 
     worker_record_recovery(worker, record, (int64_t)now_ms);
@@ -153,7 +158,8 @@ json_t *worker_record(struct worker *worker)
     (void)json_object_set_new(record, "state", json_string(life_state_name(worker->state)));
     (void)json_object_set_new(record, "desired", json_string(worker->wanted_up ? "up" : "down"));
     (void)json_object_set_new(record, "model", json_text_or_null(worker_shown_model(worker)));
-    (void)json_object_set_new(record, "device", json_text_or_null(worker_shown_device(worker)));
+    (void)json_object_set_new(record, "device",
+                              json_text_or_null(worker_shown_device(worker, device)));
     (void)json_object_set_new(record, "context_tokens", known_number(context));
     (void)json_object_set_new(record, "in_flight", json_integer(worker->in_flight_count));
     (void)json_object_set_new(record, "queued", json_integer(worker->queued_count));

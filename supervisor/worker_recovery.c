@@ -85,8 +85,18 @@ static void worker_count_failure(const struct worker *worker, enum fault_class f
         metrics_count(metrics, METRIC_RESTART_FAILURES, 0);
 }
 
+/* The devices that have failed, if it was they. */
+static struct device_set worker_blamed(const struct worker *worker)
+{
+    char name[DEVICE_NAME_MAX_BYTES + 1];
+
+    worker_output_fatal_device(&worker->output, name, sizeof(name));
+    return device_set_blamed(&worker->devices, name);
+}
+
 void worker_ended(struct worker *worker, enum fault_class fault, const struct err *cause)
 {
+    const struct device_set blamed = worker_blamed(worker);
     struct breaker before = worker->recovery.breaker;
     int64_t now_ms = recovery_now_ms();
     int64_t load_ms = worker_load_ms(worker, now_ms);
@@ -96,13 +106,13 @@ void worker_ended(struct worker *worker, enum fault_class fault, const struct er
     if (worker->state == LIFE_READY) /* news of an end may overtake the timer */
         recovery_tick(&worker->recovery, worker_policy(worker), now_ms);
     if (was_lost)
-        device_on_found(worker->device);
+        device_set_on_found(&worker->devices);
     if (fault == FAULT_NONE) {
         recovery_on_end(&worker->recovery, worker_policy(worker), now_ms, token_random());
     } else {
         recovery_on_fault(&worker->recovery, worker_policy(worker), fault, load_ms, now_ms,
                           token_random());
-        journal_failure(worker, fault, load_ms, now_ms);
+        journal_failure(worker, &blamed, fault, load_ms, now_ms);
         worker_count_failure(worker, fault);
         worker->has_failed = true;
         worker_reduce(worker, fault);
@@ -111,7 +121,7 @@ void worker_ended(struct worker *worker, enum fault_class fault, const struct er
             recovery_on_lapse(&worker->recovery);
     }
     worker_breaker_told(worker, &before);
-    device_on_end(worker->device, worker, fault, now_ms);
+    device_set_on_end(&worker->devices, &blamed, worker, fault, now_ms);
     worker_step(worker, worker_exit_event(worker), cause);
     /* Who wanted it up while it was lost has waited for this. */
     if (was_lost && worker->state == LIFE_DOWN)
@@ -133,7 +143,8 @@ void worker_postpone(struct worker *worker, enum recovery_asker asker, enum devi
     worker_arm_deadline(worker);
 }
 
-static void worker_start_on(struct worker *worker, struct device *device, enum recovery_asker asker)
+static void worker_start_on(struct worker *worker, const struct device_set *devices,
+                            enum recovery_asker asker)
 {
     static const enum life_event EVENTS[] = {
         [RECOVERY_PERSON] = LIFE_ON_START,
@@ -143,7 +154,7 @@ static void worker_start_on(struct worker *worker, struct device *device, enum r
     struct breaker before = worker->recovery.breaker;
     int64_t restart_count = worker->recovery.restart.total;
 
-    worker->device = device;
+    worker->devices = *devices;
     worker->postponed = (struct worker_postponed){0};
     recovery_on_start(&worker->recovery, asker);
     worker->is_restart = worker->recovery.restart.total != restart_count;
@@ -151,7 +162,7 @@ static void worker_start_on(struct worker *worker, struct device *device, enum r
         metrics_count(&worker->supervisor->metrics, METRIC_WORKER_RESTARTS, worker->recovery.fault);
         audit_worker_restart(worker);
     }
-    device_on_start(device, worker, recovery_now_ms());
+    device_set_on_start(&worker->devices, worker, recovery_now_ms());
     worker_breaker_told(worker, &before);
     worker_step(worker, EVENTS[asker], NULL);
 }
@@ -175,6 +186,8 @@ void worker_put_off(struct worker *worker, enum recovery_asker asker, enum devic
 static void worker_refuse_place(struct worker *worker, enum recovery_asker asker,
                                 const struct err *why)
 {
+    struct device_set devices;
+
     if (strcmp(worker->next_running.device, worker->options.device) != 0) {
         worker_lapse(worker);
         worker_step(worker, LIFE_ON_LAPSED, why);
@@ -183,23 +196,25 @@ static void worker_refuse_place(struct worker *worker, enum recovery_asker asker
             worker_come_to_rest(worker, why);
         return;
     }
-    worker_start_on(worker, device_get(worker->supervisor, worker->options.device), asker);
+    devices = device_set_get(worker->supervisor, worker->options.device);
+    worker_start_on(worker, &devices, asker);
 }
 
-static void worker_try_on(struct worker *worker, struct device *device, enum recovery_asker asker)
+static void worker_try_on(struct worker *worker, const struct device_set *devices,
+                          enum recovery_asker asker)
 {
     struct err why = ERR_INIT;
     int64_t until_ms = INT64_MAX;
-    enum device_answer answer = device_ask(device, recovery_now_ms(), &until_ms);
+    enum device_answer answer = device_set_ask(devices, recovery_now_ms(), &until_ms);
 
-    worker->device = device;
+    worker->devices = *devices;
     switch (answer) {
     case DEVICE_GO:
         if (worker_room_take(worker, asker))
-            worker_start_on(worker, device, asker);
+            worker_start_on(worker, devices, asker);
         break;
     case DEVICE_OPEN:
-        device_explain(device, &why);
+        device_set_explain(devices, &why);
         worker->postponed =
             (struct worker_postponed){.answer = DEVICE_OPEN, .asker = asker, .until_ms = INT64_MAX};
         worker_step(worker, LIFE_ON_TRIPPED, &why);
@@ -222,13 +237,13 @@ static void worker_try_on(struct worker *worker, struct device *device, enum rec
 
 static void worker_try_place(struct worker *worker, enum recovery_asker asker)
 {
-    struct device *device = NULL;
+    struct device_set devices;
     struct err why = ERR_INIT;
     int64_t until_ms = INT64_MAX;
 
-    switch (worker_place(worker, asker, &device, &until_ms, &why)) {
+    switch (worker_place(worker, asker, &devices, &until_ms, &why)) {
     case WORKER_PLACE_FOUND:
-        worker_try_on(worker, device, asker);
+        worker_try_on(worker, &devices, asker);
         break;
     case WORKER_PLACE_PENDING:
         err_fill(&why, ERR_BUSY, "which GPUs there are is being asked");
@@ -361,15 +376,23 @@ static int64_t worker_open_due_ms(const struct worker *worker)
 
 /* What its device hears of a worker that is ready for long: the end of a probe, and that the next
  * opening is a first one again. */
-static int64_t worker_device_due_ms(const struct worker *worker)
+static int64_t worker_one_device_due_ms(const struct worker *worker, const struct device *device)
 {
-    const struct device *device = worker->device;
-
     if (device->probe == worker)
         return worker->recovery.ready_ms + worker->supervisor->policy.device.probe_stable_ms;
     if (device->breaker.state == BREAKER_CLOSED && device->breaker.open_time_ms > 0)
         return worker->recovery.ready_ms + worker_policy(worker)->restart.stable_after_ms;
     return INT64_MAX;
+}
+
+static int64_t worker_device_due_ms(const struct worker *worker)
+{
+    int64_t due_ms = INT64_MAX;
+
+    for (size_t i = 0; i < worker->devices.count; i++)
+        due_ms =
+            worker_earlier(due_ms, worker_one_device_due_ms(worker, worker->devices.devices[i]));
+    return due_ms;
 }
 
 int64_t worker_recovery_due_ms(const struct worker *worker)
@@ -393,9 +416,9 @@ static void worker_ready_for_a_while(struct worker *worker, int64_t now_ms)
     int64_t ready_for_ms = now_ms - worker->recovery.ready_ms;
 
     if (ready_for_ms >= worker->supervisor->policy.device.probe_stable_ms)
-        device_on_probe_stable(worker->device, worker, now_ms);
+        device_set_on_probe_stable(&worker->devices, worker, now_ms);
     if (ready_for_ms >= worker_policy(worker)->restart.stable_after_ms)
-        device_on_stable(worker->device);
+        device_set_on_stable(&worker->devices);
 }
 
 /* The restart that is due, if anybody still wants it: a worker that only requests want is down
@@ -481,6 +504,15 @@ static bool worker_waits_for_load(const struct worker *worker)
            worker->postponed.answer == DEVICE_LOADING;
 }
 
+/* Whether the load that it waits for is over, on each of its devices. */
+static bool worker_load_may_follow(const struct worker *worker)
+{
+    int64_t ignored_ms = 0;
+
+    return worker_waits_for_load(worker) &&
+           device_set_ask(&worker->devices, recovery_now_ms(), &ignored_ms) != DEVICE_LOADING;
+}
+
 /* The one that has waited longest for a load to end. */
 static struct worker *worker_next_postponed(const struct supervisor *supervisor,
                                             const struct device *device)
@@ -490,18 +522,20 @@ static struct worker *worker_next_postponed(const struct supervisor *supervisor,
 
     TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
-        if (worker->device == device && worker_waits_for_load(worker) &&
+        if (device_set_has(&worker->devices, device) && worker_load_may_follow(worker) &&
             (first == NULL || worker->postponed.turn < first->postponed.turn))
             first = worker;
     }
     return first;
 }
 
-/* It is kept down by the device, or by the last of the GPUs it might have chosen. */
+/* It is kept down by the device, or by the last of the GPUs it might have chosen; the other one of
+ * two may keep it down as well. */
 static bool worker_waits_for_device(const struct worker *worker, const struct device *device)
 {
     return worker->state == LIFE_OPEN && worker->postponed.answer == DEVICE_OPEN &&
-           worker_may_run_on(worker, device);
+           worker_may_run_on(worker, device) &&
+           (worker_chooses_gpu(worker) || device_set_open(&worker->devices) == NULL);
 }
 
 /* What they wait for on DEVICE does not come any more: each finds it open, and says so to who
@@ -514,8 +548,8 @@ static void worker_refuse_postponed(struct supervisor *supervisor, const struct 
     {
         bool is_resting = worker->state == LIFE_WAITING || worker->state == LIFE_OPEN;
 
-        if (worker->device == device && is_resting && worker->postponed.answer != DEVICE_GO &&
-            worker->postponed.answer != DEVICE_OPEN)
+        if (device_set_has(&worker->devices, device) && is_resting &&
+            worker->postponed.answer != DEVICE_GO && worker->postponed.answer != DEVICE_OPEN)
             worker_restart_due(worker);
     }
 }

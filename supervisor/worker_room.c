@@ -1,10 +1,11 @@
-/* Owns the room that a worker needs on its device: how much that is, who holds it, and what follows
- * when there is not enough: others are evicted, the start waits, or who waits for it is refused.
- * Decides nothing that room.h decides. */
+/* Owns the room that a worker needs on its devices: who holds it, and what follows when there is
+ * not enough: others are evicted, the start waits, or who waits for it is refused. Decides nothing
+ * that room.h and split.h decide. */
+#include "common/buf.h"
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/units.h"
-#include "supervisor/room.h"
+#include "supervisor/split.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/worker.h"
 
@@ -21,59 +22,6 @@ enum {
 static int64_t worker_room_timeout_ms(const struct worker *worker)
 {
     return config_number(worker->supervisor->config, CONFIG_life_room_timeout);
-}
-
-/* ---- how much ---- */
-
-static bool worker_is_known_with(const struct worker *worker, const struct worker_options *options,
-                                 const struct model_stamp *stamp)
-{
-    const struct worker_known *known = &worker->known;
-
-    return known->memory_bytes > 0 && known->options.context_tokens == options->context_tokens &&
-           known->options.slots == options->slots &&
-           strcmp(known->options.kv_type, options->kv_type) == 0 &&
-           strcmp(known->options.device, options->device) == 0 &&
-           model_stamp_equal(&known->stamp, stamp);
-}
-
-const struct model_need *worker_described_need(const struct worker *worker)
-{
-    const char *path = worker_path(worker);
-    const struct model *model = NULL;
-
-    if (worker->model[0] != '\0')
-        model = model_find(worker->supervisor, worker->model);
-    else if (path != NULL)
-        model = model_find_path(worker->supervisor, path);
-    return model == NULL ? &worker->described : &model->need;
-}
-
-/* What it took the last time, if it is the same again; else what its description says; else, as for
- * a command, the size of the file. */
-static int64_t worker_need_bytes(const struct worker *worker)
-{
-    struct worker_options options = worker_next_options(worker);
-    const char *path = worker_path(worker);
-    struct model_need need = model_need_kept_as(worker_described_need(worker), options.kv_type);
-    struct model_stamp stamp = {0};
-    struct err ignored = ERR_INIT; /* a file that is not there is the start's to find */
-
-    if (path != NULL && path[0] != '\0')
-        (void)model_stamp_of(path, &stamp, &ignored);
-    if (worker_is_known_with(worker, &options, &stamp))
-        return worker->known.memory_bytes;
-    if (worker->command != NULL || need.fixed_bytes == 0)
-        return stamp.size_bytes;
-    return model_need_bytes(&need, options.context_tokens, options.slots);
-}
-
-static void worker_room_learn(struct worker *worker)
-{
-    if (worker->state == LIFE_READY && worker->facts.memory_bytes > 0)
-        worker->known = (struct worker_known){.memory_bytes = worker->facts.memory_bytes,
-                                              .options = worker->running,
-                                              .stamp = worker->stamp};
 }
 
 /* ---- who holds it ---- */
@@ -112,21 +60,26 @@ static enum room_hold worker_hold_of(const struct worker *worker, const char **o
     return ROOM_BUSY;
 }
 
-static struct room_holder worker_as_holder(const struct worker *worker)
+static struct room_holder worker_as_holder(const struct worker *worker, const struct device *device)
 {
     struct room_holder holder = {
         .name = worker->name,
-        .bytes = worker->need_bytes,
+        .bytes = worker_bytes_on(worker, device),
         .idle_since_ms = (int64_t)worker->idle_since_ms,
     };
 
-    if (worker->facts.memory_bytes > 0)
-        holder.bytes = worker->facts.memory_bytes;
     holder.hold = worker_hold_of(worker, &holder.why);
     return holder;
 }
 
-/* What DEVICE has for WORKER. The holders are the caller's to free. */
+/* Of one device, or of two. */
+struct worker_rooms {
+    struct room rooms[SPLIT_PARTS];
+    const struct device *devices[SPLIT_PARTS];
+    size_t count;
+};
+
+/* What DEVICE has for WORKER. */
 static void worker_room_read(const struct worker *worker, const struct device *device,
                              struct room *out)
 {
@@ -137,16 +90,46 @@ static void worker_room_read(const struct worker *worker, const struct device *d
     {
         count++;
     }
-    *out = (struct room){.need_bytes = worker->need_bytes};
+    *out = (struct room){0};
     device_room(device, out);
     out->holders = xcalloc(count, sizeof(*out->holders));
     TAILQ_FOREACH(other, &worker->supervisor->workers, link)
     {
-        if (other == worker || other->device != device)
+        if (other == worker || !device_set_has(&other->devices, device))
             continue;
         if (life_has_process(other->state) || worker_comes_before(other, worker))
-            out->holders[out->holder_count++] = worker_as_holder(other);
+            out->holders[out->holder_count++] = worker_as_holder(other, device);
     }
+}
+
+/* What DEVICES have for WORKER, of which nothing was evicted. The caller releases it. */
+static void worker_rooms_read(const struct worker *worker, const struct device_set *devices,
+                              struct worker_rooms *out)
+{
+    *out = (struct worker_rooms){.count = devices->count};
+    for (size_t i = 0; i < devices->count; i++) {
+        out->devices[i] = devices->devices[i];
+        worker_room_read(worker, devices->devices[i], &out->rooms[i]);
+    }
+}
+
+static void worker_rooms_release(struct worker_rooms *rooms)
+{
+    for (size_t i = 0; i < rooms->count; i++)
+        free(rooms->rooms[i].holders);
+}
+
+/* Sets what each of them needs. */
+static enum room_verdict worker_rooms_judge(const struct worker *worker, struct worker_rooms *rooms)
+{
+    struct split_need need;
+
+    if (rooms->count < SPLIT_PARTS) {
+        rooms->rooms[0].need_bytes = worker_need_bytes(worker);
+        return room_judge(&rooms->rooms[0]);
+    }
+    worker_split_need(worker, &need);
+    return split_judge(&need, rooms->rooms);
 }
 
 static bool room_is_being_left(const struct room *room)
@@ -158,19 +141,37 @@ static bool room_is_being_left(const struct room *room)
     return false;
 }
 
-/* The time for memory to come back counts from when the processes are gone. */
-static enum room_return worker_room_return(struct worker *worker, const struct room *room,
+static bool worker_rooms_are_being_left(const struct worker_rooms *rooms)
+{
+    bool are_left = false;
+
+    for (size_t i = 0; i < rooms->count; i++)
+        are_left = are_left || room_is_being_left(&rooms->rooms[i]);
+    return are_left;
+}
+
+/* Whether memory of DEVICE may still come back to it. The time for what it has evicted counts from
+ * when the processes are gone. */
+static enum room_return worker_room_return(const struct worker *worker, const struct device *device,
                                            int64_t now_ms)
 {
-    struct worker_room *own = &worker->postponed.room;
+    const struct worker_room *own = &worker->postponed.room;
 
     /* What somebody else's end gives back shows with the next measure. */
     if (!own->has_evicted)
-        return device_measure_is_old(worker->device) ? ROOM_RETURNING : ROOM_NOTHING_EVICTED;
-    if (own->return_until_ms == 0 && !room_is_being_left(room))
-        own->return_until_ms = now_ms + worker_room_timeout_ms(worker);
+        return device_measure_is_old(device) ? ROOM_RETURNING : ROOM_NOTHING_EVICTED;
     return own->return_until_ms != 0 && now_ms >= own->return_until_ms ? ROOM_RETURN_OVERDUE
                                                                        : ROOM_RETURNING;
+}
+
+static void worker_rooms_return(struct worker *worker, struct worker_rooms *rooms, int64_t now_ms)
+{
+    struct worker_room *own = &worker->postponed.room;
+
+    if (own->has_evicted && own->return_until_ms == 0 && !worker_rooms_are_being_left(rooms))
+        own->return_until_ms = now_ms + worker_room_timeout_ms(worker);
+    for (size_t i = 0; i < rooms->count; i++)
+        rooms->rooms[i].returning = worker_room_return(worker, rooms->devices[i], now_ms);
 }
 
 bool worker_waits_for_room(const struct worker *worker)
@@ -201,33 +202,47 @@ static void room_list_holders(const struct room *room, char out[HOLDERS_TEXT_BYT
     }
 }
 
-static void room_explain(const struct room *room, const struct worker *worker, struct err *out)
+static void room_say(const struct room *room, const struct device *device, struct buf *out)
 {
-    char need[UNITS_TEXT_BYTES];
     char left[UNITS_TEXT_BYTES];
     char budget[UNITS_TEXT_BYTES];
     char holders[HOLDERS_TEXT_BYTES];
 
-    units_format_size((uint64_t)room->need_bytes, need);
     units_format_size((uint64_t)room_free_bytes(room), left);
     units_format_size((uint64_t)room->budget_bytes, budget);
     room_list_holders(room, holders);
-    err_fill(out, ERR_NO_MEMORY, "worker %s needs %s of memory, and %s has %s left of %s%s",
-             worker->name, need, worker->device->name, left, budget, holders);
+    (void)buf_printf(out, ", and %s has %s left of %s%s", device->name, left, budget, holders);
+}
+
+static void worker_rooms_explain(const struct worker *worker, const struct worker_rooms *rooms,
+                                 struct err *out)
+{
+    AUTO_BUF struct buf text = BUF_INIT(SPLIT_PARTS * ERR_MESSAGE_MAX_BYTES); /* it is cut there */
+    int64_t need_bytes = 0;
+    char need[UNITS_TEXT_BYTES];
+
+    for (size_t i = 0; i < rooms->count; i++) {
+        if (__builtin_add_overflow(need_bytes, rooms->rooms[i].need_bytes, &need_bytes))
+            need_bytes = INT64_MAX;
+        room_say(&rooms->rooms[i], rooms->devices[i], &text);
+    }
+    units_format_size((uint64_t)need_bytes, need);
+    err_fill(out, ERR_NO_MEMORY, "worker %s needs %s of memory%s", worker->name, need, text.data);
 }
 
 void worker_explain_room(const struct worker *worker, struct err *out)
 {
-    struct room room;
+    struct worker_rooms rooms;
 
-    worker_room_read(worker, worker->device, &room);
-    room_explain(&room, worker, out);
-    free(room.holders);
+    worker_rooms_read(worker, &worker->devices, &rooms);
+    (void)worker_rooms_judge(worker, &rooms); /* for what each needs */
+    worker_rooms_explain(worker, &rooms, out);
+    worker_rooms_release(&rooms);
 }
 
 /* ---- what follows ---- */
 
-static void worker_room_evict(struct worker *worker, const struct room *room)
+static void worker_room_evict_from(struct worker *worker, const struct room *room)
 {
     for (size_t i = 0; i < room->holder_count; i++) {
         struct worker *victim = NULL;
@@ -238,12 +253,19 @@ static void worker_room_evict(struct worker *worker, const struct room *room)
         memcpy(victim->evicted_for, worker->name, sizeof(victim->evicted_for));
         worker_stop(victim, WORKER_STOP_EVICTED, 0);
     }
+}
+
+static void worker_room_evict(struct worker *worker, const struct worker_rooms *rooms)
+{
+    for (size_t i = 0; i < rooms->count; i++)
+        worker_room_evict_from(worker, &rooms->rooms[i]);
     worker->postponed.room.has_evicted = true;
     worker->postponed.room.return_until_ms = 0;
 }
 
-static int64_t worker_room_next_look_ms(const struct worker *worker, const struct room *room,
-                                        enum room_verdict verdict, int64_t now_ms)
+static int64_t worker_room_next_look_ms(const struct worker *worker,
+                                        const struct worker_rooms *rooms, enum room_verdict verdict,
+                                        int64_t now_ms)
 {
     int64_t until_ms = worker->postponed.room.return_until_ms;
 
@@ -251,8 +273,10 @@ static int64_t worker_room_next_look_ms(const struct worker *worker, const struc
         return until_ms == 0 || now_ms + LOOK_AGAIN_MS < until_ms ? now_ms + LOOK_AGAIN_MS
                                                                   : until_ms;
     /* What others on this machine take and give back, nobody tells us. */
-    if (room->available_bytes != ROOM_UNLIMITED)
-        return now_ms + worker_room_timeout_ms(worker);
+    for (size_t i = 0; i < rooms->count; i++) {
+        if (rooms->rooms[i].available_bytes != ROOM_UNLIMITED)
+            return now_ms + worker_room_timeout_ms(worker);
+    }
     return INT64_MAX;
 }
 
@@ -265,43 +289,55 @@ static void worker_room_refuse(struct worker *worker, enum recovery_asker asker,
     worker_put_off(worker, asker, DEVICE_NO_ROOM, until_ms, why);
 }
 
-enum room_verdict worker_room_try(struct worker *worker, const struct device *device,
+enum room_verdict worker_room_try(const struct worker *worker, const struct device_set *devices,
                                   int64_t *out_free_bytes)
 {
     enum room_verdict verdict = ROOM_NONE;
-    struct room room;
+    struct worker_rooms rooms;
+    int64_t free_bytes = 0;
 
-    worker->need_bytes = worker_need_bytes(worker);
-    worker_room_read(worker, device, &room);
-    room.returning = ROOM_NOTHING_EVICTED;
-    verdict = room_judge(&room);
-    *out_free_bytes = room_free_bytes(&room);
-    free(room.holders);
+    worker_rooms_read(worker, devices, &rooms);
+    verdict = worker_rooms_judge(worker, &rooms);
+    for (size_t i = 0; i < rooms.count; i++) {
+        if (__builtin_add_overflow(free_bytes, room_free_bytes(&rooms.rooms[i]), &free_bytes))
+            free_bytes = INT64_MAX;
+    }
+    worker_rooms_release(&rooms);
+    *out_free_bytes = free_bytes;
     return verdict;
+}
+
+/* The verdict on WORKER's start, which is carried out. */
+static void worker_room_follow(struct worker *worker, enum recovery_asker asker,
+                               enum room_verdict verdict, const struct worker_rooms *rooms,
+                               int64_t now_ms)
+{
+    int64_t until_ms = worker_room_next_look_ms(worker, rooms, verdict, now_ms);
+    struct err why = ERR_INIT;
+
+    if (verdict != ROOM_GO)
+        worker_rooms_explain(worker, rooms, &why);
+    if (verdict == ROOM_NONE)
+        worker_room_refuse(worker, asker, until_ms, &why);
+    else if (verdict != ROOM_GO)
+        worker_postpone(worker, asker, DEVICE_ROOM, until_ms, &why);
+    if (verdict == ROOM_EVICT)
+        worker_room_evict(worker, rooms);
 }
 
 bool worker_room_take(struct worker *worker, enum recovery_asker asker)
 {
     int64_t now_ms = (int64_t)clock_monotonic_ms();
     enum room_verdict verdict = ROOM_GO;
-    struct err why = ERR_INIT;
-    struct room room;
-    int64_t until_ms = 0;
+    struct worker_rooms rooms;
 
-    worker->need_bytes = worker_need_bytes(worker);
-    worker_room_read(worker, worker->device, &room);
-    room.returning = worker_room_return(worker, &room, now_ms);
-    verdict = room_judge(&room);
-    until_ms = worker_room_next_look_ms(worker, &room, verdict, now_ms);
-    if (verdict != ROOM_GO)
-        room_explain(&room, worker, &why);
-    if (verdict == ROOM_NONE)
-        worker_room_refuse(worker, asker, until_ms, &why);
-    else if (verdict != ROOM_GO)
-        worker_postpone(worker, asker, DEVICE_ROOM, until_ms, &why);
-    if (verdict == ROOM_EVICT)
-        worker_room_evict(worker, &room);
-    free(room.holders);
+    worker_rooms_read(worker, &worker->devices, &rooms);
+    worker_rooms_return(worker, &rooms, now_ms);
+    verdict = worker_rooms_judge(worker, &rooms);
+    for (size_t i = 0; i < rooms.count; i++)
+        worker->need.bytes[i] = rooms.rooms[i].need_bytes;
+    worker_room_follow(worker, asker, verdict, &rooms, now_ms);
+    worker_rooms_release(&rooms);
     return verdict == ROOM_GO;
 }
 
@@ -338,7 +374,11 @@ void worker_room_look_again(struct device *device)
 
 void worker_room_changed(struct worker *worker)
 {
-    worker_room_learn(worker);
-    if (worker->device != NULL && worker_next_in_line(worker->device, 0) != NULL)
-        event_active(worker->device->room, EV_TIMEOUT, 0);
+    worker_need_learn(worker);
+    for (size_t i = 0; i < worker->devices.count; i++) {
+        const struct device *device = worker->devices.devices[i];
+
+        if (worker_next_in_line(device, 0) != NULL)
+            event_active(device->room, EV_TIMEOUT, 0);
+    }
 }

@@ -118,9 +118,13 @@ static void worker_note_exit(struct worker *worker, const siginfo_t *status)
 {
     const char *words = worker_output_last_words(&worker->output);
     AUTO_JSON json_t *valid = json_text_lossy(words, strlen(words));
+    char device[DEVICE_NAME_MAX_BYTES + 1]; /* of two: which one it was */
 
+    worker_output_fatal_device(&worker->output, device, sizeof(device));
     free(worker->last_words);
-    worker->last_words = xstrdup(json_string_value(valid));
+    worker->last_words = device_set_has_name(&worker->devices, device)
+                             ? xasprintf("%s: %s", device, json_string_value(valid))
+                             : xstrdup(json_string_value(valid));
     if (worker->process.was_judged)
         return; /* the reason for our KILL says more than the KILL */
     free(worker->last_exit);

@@ -107,8 +107,7 @@ static void worker_start(struct worker *worker, enum recovery_asker asker,
 
 int worker_check_startable(const struct worker *worker, struct err *err)
 {
-    const struct device *device = device_find(worker->supervisor, worker->options.device);
-    int64_t ignored_ms = 0;
+    const struct device_set devices = device_set_find(worker->supervisor, worker->options.device);
 
     if (worker->state == LIFE_LOST) {
         worker_explain(worker, err);
@@ -122,9 +121,8 @@ int worker_check_startable(const struct worker *worker, struct err *err)
         worker_explain_open(worker, err);
         return -1;
     }
-    if (device != NULL &&
-        device_ask(device, (int64_t)clock_monotonic_ms(), &ignored_ms) == DEVICE_OPEN) {
-        device_explain(device, err);
+    if (device_set_open(&devices) != NULL) {
+        device_set_explain(&devices, err);
         return -1;
     }
     return 0;
@@ -240,8 +238,8 @@ void worker_explain_open(const struct worker *worker, struct err *out)
     const char *colon = worker->last_words[0] == '\0' ? "" : ": ";
     AUTO_FREE char *end = xasprintf("%s%s%s", worker->last_exit, colon, worker->last_words);
 
-    if (breaker->state == BREAKER_CLOSED && worker->device != NULL)
-        device_explain(worker->device, out);
+    if (breaker->state == BREAKER_CLOSED && worker->devices.count > 0)
+        device_set_explain(&worker->devices, out);
     else
         breaker_explain(breaker, worker->name,
                         breaker->state == BREAKER_FORCED_OPEN ? worker->breaker_reason : end, out);

@@ -69,3 +69,12 @@ start_argument() { # MODEL NUMBER OPTION
 figure() { # TEXT
     echo "# figure: $*" >&3
 }
+
+# On which device, or which two, its last process was started.
+started_on() { # NAME
+    start_argument "$1" '$' --device
+}
+
+gpu_breakers() {
+    rbee breaker ls --json | jq -r '.breakers[] | select(.kind == "gpu") | "\(.name) \(.state)"'
+}

@@ -47,15 +47,6 @@ sized() {
     add_model "$1" >/dev/null
 }
 
-# On which GPU its last process was started.
-started_on() { # NAME
-    start_argument "$1" '$' --device
-}
-
-gpu_breakers() {
-    rbee breaker ls --json | jq -r '.breakers[] | select(.kind == "gpu") | "\(.name) \(.state)"'
-}
-
 # ---- names ----
 
 @test "all names of a GPU are one device, and its worker gets the PCI address" {

@@ -208,7 +208,7 @@ static bool reader_is_used(const struct reader *reader)
 
     TAILQ_FOREACH(worker, &reader->supervisor->workers, link)
     {
-        if (worker->device != NULL && worker->device->is_gpu && life_has_process(worker->state))
+        if (device_set_is_gpu(&worker->devices) && life_has_process(worker->state))
             return true;
     }
     return false;

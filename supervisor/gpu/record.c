@@ -51,8 +51,7 @@ static bool gpu_misses_worker(const struct supervisor *supervisor, const struct 
 
     TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
-        if (worker->state == LIFE_READY && worker->device != NULL && worker->device->is_gpu &&
-            gpu_table_find(&supervisor->gpus.table, worker->device->name, NULL) == gpu &&
+        if (worker->state == LIFE_READY && worker_device_of(worker, gpu) != NULL &&
             !gpu_has_use_of(gpu, worker))
             return true;
     }
@@ -106,7 +105,8 @@ static json_t *gpu_workers(const struct supervisor *supervisor, const struct dev
 
     TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
-        if (device != NULL && worker->device == device && life_has_process(worker->state))
+        if (device != NULL && device_set_has(&worker->devices, device) &&
+            life_has_process(worker->state))
             (void)json_array_append_new(names, json_string(worker->name));
     }
     return names;

@@ -22,12 +22,13 @@ static int64_t survey_held_bytes(const struct supervisor *supervisor, const stru
 
     TAILQ_FOREACH(worker, &supervisor->workers, link)
     {
-        if (!life_has_process(worker->state) || worker->device == NULL ||
-            gpu_table_find(&supervisor->gpus.table, worker->device->name, NULL) != gpu)
+        const struct device *device = worker_device_of(worker, gpu);
+
+        if (device == NULL || !life_has_process(worker->state))
             continue;
         if (worker->state != LIFE_READY || worker->facts.memory_bytes == 0)
             return -1;
-        sum += worker->facts.memory_bytes;
+        sum += worker_bytes_on(worker, device);
     }
     return sum;
 }

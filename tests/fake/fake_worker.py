@@ -241,9 +241,18 @@ class Worker:
             "context_tokens": self.options.get("context") or 2048, "slots": self.slots,
             "device": self.options.get("device", "cpu"),
             "memory_bytes": int(self.script.number("memory", self.memory_bytes))}
+        reply["devices"] = self.tell_devices(reply)
         if strike(IN_READY, self.script, self, conn, reply):
             return None
         return send_json(conn, 200, reply)
+
+    def tell_devices(self, reply):
+        """Of two: as the script says, else a half each."""
+        names = reply["device"].split(",")
+        parts = [reply["memory_bytes"] // len(names)] * len(names)
+        if len(names) == 2 and self.script.has("memory_parts"):
+            parts = [int(bytes) for bytes in self.script.args("memory_parts")]
+        return [{"device": name, "memory_bytes": part, "layers": 1} for name, part in zip(names, parts)]
 
     def answer_drill(self, conn, kind):
         self.journal("drill", kind=kind)

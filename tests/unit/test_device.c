@@ -111,7 +111,7 @@ static void a_gpu_has_one_device_whatever_it_is_called(void **state)
     scene_init(&scene, *state);
     other = device_get(&scene.supervisor, "gpu:00:00.0"); /* of the same GPU, as it turns out */
     device_force_open(other, "smoke");
-    scene.workers[0].device = other;
+    scene.workers[0].devices = device_set_of(other);
     TAILQ_INSERT_TAIL(&scene.supervisor.workers, &scene.workers[0], link);
     device_on_end(scene.gpu, NULL, FAULT_HANG, now_ms());
     scene_see(&scene, 2);
@@ -119,7 +119,7 @@ static void a_gpu_has_one_device_whatever_it_is_called(void **state)
     assert_string_equal(scene.gpu->name, "gpu:0000:00:00.0");
     assert_ptr_equal(device_find(&scene.supervisor, "gpu:00:00.0"), scene.gpu);
     assert_ptr_equal(device_get(&scene.supervisor, "gpu:0000:00:00.0"), scene.gpu);
-    assert_ptr_equal(scene.workers[0].device, scene.gpu);
+    assert_ptr_equal(scene.workers[0].devices.devices[0], scene.gpu);
     assert_int_equal(scene.gpu->breaker.state, BREAKER_FORCED_OPEN);
     assert_string_equal(scene.gpu->breaker_reason, "smoke");
     assert_int_equal(scene.gpu->breaker.failure_count, 1);
@@ -142,12 +142,12 @@ static void only_who_chooses_may_run_on_any_gpu(void **state)
     scene_init(&scene, *state);
     worker = &scene.workers[0];
     (void)snprintf(worker->next_running.device, sizeof(worker->next_running.device), "gpu");
-    worker->device = device_get(&scene.supervisor, "gpu:1");
+    worker->devices = device_set_get(&scene.supervisor, "gpu:1");
     assert_true(worker_may_run_on(worker, scene.gpu));
     assert_false(worker_may_run_on(worker, scene.cpu));
     worker->command = &command;
     assert_false(worker_may_run_on(worker, scene.gpu));
-    assert_true(worker_may_run_on(worker, worker->device));
+    assert_true(worker_may_run_on(worker, worker->devices.devices[0]));
     worker->command = NULL;
     (void)snprintf(worker->next_running.device, sizeof(worker->next_running.device), "gpu:1");
     assert_false(worker_may_run_on(worker, scene.gpu));
@@ -190,6 +190,147 @@ static void only_faults_of_a_device_count_there(void **state)
     scene_release(&scene);
 }
 
+/* ---- two at once ---- */
+
+static enum device_answer ask_both(const struct device_set *set)
+{
+    int64_t until_ms = 0;
+
+    return device_set_ask(set, now_ms(), &until_ms);
+}
+
+/* One of the two is enough to keep a start from being made; a breaker says so before a load does.
+ */
+static void two_take_a_start_when_both_do(void **state)
+{
+    struct scene scene;
+    struct device_set both;
+    struct device_set other;
+
+    scene_init(&scene, *state);
+    both = device_set_get(&scene.supervisor, "gpu:0,gpu:1");
+    other = device_set_get(&scene.supervisor, "gpu:1");
+    assert_int_equal(both.count, 2);
+    assert_ptr_equal(both.devices[0], scene.gpu);
+    assert_int_equal(ask_both(&both), DEVICE_GO);
+    device_on_start(both.devices[1], &scene.workers[0], now_ms());
+    assert_int_equal(ask_both(&both), DEVICE_LOADING);
+    assert_null(device_set_open(&both));
+    device_force_open(scene.gpu, "smoke");
+    assert_int_equal(ask_both(&both), DEVICE_OPEN);
+    assert_ptr_equal(device_set_open(&both), scene.gpu);
+    device_on_load_end(both.devices[1], &scene.workers[0]);
+    assert_int_equal(ask_both(&other), DEVICE_GO);
+    device_reset(scene.gpu);
+    device_set_on_lost(&other);
+    assert_int_equal(ask_both(&both), DEVICE_OPEN);
+    assert_ptr_equal(device_set_open(&both), both.devices[1]);
+    scene_release(&scene);
+}
+
+/* A load holds both, and both are free after it. */
+static void a_load_on_two_keeps_others_from_each(void **state)
+{
+    struct scene scene;
+    struct device_set both;
+
+    scene_init(&scene, *state);
+    both = device_set_get(&scene.supervisor, "gpu:0,gpu:1");
+    device_set_on_start(&both, &scene.workers[0], now_ms());
+    assert_int_equal(ask(both.devices[0]), DEVICE_LOADING);
+    assert_int_equal(ask(both.devices[1]), DEVICE_LOADING);
+    device_set_on_load_end(&both, &scene.workers[1]);
+    assert_int_equal(ask(both.devices[1]), DEVICE_LOADING);
+    device_set_on_load_end(&both, &scene.workers[0]);
+    assert_int_equal(ask(both.devices[0]), DEVICE_GO);
+    assert_int_equal(ask(both.devices[1]), DEVICE_GO);
+    scene_release(&scene);
+}
+
+/* The one that the worker named; where it named none, or one that is none of them, both. */
+static void a_fault_counts_for_the_one_that_is_named(void **state)
+{
+    static const struct {
+        const char *name;
+        enum device_answer first;
+        enum device_answer second;
+    } CASES[] = {
+        {"gpu:0", DEVICE_OPEN, DEVICE_GO},
+        {"gpu:1", DEVICE_GO, DEVICE_OPEN},
+        {"", DEVICE_OPEN, DEVICE_OPEN},
+        {"gpu:7", DEVICE_OPEN, DEVICE_OPEN},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct scene scene;
+        struct device_set both;
+        struct device_set blamed;
+
+        scene_init(&scene, *state);
+        both = device_set_get(&scene.supervisor, "gpu:0,gpu:1");
+        blamed = device_set_blamed(&both, CASES[i].name);
+        for (unsigned n = 0; n < scene.supervisor.policy.device.gpu_faults; n++)
+            device_set_on_end(&both, &blamed, &scene.workers[0], FAULT_GPU_FAULT, now_ms());
+        assert_int_equal(ask(both.devices[0]), CASES[i].first);
+        assert_int_equal(ask(both.devices[1]), CASES[i].second);
+        scene_release(&scene);
+        if (i + 1 < ARRAY_COUNT(CASES)) {
+            (void)tear_down(state);
+            (void)set_up(state);
+        }
+    }
+}
+
+/* A probe of both that fails by one of them has shown nothing of the other. */
+static void a_fault_of_the_other_is_no_verdict_on_a_probe(void **state)
+{
+    struct scene scene;
+    struct device_set both;
+    struct device_set blamed;
+
+    scene_init(&scene, *state);
+    both = device_set_get(&scene.supervisor, "gpu:0,gpu:1");
+    device_set_on_lost(&both);
+    device_set_on_found(&both);
+    assert_int_equal(both.devices[0]->breaker.state, BREAKER_HALF_OPEN);
+    assert_int_equal(ask_both(&both), DEVICE_GO);
+    device_set_on_start(&both, &scene.workers[0], now_ms());
+    assert_int_equal(ask_both(&both), DEVICE_OPEN);
+    blamed = device_set_blamed(&both, "gpu:1");
+    device_set_on_end(&both, &blamed, &scene.workers[0], FAULT_GPU_FAULT, now_ms());
+    assert_int_equal(ask_both(&both), DEVICE_OPEN);
+    assert_int_equal(both.devices[0]->breaker.failure_count, 0);
+    assert_int_equal(both.devices[1]->breaker.failure_count, 1);
+    scene_release(&scene);
+}
+
+/* Two names that turn out to be one GPU's leave one device. */
+static void a_set_has_no_device_twice(void **state)
+{
+    struct scene scene;
+    struct worker *worker = NULL;
+    char name[DEVICE_NAMES_MAX_BYTES + 1];
+
+    scene_init(&scene, *state);
+    worker = &scene.workers[0];
+    worker->devices = device_set_get(&scene.supervisor, "gpu:0,gpu:00:00.0");
+    assert_int_equal(worker->devices.count, 2);
+    device_set_write_name(&worker->devices, name);
+    assert_string_equal(name, "gpu:0,gpu:00:00.0");
+    TAILQ_INSERT_TAIL(&scene.supervisor.workers, worker, link);
+    scene_see(&scene, 2);
+    assert_int_equal(worker->devices.count, 1);
+    device_set_write_name(&worker->devices, name);
+    assert_string_equal(name, "gpu:0000:00:00.0");
+    worker->devices = device_set_get(&scene.supervisor, "gpu:1,gpu:0");
+    device_set_write_name(&worker->devices, name);
+    assert_string_equal(name, "gpu:0000:01:00.0,gpu:0000:00:00.0");
+    worker->devices = device_set_find(&scene.supervisor, "gpu:1,gpu:9");
+    assert_int_equal(worker->devices.count, 1);
+    gpu_table_release(&scene.supervisor.gpus.table);
+    scene_release(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +341,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_gpu_has_one_device_whatever_it_is_called, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(only_faults_of_a_device_count_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(two_take_a_start_when_both_do, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_load_on_two_keeps_others_from_each, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_fault_counts_for_the_one_that_is_named, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_fault_of_the_other_is_no_verdict_on_a_probe, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_set_has_no_device_twice, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -226,11 +226,42 @@ static void keys_and_values_take_what_their_type_does(void **state)
     assert_int_equal(model_need_bytes(&q8_0, 10, 1), 1320);
 }
 
+/* With a context of 100 tokens and two requests at a time; a description of before has no parts. */
+static void the_parts_of_a_model_are_what_its_description_says(void **state)
+{
+    static const struct {
+        const char *details;
+        struct split_need need;
+    } CASES[] = {
+        {"{\"fixed_bytes\":1500,\"token_bytes\":3,\"layers\":10,\"layers_bytes\":1000,"
+         "\"first_bytes\":300,\"last_bytes\":250,\"slot_bytes\":5}",
+         {10, 1300, {310, 250}}},
+        {"{\"fixed_bytes\":1600,\"layers\":10}", {10, 1500, {100, 100}}},
+        {"{\"fixed_bytes\":1600}", {32, 1500, {100, 100}}},
+        {"{\"fixed_bytes\":1600,\"layers\":-1}", {32, 1500, {100, 100}}},
+        {"{\"fixed_bytes\":1600,\"layers\":1000000000}", {32, 1500, {100, 100}}},
+        {"{\"fixed_bytes\":1600,\"layers\":4,\"layers_bytes\":-7}", {4, 1500, {100, 100}}},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        AUTO_JSON json_t *details = json_loads(CASES[i].details, 0, NULL);
+        struct model_need need = model_need_of(details);
+        struct split_need split;
+
+        model_split_need(&need, 100, 2, 1600, &split);
+        assert_int_equal(split.layer_count, CASES[i].need.layer_count);
+        assert_int_equal(split.layers_bytes, CASES[i].need.layers_bytes);
+        assert_int_equal(split.part_bytes[0], CASES[i].need.part_bytes[0]);
+        assert_int_equal(split.part_bytes[1], CASES[i].need.part_bytes[1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_need_of_a_model_is_what_its_description_says),
         cmocka_unit_test(keys_and_values_take_what_their_type_does),
+        cmocka_unit_test(the_parts_of_a_model_are_what_its_description_says),
         IN_A_REGISTRY(a_file_that_has_changed_keeps_no_sum),
         IN_A_REGISTRY(a_put_makes_and_replaces),
         IN_A_REGISTRY(a_source_that_is_no_text_is_shown_all_the_same),

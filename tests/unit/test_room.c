@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-enum { BUDGET_BYTES = 100, HOLDER_MAX_COUNT = 6, HOLD_COUNT = ROOM_LEAVING + 1 };
+enum { BUDGET_BYTES = 100, HOLDER_MAX_COUNT = 6, HOLD_COUNT = ROOM_HOLD_COUNT };
 
 static enum room_verdict judge(struct room_holder *holders, size_t count, int64_t need_bytes)
 {
