@@ -1,6 +1,7 @@
 /* Owns where a worker runs: from the name of a device, as people give it, to the device of a start.
  * What a GPU is called, gpu.h has; which can be used, survey.h; whether there is room, room.h. */
 #include "common/log.h"
+#include "supervisor/choice.h"
 #include "supervisor/gpu/survey.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/worker.h"
@@ -108,52 +109,63 @@ static int place_check(const struct supervisor *supervisor, const char *text, st
     return 0;
 }
 
-/* How good a GPU is for a worker: a smaller number is better. */
-static int place_rank(struct worker *worker, const struct device_set *devices,
-                      int64_t *out_free_bytes)
-{
-    enum { FITS, EVICTS, WAITS, TAKES_NONE };
+struct place_best {
+    struct device_set devices;
+    struct choice choice;
+};
 
-    *out_free_bytes = 0;
-    if (device_set_open(devices) != NULL)
-        return TAKES_NONE;
-    switch (worker_room_try(worker, devices, out_free_bytes)) {
-    case ROOM_GO:
-        return FITS;
-    case ROOM_EVICT:
-        return EVICTS;
-    default:
-        return WAITS;
+static void place_consider(const struct worker *worker, const struct device_set *devices,
+                           struct place_best *best)
+{
+    struct choice choice = {.device_count = devices->count,
+                            .takes_starts = device_set_open(devices) == NULL};
+
+    if (choice.takes_starts)
+        choice.verdict = worker_room_try(worker, devices, &choice.free_bytes);
+    if (choice_is_better(&choice, &best->choice))
+        *best = (struct place_best){.devices = *devices, .choice = choice};
+}
+
+/* Two of one vendor: one process has one vendor's library. */
+static void place_consider_with(const struct worker *worker, size_t first, struct place_best *best)
+{
+    const struct gpu_table *table = &worker->supervisor->gpus.table;
+    const struct gpu *gpu = table->gpus[first];
+
+    for (size_t i = first + 1; i < table->count; i++) {
+        const struct gpu *other = table->gpus[i];
+        struct device_set devices;
+
+        if (!other->ability.is_usable || strcmp(other->vendor, gpu->vendor) != 0)
+            continue;
+        devices = device_set_of(device_get(worker->supervisor, gpu->pci));
+        device_set_add(&devices, device_get(worker->supervisor, other->pci));
+        place_consider(worker, &devices, best);
     }
 }
 
-/* The one with room, most free memory first; of equals the first. Whoever has evicted others stays
- * with what that has made free. */
-static struct device_set place_choose(struct worker *worker)
+/* The one with room, most free memory first; of equals the first; or two, where none alone has it.
+ * Whoever has evicted others stays with what that has made free. */
+static struct device_set place_choose(const struct worker *worker)
 {
     const struct gpu_table *table = &worker->supervisor->gpus.table;
-    struct device_set best = {0};
-    int64_t best_bytes = 0;
-    int best_rank = 0;
+    struct place_best best = {0};
 
     if (worker->postponed.room.has_evicted && device_set_is_gpu(&worker->devices))
         return worker->devices;
     for (size_t i = 0; i < table->count; i++) {
         struct device_set devices;
-        int64_t bytes = 0;
-        int rank = 0;
 
         if (!table->gpus[i]->ability.is_usable)
             continue;
-        devices = device_set_get(worker->supervisor, table->gpus[i]->pci);
-        rank = place_rank(worker, &devices, &bytes);
-        if (best.count > 0 && (rank > best_rank || (rank == best_rank && bytes <= best_bytes)))
-            continue;
-        best = devices;
-        best_rank = rank;
-        best_bytes = bytes;
+        devices = device_set_of(device_get(worker->supervisor, table->gpus[i]->pci));
+        place_consider(worker, &devices, &best);
     }
-    return best;
+    for (size_t i = 0; choice_may_be_two(&best.choice) && i < table->count; i++) {
+        if (table->gpus[i]->ability.is_usable)
+            place_consider_with(worker, i, &best);
+    }
+    return best.devices;
 }
 
 /* A GPU that was usable, or has just failed, may be in the middle of a reset; and what we start

@@ -297,6 +297,11 @@ enum room_verdict worker_room_try(const struct worker *worker, const struct devi
     int64_t free_bytes = 0;
 
     worker_rooms_read(worker, devices, &rooms);
+    for (size_t i = 0; i < rooms.count; i++) {
+        /* What has ended there just now is still in the measure, and soon in none. */
+        if (device_measure_is_old(rooms.devices[i]))
+            rooms.rooms[i].available_bytes = ROOM_UNLIMITED;
+    }
     verdict = worker_rooms_judge(worker, &rooms);
     for (size_t i = 0; i < rooms.count; i++) {
         if (__builtin_add_overflow(free_bytes, room_free_bytes(&rooms.rooms[i]), &free_bytes))

@@ -255,3 +255,67 @@ gpu:$B open"
     api POST /v1/workers/a/stop >/dev/null
     wait_says big '.state == "ready"'
 }
+
+# ---- the choice ----
+
+@test "gpu is one GPU where one has room, and two where none alone has" {
+    start_rbeed
+    layered one 150 <<<'reply one'
+    layered two 130 <<<'reply one'
+    layered big 240 <<<'reply one'
+    ask one '"device":"gpu"' | grep -q DONE
+    assert_equal "$(started_on one)" "gpu:$B"
+    # 100 and 50 are left: nobody has to go.
+    ask two '"device":"gpu"' | grep -q DONE
+    assert_equal "$(started_on two)" "$BOTH"
+    assert_says two ".device == \"$BOTH\""
+    assert_says one '.state == "ready"'
+    # Both have to go for the next one.
+    ask big '"device":"gpu"' | grep -q DONE
+    assert_equal "$(started_on big)" "$BOTH"
+    assert_says one '.state == "down" and .last_exit == "evicted for big: exit 0"'
+    assert_says two '.state == "down" and .last_exit == "evicted for big: exit 0"'
+}
+
+@test "gpu takes no two of which one's circuit is open, and no two makers' cards for one model" {
+    start_rbeed
+    layered big 240 <<<'reply one'
+    run ask big '"device":"gpu:0"' # by now they are known
+    rbee breaker open gpu:0 --reason hot
+    run ask big '"device":"gpu"'
+    assert_output --partial '"code":"NO_ROOM"'
+    assert_output --partial "gpu:$B has 190.7 MiB left of 190.7 MiB"
+    rbee breaker reset gpu:0
+    ask big '"device":"gpu"' | grep -q DONE
+    assert_equal "$(started_on big)" "$BOTH"
+    rbee worker stop big --wait
+    stop_rbeed
+    sed -i '2s/}/,"vendor":"nvidia"}/' "$T/bin/devices"
+    start_rbeed
+    run ask big '"device":"gpu"'
+    assert_output --partial '"code":"NO_ROOM"'
+}
+
+@test "who waits for room on any GPU takes two when that is enough" {
+    start_rbeed
+    layered a 80 <<<'reply one'
+    layered b 180 <<<'reply one'
+    layered next 110 <<<'reply one'
+    want_up a '{"device":"gpu:0"}'
+    wait_says a '.state == "ready"'
+    want_up b '{"device":"gpu:1"}'
+    wait_says b '.state == "ready"'
+    want_up next '{"device":"gpu"}'
+    wait_says next '.state == "waiting" and .waits_for == "room"'
+    # 100 on the one and 20 on the other.
+    api POST /v1/workers/a/stop >/dev/null
+    wait_says next '.state == "ready"'
+    assert_equal "$(started_on next)" "$BOTH"
+}
+
+@test "a model without a layer for each device is not divided" {
+    start_rbeed
+    layered big 240 <<<'describe layers 1'
+    run ask big '"device":"gpu"'
+    assert_output --partial '"code":"NO_ROOM"'
+}
