@@ -56,7 +56,7 @@ struct inference_request {
     /* Where the worker is not running yet. */
     int64_t context_tokens; /* field "context"; 0: not given */
     int64_t slots;          /* 0: not given */
-    const char *device;     /* "cpu", "gpu:ID"; NULL: not given */
+    const char *device;     /* as in device_name.h; NULL: not given */
     const char *kv_type;    /* of kv_types.def; NULL: not given */
     bool allow_cpu;
     bool start; /* field "start", true: start a worker that is down */

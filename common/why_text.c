@@ -211,17 +211,29 @@ static void add_counts(const json_t *record, struct buf *out)
               attempts, number_of(worker, "restarts"), failures, window);
 }
 
-static void add_one_breaker(const json_t *breaker, const char *label, const char *meaning,
-                            struct buf *out)
+/* NAME says whose it is where the label does not; "". */
+static void add_one_breaker(const json_t *breaker, const char *label, const char *name,
+                            const char *meaning, struct buf *out)
 {
     const char *cause = meaning[0] != '\0' ? meaning : json_shown_text(breaker, "cause");
     const char *reason = json_shown_text(breaker, "reason");
 
     if (!json_is_object(breaker) || strcmp(json_shown_text(breaker, "state"), "closed") == 0)
         return;
-    add_field(out, label, 1, "%s: %s%s%s; trips %" JSON_INTEGER_FORMAT,
-              json_shown_text(breaker, "state"), cause, reason[0] != '\0' ? ": " : "", reason,
-              number_of(breaker, "trips"));
+    add_field(out, label, 1, "%s%s%s: %s%s%s; trips %" JSON_INTEGER_FORMAT, name,
+              name[0] != '\0' ? " " : "", json_shown_text(breaker, "state"), cause,
+              reason[0] != '\0' ? ": " : "", reason, number_of(breaker, "trips"));
+}
+
+/* A worker with two devices has two, and each says whose it is. */
+static void add_device_breakers(const json_t *record, struct buf *out)
+{
+    const json_t *first = json_object_get(record, "device_breaker");
+    const json_t *other = json_object_get(record, "other_device_breaker");
+    const char *name = json_is_object(other) ? json_shown_text(first, "name") : "";
+
+    add_one_breaker(first, "device", name, "", out);
+    add_one_breaker(other, "device", json_shown_text(other, "name"), "", out);
 }
 
 static void add_degraded(const json_t *record, struct buf *out)
@@ -338,9 +350,9 @@ void why_text(const json_t *record, struct buf *out)
     add_room(record, out);
     add_failure(record, out);
     add_counts(record, out);
-    add_one_breaker(json_object_get(record, "breaker"), "breaker",
+    add_one_breaker(json_object_get(record, "breaker"), "breaker", "",
                     json_shown_text(record, "breaker_meaning"), out);
-    add_one_breaker(json_object_get(record, "device_breaker"), "device", "", out);
+    add_device_breakers(record, out);
     add_degraded(record, out);
     add_warnings(record, &end);
     add_next_step(record, &end);

@@ -207,7 +207,7 @@ _rbee_options() {
     bundle) REPLY='--output	the file to write or replace; - is stdout
 -o	the file to write or replace; - is stdout' ;;
     bench) REPLY='--ctx	tokens of context of a worker that this starts
---device	where a worker that this starts runs
+--device	where a worker that this starts runs; gpu:ID,gpu:ID: on two
 --threads	CPU threads of the worker
 --allow-cpu	run on the CPU when the GPU cannot' ;;
     worker-start) REPLY='--model	a model, or the path of a GGUF file

@@ -228,7 +228,7 @@ function __rbee_options
 -o	the file to write or replace; - is stdout'
         case bench
             echo '--ctx	tokens of context of a worker that this starts
---device	where a worker that this starts runs
+--device	where a worker that this starts runs; gpu:ID,gpu:ID: on two
 --threads	CPU threads of the worker
 --allow-cpu	run on the CPU when the GPU cannot'
         case worker-start

@@ -178,23 +178,41 @@ static json_t *why_device_breaker(const struct device *device)
                                                            .reason = device->breaker_reason});
 }
 
-/* The one of its devices that keeps it down; else the first. */
+/* The one of its devices that matters most: that keeps it down, or may have done so; the first. */
 static const struct device *why_device(const struct worker *worker)
 {
-    const struct device *open = device_set_open(&worker->devices);
+    const struct device_set *devices = &worker->devices;
+    const struct device *open = device_set_open(devices);
 
-    return open != NULL || worker->devices.count == 0 ? open : worker->devices.devices[0];
+    for (size_t i = 0; open == NULL && i < devices->count; i++) {
+        if (devices->devices[i]->breaker.state != BREAKER_CLOSED)
+            open = devices->devices[i];
+    }
+    return open != NULL || devices->count == 0 ? open : devices->devices[0];
+}
+
+/* Of two the one that is not FIRST; NULL: there is one alone. */
+static const struct device *why_other_device(const struct worker *worker,
+                                             const struct device *first)
+{
+    for (size_t i = 0; i < worker->devices.count; i++) {
+        if (worker->devices.devices[i] != first)
+            return worker->devices.devices[i];
+    }
+    return NULL;
 }
 
 static void why_add_breakers(const struct worker *worker, json_t *record)
 {
     const struct breaker *breaker = &worker->recovery.breaker;
+    const struct device *device = why_device(worker);
     bool is_closed = breaker->state == BREAKER_CLOSED;
 
     why_set(record, "breaker", worker_breaker_record(worker));
     why_set(record, "breaker_meaning",
             json_text_or_null(is_closed ? "" : breaker_cause_meaning(breaker->opened_by)));
-    why_set(record, "device_breaker", why_device_breaker(why_device(worker)));
+    why_set(record, "device_breaker", why_device_breaker(device));
+    why_set(record, "other_device_breaker", why_device_breaker(why_other_device(worker, device)));
 }
 
 /* Half of what it ran out of memory with; recovery has halved it already. */
@@ -210,15 +228,24 @@ static void why_add_next_step(const struct worker *worker, json_t *record, const
                                            worker->recovery.fault, worker->command != NULL);
     const char *model = json_string_value(json_object_get(shown, "model"));
     const struct device *device = why_device(worker);
+    char devices[DEVICE_NAMES_MAX_BYTES + 1];
     struct next_step_names names = {
         .name = worker->name,
         .model = model == NULL ? "" : model,
-        .device = device == NULL ? "its device" : device->name,
+        .device = device == NULL ? "its device" : devices,
         .pid = worker->process.pid,
         .context_tokens = why_smaller_context(worker),
     };
-    AUTO_FREE char *command = next_step_fill(step.command, &names);
-    AUTO_FREE char *advice = next_step_fill(step.advice, &names);
+    AUTO_FREE char *command = NULL;
+    AUTO_FREE char *advice = NULL;
+
+    /* What is wrong with one of two is to be mended there; else it is about both. */
+    if (device != NULL && device->breaker.state != BREAKER_CLOSED)
+        memcpy(devices, device->name, sizeof(device->name));
+    else
+        device_set_write_name(&worker->devices, devices);
+    command = next_step_fill(step.command, &names);
+    advice = next_step_fill(step.advice, &names);
 
     why_set(record, "command", json_text_or_null(command));
     why_set(record, "advice", json_text_or_null(advice));

@@ -54,6 +54,19 @@ gpu_failures() { # ID
     assert_equal "$(started_on m)" "$BOTH"
     assert_says m ".device == \"$BOTH\""
     assert_equal "$(rbee gpu ls --json | jq -c '[.gpus[].workers]')" '[["m"],["m"]]'
+    run rbee gpu ls
+    assert_line --index 1 --regexp '^gpu:0 .* m +closed$'
+    assert_line --index 2 --regexp '^gpu:1 .* m +closed$'
+    run rbee ps
+    assert_line --index 1 --regexp "^m +ready +m +[0-9]+ +$BOTH +11.8 MiB +"
+    run rbee worker show m
+    assert_line --regexp "^device: +$BOTH$"
+    run rbee why m
+    assert_line --partial "on $BOTH"
+    run rbee top --once
+    assert_success
+    api GET /metrics >"$T/metrics"
+    assert_equal "$("$TESTS_DIR/metrics_check.py" rbee_hive_workers state=ready backend=gpu "device=$BOTH" <"$T/metrics")" 1
     # Who asks for the same two is served; for one of them alone, or for another, not.
     ask m "\"device\":\"gpu:1,gpu:$A\"" | grep -q DONE
     ask m '"device":"gpu"' | grep -q DONE
@@ -168,6 +181,10 @@ gpu:$B open"
     run ask n '"device":"gpu:1,gpu:0"'
     assert_output --partial "the circuit of gpu:$B was opened by a person: dusty"
     assert_says n '.state == "open" and .waits_for == "device"'
+    run rbee why n
+    assert_line --regexp "^device +gpu:$B forced_open: .*dusty"
+    assert_line --regexp "^device +gpu:$A forced_open: .*hot"
+    assert_line --regexp "^next step +rbee breaker reset gpu:$B"
     rbee breaker reset gpu:1
     assert_says n '.state == "open" and .waits_for == "device"'
     run ask n '"device":"gpu:1,gpu:0"'

@@ -46,6 +46,9 @@ static json_t *make_record(const char *text)
     (void)json_object_set_new(
         record, "device_breaker",
         json_pack("{s:s, s:s, s:I}", "state", "open", "cause", text, "trips", (json_int_t)2));
+    (void)json_object_set_new(record, "other_device_breaker",
+                              json_pack("{s:s, s:s, s:s, s:I}", "name", "gpu:0000:c3:00.0", "state",
+                                        "open", "cause", text, "trips", (json_int_t)2));
     (void)json_object_set_new(
         record, "degraded",
         json_pack("{s:I, s:I}", "context_tokens", (json_int_t)2048, "slots", (json_int_t)1));
