@@ -114,17 +114,23 @@ static char *worker_exit_text(const struct worker *worker, const siginfo_t *stat
     return xasprintf("SIG%s", signal_name);
 }
 
-static void worker_note_exit(struct worker *worker, const siginfo_t *status)
+/* With the one of two devices that it was, where they do not name it. */
+static char *worker_words(const struct worker *worker)
 {
     const char *words = worker_output_last_words(&worker->output);
     AUTO_JSON json_t *valid = json_text_lossy(words, strlen(words));
-    char device[DEVICE_NAME_MAX_BYTES + 1]; /* of two: which one it was */
+    char device[DEVICE_NAME_MAX_BYTES + 1];
 
     worker_output_fatal_device(&worker->output, device, sizeof(device));
+    if (!device_set_has_name(&worker->devices, device) || strstr(words, device) != NULL)
+        return xstrdup(json_string_value(valid));
+    return xasprintf("%s: %s", device, json_string_value(valid));
+}
+
+static void worker_note_exit(struct worker *worker, const siginfo_t *status)
+{
     free(worker->last_words);
-    worker->last_words = device_set_has_name(&worker->devices, device)
-                             ? xasprintf("%s: %s", device, json_string_value(valid))
-                             : xstrdup(json_string_value(valid));
+    worker->last_words = worker_words(worker);
     if (worker->process.was_judged)
         return; /* the reason for our KILL says more than the KILL */
     free(worker->last_exit);
