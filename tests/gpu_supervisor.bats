@@ -104,6 +104,48 @@ END
     run -0 say gpu:0
 }
 
+# ---- two GPUs ----
+
+FIRST=0000:03:00.0
+SECOND=0000:04:00.0
+
+# A model that takes some 200 MB of one GPU, or 120 of each of two, which have 150.
+deep_model_and_two_gpus() {
+    echo "export RBEE_EMULATOR_DEVICES='First,$FIRST,0123456789abcdef,150000000;Second,$SECOND,0123456789abcdee,150000000'" \
+        >"$T/emulator"
+    tiny_model layers=20 context=16384 head_dim=64 rope_dims=64 never_ends "$T/deep.gguf"
+    api POST /v1/models -d "{\"path\":\"$T/deep.gguf\"}" >/dev/null
+}
+
+say_deep() { # DEVICE
+    rbee infer -m deep --device "$1" --ctx 16384 --raw --temp 0 -n 8 --no-stdin 'once upon'
+}
+
+@test "a model that no GPU has room for runs on two, and says what it says on the CPU" {
+    local cpu both=gpu:$FIRST,gpu:$SECOND
+    deep_model_and_two_gpus
+    cpu=$(say_deep cpu)
+    [ -n "$cpu" ]
+    rbee worker stop deep --wait
+    run -75 --separate-stderr say_deep gpu:1
+    assert_regex "$stderr" "gpu:$SECOND has 143.1 MiB left of 143.1 MiB"
+    run -0 --separate-stderr say_deep gpu
+    assert_equal "$output" "$cpu"
+    assert_says deep ".state == \"ready\" and .device == \"$both\" and .memory_bytes > 150000000"
+    assert_equal "$(rbee gpu ls --json | jq -c '[.gpus[].workers]')" '[["deep"],["deep"]]'
+}
+
+@test "a fault of one of two GPUs counts for that one alone" {
+    deep_model_and_two_gpus
+    echo "export RBEE_EMULATOR_FAULT_PCI=$SECOND" >>"$T/emulator"
+    run -0 say_deep gpu:0,gpu:1
+    touch "$T/fault"
+    run -71 --separate-stderr say_deep gpu:0,gpu:1
+    wait_says deep '.last_fault == "gpu_fault" and .state != "ready"'
+    assert_equal "$(api GET /v1/breakers/gpu:0 | jq .failures) $(api GET /v1/breakers/gpu:1 | jq .failures)" '0 1'
+    assert_says deep ".last_stderr | test(\"^gpu:$SECOND: [^:]\")"
+}
+
 @test "a drill of a GPU fault is the real thing on a real worker" {
     want_up tiny '{"device":"gpu"}'
     wait_says tiny '.state == "ready"'

@@ -251,7 +251,7 @@ class Worker:
         names = reply["device"].split(",")
         parts = [reply["memory_bytes"] // len(names)] * len(names)
         if len(names) == 2 and self.script.has("memory_parts"):
-            parts = [int(bytes) for bytes in self.script.args("memory_parts")]
+            parts = [int(text) for text in self.script.args("memory_parts")]
         return [{"device": name, "memory_bytes": part, "layers": 1} for name, part in zip(names, parts)]
 
     def answer_drill(self, conn, kind):
