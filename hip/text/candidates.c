@@ -74,6 +74,14 @@ uint32_t candidates_all(uint64_t *out, const float *logits, uint32_t vocab_count
     return count;
 }
 
+/* The heap's largest goes to its end again and again. */
+static void candidates_sort(uint64_t *heap, uint32_t count)
+{
+    candidates_build(heap, count);
+    for (uint32_t left = count; left > 1; left--)
+        candidates_pop(heap, left);
+}
+
 /* The TOP most probable of them. The heap holds the best so far as complements, so that its first
  * is the least of them: most tokens cost one comparison with it. */
 uint32_t candidates_top(uint64_t *heap, const float *logits, uint32_t vocab_count, uint32_t top)
@@ -94,5 +102,6 @@ uint32_t candidates_top(uint64_t *heap, const float *logits, uint32_t vocab_coun
     }
     for (uint32_t i = 0; i < count; i++)
         heap[i] = ~heap[i];
+    candidates_sort(heap, count);
     return count;
 }

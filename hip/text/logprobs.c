@@ -85,11 +85,8 @@ uint32_t logprobs_read(const struct logprobs *logprobs, uint32_t token, struct l
     out[0] = logprob_of(token, (double)logprobs->logits[token], &total);
     if (logprobs->top_count > 0)
         count = candidates_top(heap, logprobs->logits, logprobs->vocab_count, logprobs->top_count);
-    candidates_build(heap, count);
-    for (uint32_t left = count; left > 0; left--) {
-        candidates_pop(heap, left);
+    for (uint32_t left = count; left > 0; left--)
         out[1 + count - left] =
             logprob_of(candidate_token(heap[left - 1]), candidate_logit(heap[left - 1]), &total);
-    }
     return 1 + count;
 }

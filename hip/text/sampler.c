@@ -106,6 +106,15 @@ static uint32_t largest(const float *logits, uint32_t count)
 
 /* -infinity is a token that is never to come; any other number that is not finite is a fault of the
  * model or the device. */
+static int check_found(bool is_faulty, bool has_finite, struct err *err)
+{
+    if (is_faulty)
+        return err_set(err, ERR_INTERNAL, "the model gave logits that are no numbers");
+    if (!has_finite)
+        return err_set(err, ERR_INTERNAL, "no token has a finite logit");
+    return 0;
+}
+
 static int check_logits(const float *logits, uint32_t count, struct err *err)
 {
     bool is_faulty = false;
@@ -115,11 +124,7 @@ static int check_logits(const float *logits, uint32_t count, struct err *err)
         is_faulty |= !(logits[i] <= FLT_MAX); /* NaN is not less than anything */
         has_finite |= logits[i] > -INFINITY;
     }
-    if (is_faulty)
-        return err_set(err, ERR_INTERNAL, "the model gave logits that are no numbers");
-    if (!has_finite)
-        return err_set(err, ERR_INTERNAL, "no token has a finite logit");
-    return 0;
+    return check_found(is_faulty, has_finite, err);
 }
 
 /* What users ask for can carry a logit out of range; it stays a number. */
@@ -150,6 +155,12 @@ static float penalised(float logit, uint32_t count, const struct sampler_params 
                         (double)params->presence_penalty);
 }
 
+static bool has_penalties(const struct sampler_params *params)
+{
+    return params->repeat_penalty != 1.0f || params->frequency_penalty != 0 ||
+           params->presence_penalty != 0;
+}
+
 static void penalise(const struct sampler *sampler, float *logits)
 {
     const struct sampler_params *params = &sampler->params;
@@ -157,8 +168,7 @@ static void penalise(const struct sampler *sampler, float *logits)
                          ? (uint32_t)sampler->accepted_count
                          : SAMPLER_REPEAT_WINDOW;
 
-    if (params->repeat_penalty == 1.0f && params->frequency_penalty == 0 &&
-        params->presence_penalty == 0)
+    if (!has_penalties(params))
         return;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t token = sampler->recent[i];
@@ -235,14 +245,11 @@ static uint32_t pick_by_mirostat(struct sampler *sampler, const float *logits)
     return token;
 }
 
-static uint32_t pick_by_chance(struct sampler *sampler, const float *logits)
+/* What top-k has left: COUNT candidates. */
+static uint32_t pick_of_rest(struct sampler *sampler, uint32_t count)
 {
     const struct sampler_params *params = &sampler->params;
     uint64_t *candidates = sampler->candidates;
-    uint32_t vocab_count = sampler->vocab_count;
-    uint32_t count = params->top_k > 0 && params->top_k < vocab_count
-                         ? candidates_top(candidates, logits, vocab_count, params->top_k)
-                         : candidates_all(candidates, logits, vocab_count);
     uint32_t kept = 0;
     double share = 0;
 
@@ -252,6 +259,22 @@ static uint32_t pick_by_chance(struct sampler *sampler, const float *logits)
                ? truncate_likely(candidates, count, (double)params->top_p, (double)params->min_p)
                : count;
     return draw(sampler, candidates + count - kept, kept, &share);
+}
+
+static bool has_top_k(const struct sampler *sampler)
+{
+    return sampler->params.top_k > 0 && sampler->params.top_k < sampler->vocab_count;
+}
+
+static uint32_t pick_by_chance(struct sampler *sampler, const float *logits)
+{
+    uint64_t *candidates = sampler->candidates;
+    uint32_t vocab_count = sampler->vocab_count;
+    uint32_t count = has_top_k(sampler)
+                         ? candidates_top(candidates, logits, vocab_count, sampler->params.top_k)
+                         : candidates_all(candidates, logits, vocab_count);
+
+    return pick_of_rest(sampler, count);
 }
 
 int sampler_pick(struct sampler *sampler, float *logits, uint32_t *out_token, struct err *err)
@@ -266,5 +289,38 @@ int sampler_pick(struct sampler *sampler, float *logits, uint32_t *out_token, st
         *out_token = pick_by_mirostat(sampler, logits);
     else
         *out_token = pick_by_chance(sampler, logits);
+    return 0;
+}
+
+/* Biases and penalties can lift any token above the others; without them it is the largest, or it
+ * is among those that top-k leaves, which comes first. */
+uint32_t sampler_picked_count(const struct sampler *sampler)
+{
+    const struct sampler_params *params = &sampler->params;
+
+    if (params->bias_count > 0 || has_penalties(params))
+        return 0;
+    if (!(params->temperature > 0))
+        return 1;
+    if (params->mirostat > 0 || !has_top_k(sampler) || params->top_k > CANDIDATES_PICKED_MAX_COUNT)
+        return 0;
+    return params->top_k;
+}
+
+int sampler_pick_from(struct sampler *sampler, const uint64_t *picked, uint32_t *out_token,
+                      struct err *err)
+{
+    uint32_t wanted = sampler_picked_count(sampler);
+    uint32_t count = 0;
+
+    assert(wanted > 0);
+    if (check_found(picked[0] == CANDIDATE_FAULTY, picked[0] != CANDIDATE_NONE, err) != 0)
+        return -1;
+    while (count < wanted && picked[count] != CANDIDATE_NONE)
+        count++;
+    for (uint32_t i = 0; i < count; i++) /* the order of candidates_top() */
+        sampler->candidates[i] = picked[count - 1 - i];
+    *out_token =
+        sampler->params.temperature > 0 ? pick_of_rest(sampler, count) : candidate_token(picked[0]);
     return 0;
 }

@@ -43,5 +43,14 @@ void sampler_accept(struct sampler *sampler, uint32_t token);
 /* Chooses from LOGITS [vocab_count], which it may change. ERR_INTERNAL when no logit is finite or
  * any is NaN: the request fails, nothing is sampled. Equal seeds and logits give equal tokens. */
 int sampler_pick(struct sampler *sampler, float *logits, uint32_t *out_token, struct err *err);
+/* How many of the most probable candidates decide about its tokens, whatever the others are: 1 to
+ * CANDIDATES_PICKED_MAX_COUNT. 0: it wants all logits. */
+uint32_t sampler_picked_count(const struct sampler *sampler);
+/* Chooses from PICKED alone, the most probable candidates (candidates.h) of the vocabulary, the
+ * most probable first: at least sampler_picked_count(). CANDIDATE_NONE stands behind all that have
+ * a finite logit, CANDIDATE_FAULTY before them if any token's is a fault. The token, or the error,
+ * is that of sampler_pick() of all logits. */
+int sampler_pick_from(struct sampler *sampler, const uint64_t *picked, uint32_t *out_token,
+                      struct err *err);
 
 #endif

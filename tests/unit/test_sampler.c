@@ -1,6 +1,7 @@
 /* The sampler: against a slow computation of the distribution it should draw from, which sorts
  * everything and shares no code with it. */
 #include "common/mem.h"
+#include "hip/text/candidates.h"
 #include "hip/text/sampler.h"
 #include "tests/tiny_model.h"
 
@@ -559,6 +560,141 @@ static void always_within_the_support(void **state)
     }
 }
 
+/* ---- from candidates ---- */
+
+/* The COUNT most probable of LOGITS, as a device picks them. */
+static void pick_candidates(const float *logits, uint64_t *out, uint32_t count)
+{
+    struct slow list[VOCAB];
+    uint32_t finite_count = 0;
+    bool is_faulty = false;
+
+    for (uint32_t i = 0; i < VOCAB; i++) {
+        is_faulty |= isnan(logits[i]) || logits[i] == INFINITY;
+        if (isfinite(logits[i]))
+            list[finite_count++] = (struct slow){(double)logits[i], i};
+    }
+    qsort(list, finite_count, sizeof(*list), by_share);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = i - is_faulty;
+
+        out[i] = i < is_faulty ? CANDIDATE_FAULTY : CANDIDATE_NONE;
+        if (i >= is_faulty && at < finite_count)
+            out[i] = candidate_of((float)list[at].share, list[at].token);
+    }
+}
+
+/* Equal ones, also as 0 and -0, few that are finite, faults, far apart. */
+static float odd_logit(uint64_t *seed, unsigned kind)
+{
+    static const float ODD[] = {-INFINITY, -0.0f,        0,   FLT_MAX,
+                                -FLT_MAX,  FLT_TRUE_MIN, NAN, INFINITY};
+
+    switch (kind) {
+    case 0:
+        return (float)(tiny_next(seed) % 9) - 4;
+    case 1:
+        return tiny_next(seed) % 20 == 0 ? 2 * tiny_uniform(seed) : -INFINITY;
+    case 2:
+        return ODD[tiny_next(seed) % 6];
+    case 3: /* one row of three */
+        return tiny_next(seed) % VOCAB == 0 ? ODD[tiny_next(seed) % 8] : -INFINITY;
+    default:
+        return 8 * tiny_uniform(seed);
+    }
+}
+
+static struct sampler_params odd_params(uint64_t *seed, uint64_t round)
+{
+    return (struct sampler_params){
+        .temperature = (float)(tiny_next(seed) % 5) / 2,
+        .top_p = tiny_next(seed) % 2 ? 1 : (float)(1 + tiny_next(seed) % 99) / 100,
+        .min_p = tiny_next(seed) % 2 ? 0 : (float)(tiny_next(seed) % 100) / 100,
+        .repeat_penalty = 1,
+        .top_k = (uint32_t)(1 + tiny_next(seed) % CANDIDATES_PICKED_MAX_COUNT),
+        .seed = round,
+        .typical_p = tiny_next(seed) % 2 ? 0 : (float)(1 + tiny_next(seed) % 98) / 100,
+    };
+}
+
+/* Whatever the logits and the settings, the most probable candidates alone give what all logits
+ * do: the same tokens one after another, or the same error. */
+static void candidates_give_the_same_tokens(void **state)
+{
+    uint64_t seed = 4711;
+    unsigned failure_count = 0;
+
+    for (uint64_t round = 0; round < 4000; round++) {
+        struct sampler_params params = odd_params(&seed, round);
+        struct sampler *all = sampler_new(&params, VOCAB);
+        struct sampler *few = sampler_new(&params, VOCAB);
+        uint32_t wanted = sampler_picked_count(few);
+
+        assert_int_equal(wanted, params.temperature > 0 ? params.top_k : 1);
+        for (unsigned step = 0; step < 8; step++) {
+            struct err errs[2] = {ERR_INIT, ERR_INIT};
+            uint64_t picked[CANDIDATES_PICKED_MAX_COUNT];
+            uint32_t tokens[2] = {VOCAB, VOCAB};
+            float logits[VOCAB];
+            int failed = 0;
+
+            for (uint32_t i = 0; i < VOCAB; i++)
+                logits[i] = odd_logit(&seed, (unsigned)(round % 5));
+            /* Others of the step may want more. */
+            pick_candidates(
+                logits, picked,
+                wanted + (uint32_t)(tiny_next(&seed) % (CANDIDATES_PICKED_MAX_COUNT - wanted + 1)));
+            failed = sampler_pick_from(few, picked, &tokens[0], &errs[0]);
+            assert_int_equal(sampler_pick(all, logits, &tokens[1], &errs[1]), failed);
+            assert_int_equal(tokens[0], tokens[1]);
+            assert_int_equal(errs[0].kind, errs[1].kind);
+            assert_string_equal(errs[0].message, errs[1].message);
+            failure_count += failed != 0;
+        }
+        sampler_free(all);
+        sampler_free(few);
+    }
+    assert_true(failure_count > 100);
+}
+
+/* What can lift a token that is not among them, or wants more of them, has all logits. */
+static void others_want_all_logits(void **state)
+{
+    static const struct sampler_bias BIAS = {3, 1};
+    static const struct {
+        struct sampler_params params;
+        uint32_t picked_count;
+    } CASES[] = {
+        {PARAMS(0, 1, 0, 0), 1},
+        {PARAMS(0, 1, 0, 40, .mirostat = 2), 1},
+        {PARAMS(-1, 0.5f, 0, 1000), 1},
+        {PARAMS(1, 1, 0, 1), 1},
+        {PARAMS(1, 0.9f, 0.1f, 64, .typical_p = 0.5f), 64},
+        {PARAMS(1, 1, 0, 65), 0},
+        {PARAMS(1, 1, 0, 0), 0},
+        {PARAMS(1, 0.9f, 0.1f, 0), 0},
+        {PARAMS(1, 1, 0, 40, .mirostat = 1), 0},
+        {PARAMS(1, 1, 0, 40, .presence_penalty = 0.1f), 0},
+        {PARAMS(0, 1, 0, 40, .frequency_penalty = -0.1f), 0},
+        {PARAMS(0, 1, 0, 40, .biases = &BIAS, .bias_count = 1), 0},
+    };
+    struct sampler_params repeats = PARAMS(0, 1, 0, 0);
+    struct sampler *sampler = NULL;
+
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        sampler = sampler_new(&CASES[i].params, VOCAB);
+        assert_int_equal(sampler_picked_count(sampler), CASES[i].picked_count);
+        sampler_free(sampler);
+    }
+    repeats.repeat_penalty = 1.1f;
+    sampler = sampler_new(&repeats, VOCAB);
+    assert_int_equal(sampler_picked_count(sampler), 0);
+    sampler_free(sampler);
+    sampler = sampler_new(&CASES[4].params, 64); /* as many as there are: top-k is off */
+    assert_int_equal(sampler_picked_count(sampler), 0);
+    sampler_free(sampler);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -574,6 +710,8 @@ int main(void)
         cmocka_unit_test(mirostat_keeps_the_surprise),
         cmocka_unit_test(extreme_settings),
         cmocka_unit_test(always_within_the_support),
+        cmocka_unit_test(candidates_give_the_same_tokens),
+        cmocka_unit_test(others_want_all_logits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
