@@ -25,6 +25,8 @@ enum {
     GPU_ROWS_PER_MATVEC = 8,  /* most rows that one read of a weight serves */
     GPU_HEADS_PER_BLOCK = 8,  /* of attention, at most */
     GPU_QUERY_FLOATS = 2048,  /* of the heads of a block of attention together, at most */
+    GPU_TOP_MAX = 64,         /* of the most probable tokens of a row */
+    GPU_TOP_SLICE = 2048,     /* tokens that one block of top_slices has */
 };
 
 /* enum backend_epilogue, for kernels. */
@@ -172,6 +174,19 @@ struct args_attention {
     uint32_t layer;
     uint32_t split_max; /* of any row */
     uint32_t row_begin;
+};
+
+/* Of rows of logits the most probable tokens, the most probable first. */
+struct args_top {
+    const float *logits;  /* [row][width] */
+    uint64_t *lists;      /* [row][slice_count][list] of each slice */
+    uint64_t *out;        /* [row][count] */
+    uint32_t width;       /* of a row */
+    uint32_t token_count; /* of it that are tokens */
+    uint32_t slice_count; /* of GPU_TOP_SLICE tokens, the last of fewer */
+    uint32_t list; /* entries of a slice: the power of 2 from count on, GPU_TOP_MAX at most */
+    uint32_t count;
+    uint32_t padding;
 };
 
 /* From the file's rows to planes; the rows are whole tiles but for the weight's last. */

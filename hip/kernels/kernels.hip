@@ -10,3 +10,4 @@
 #include "hip/kernels/quantise.h"
 #include "hip/kernels/repack.h"
 #include "hip/kernels/rope.h"
+#include "hip/kernels/top.h"
