@@ -100,6 +100,37 @@ MODELS
     assert_fault 12 device_memory "a context of $numbers tokens "
 }
 
+# What the worker says to a request with FIELDS, in $output.
+ask_text() { # FIELDS
+    curl -sS --unix-socket "$T/w.sock" -H "Authorization: Bearer $TOKEN" -X POST \
+        -d "{\"prompt\":\"once\",\"raw\":true,\"max_tokens\":12,\"stream\":false,$1}" \
+        http://w/v1/inference >"$T/answer"
+    run jq -er .text "$T/answer"
+    assert_success
+}
+
+@test "of a large vocabulary the likeliest tokens are picked on the GPU, and texts are the same" {
+    local expected text wave fields
+    tiny_model vocab=17001 layers=1 never_ends "$T/model.gguf"
+    answer_on ref "$T/model.gguf"
+    expected=$output
+    for wave in 32 64; do
+        use_emulator "$wave"
+        answer_on emulator "$T/model.gguf"
+        assert_equal "$output" "$expected"
+        start_worker "$T/model.gguf" --device emulator
+        for fields in '"temperature":0' '"seed":7' '"seed":8,"top_k":64,"top_p":1,"min_p":0'; do
+            ask_text "$fields"
+            text=$output
+            ask_text "$fields,\"logprobs\":0" # these need all logits
+            assert_equal "$output" "$text"
+        done
+        kill "$WORKER_PID"
+        assert_worker_exit 0
+        rm "$T/w.sock"
+    done
+}
+
 @test "a GPU is named by its index, its address or its id, and --allow-cpu goes on without it" {
     local name
     for name in gpu gpu:0 gpu:0000:03:00.0 gpu:03:00.0 gpu:GPU-0123456789abcdef; do

@@ -177,14 +177,19 @@ struct backend_attention {
 };
 
 /* Logits of the step's logit rows, on the host when it returns: norm, then matmul, then cap as in
- * backend_attention. */
+ * backend_attention. Or, where picked_count is not 0, of the first token_count of each the most
+ * probable, as candidates (hip/text/candidates.h), the most probable first: CANDIDATE_NONE stands
+ * behind all that have a finite logit, CANDIDATE_FAULTY before them if one is NaN or infinite. */
 struct backend_head {
     const struct backend_buffer *x;     /* [row][width] */
     const struct backend_weight *scale; /* [1][width] of the norm */
     float epsilon;
     const struct backend_weight *weight; /* [vocab][width] */
     float softcap;                       /* 0: none */
-    float *logits;                       /* [logit row][vocab] */
+    float *logits;                       /* [logit row][vocab]; untouched where it picks */
+    uint64_t *picked;                    /* [logit row][picked_count] */
+    uint32_t picked_count;               /* at most CANDIDATES_PICKED_MAX_COUNT */
+    uint32_t token_count;                /* at most vocab: what lies behind is padding */
 };
 
 struct backend;
@@ -194,6 +199,8 @@ struct backend_ops {
     bool has_own_memory;
     /* It can keep keys and values as KV_TYPE_Q8_0; KV_TYPE_F16, or finer, all can. */
     bool has_kv_q8_0;
+    /* From so many tokens on head() can pick, which is sooner done there than here. 0: never. */
+    uint32_t picks_from_tokens;
     void (*free)(struct backend *backend);
     /* How fast a device reads memory of its own, bytes a second: what a token cannot be faster
      * than. NULL: it has none, and reads the machine's. */

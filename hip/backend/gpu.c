@@ -21,6 +21,7 @@ static void gpu_backend_free(struct backend *backend)
         gpu_area_release(gpu, &gpu->beside);
         gpu_area_release(gpu, &gpu->head);
         gpu_area_release(gpu, &gpu->logits);
+        gpu_area_release(gpu, &gpu->picks);
         gpu_area_release(gpu, &gpu->logits_host);
         gpu_close(gpu->context);
     }
@@ -33,6 +34,7 @@ static void gpu_backend_free(struct backend *backend)
 static const struct backend_ops GPU_OPS = {
     .has_own_memory = true,
     .has_kv_q8_0 = true,
+    .picks_from_tokens = GPU_PICKS_FROM_TOKENS,
     .free = gpu_backend_free,
     .measure_memory = gpu_measure_memory,
     .launch_count = gpu_backend_launch_count,
@@ -93,6 +95,8 @@ static int find_kernels(struct gpu_backend *gpu, struct err *err)
         {"rope_kv_q8", &gpu->kernels.kv[KV_TYPE_Q8_0].rope_kv},
         {"attention", &gpu->kernels.kv[KV_TYPE_F16].attention},
         {"attention_q8", &gpu->kernels.kv[KV_TYPE_Q8_0].attention},
+        {"top_slices", &gpu->kernels.top_slices},
+        {"top_merge", &gpu->kernels.top_merge},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(kernels); i++) {

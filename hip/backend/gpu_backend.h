@@ -91,6 +91,8 @@ struct gpu_kernels {
     const struct gpu_kernel *gate;
     const struct gpu_kernel *attention_combine;
     struct gpu_kv_kernels kv[KV_TYPE_COUNT];
+    const struct gpu_kernel *top_slices;
+    const struct gpu_kernel *top_merge;
 };
 
 /* Memory that grows to what was asked for at most so far. */
@@ -133,9 +135,10 @@ struct gpu_backend {
     struct gpu_area beside; /* those of rows that decode, from kernels that may read the others */
     const struct backend_buffer *quantised_of; /* NULL: of none that still is as it was; else at: */
     struct gpu_quantised quantised_at;
-    struct gpu_area head;   /* the norm of the logit rows */
-    struct gpu_area logits; /* [logit row][vocab] */
-    struct gpu_area logits_host;
+    struct gpu_area head;        /* the norm of the logit rows */
+    struct gpu_area logits;      /* [logit row][vocab] */
+    struct gpu_area picks;       /* candidates of their slices, and theirs */
+    struct gpu_area logits_host; /* of either */
 };
 
 static inline struct gpu_backend *gpu_of(struct backend *backend)
@@ -268,6 +271,17 @@ int gpu_launch_prompts(struct gpu_backend *gpu, const struct gpu_type *type,
 /* Products of prompts with COLUMNS of this type go through matrix units: both sides are in halves
  * there. */
 bool gpu_has_mma(const struct gpu_type *type, uint32_t columns);
+
+/* ---- gpu_pick.c ---- */
+
+/* From so many tokens on it is sooner done here than on the host. */
+enum { GPU_PICKS_FROM_TOKENS = 16384 };
+/* What it takes for so many rows of logits. */
+uint64_t gpu_pick_bytes(uint32_t row_count, uint32_t token_count);
+/* Picks out of the logits of the running step, as backend_head says: *out [logit row][picked_count]
+ * on the device. */
+int gpu_pick(struct gpu_backend *gpu, const struct backend_head *op, const uint64_t **out,
+             struct err *err);
 
 /* ---- gpu_tune.c ---- */
 

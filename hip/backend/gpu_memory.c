@@ -72,6 +72,7 @@ struct scratch_sizes {
     uint64_t beside;
     uint64_t head;
     uint64_t logits;
+    uint64_t picks;
 };
 
 static uint64_t work_bytes(const struct backend_scratch_shape *shape)
@@ -96,6 +97,7 @@ static struct scratch_sizes scratch_sizes_of(const struct backend_scratch_shape 
         .beside = gpu_quantised_bytes(shape->logit_row_max, shape->width_max),
         .head = (uint64_t)shape->logit_row_max * shape->width_max * sizeof(float),
         .logits = (uint64_t)shape->logit_row_max * shape->logit_width * sizeof(float),
+        .picks = gpu_pick_bytes(shape->logit_row_max, shape->logit_width),
     };
 }
 
@@ -104,7 +106,8 @@ uint64_t gpu_scratch_bytes(const struct backend *backend, const struct backend_s
     struct scratch_sizes sizes = scratch_sizes_of(shape);
 
     return gpu_aligned(sizes.inputs) + gpu_aligned(sizes.work) + gpu_aligned(sizes.quantised) +
-           gpu_aligned(sizes.beside) + gpu_aligned(sizes.head) + gpu_aligned(sizes.logits);
+           gpu_aligned(sizes.beside) + gpu_aligned(sizes.head) + gpu_aligned(sizes.logits) +
+           gpu_aligned(sizes.picks);
 }
 
 int gpu_scratch_reserve(struct backend *backend, const struct backend_scratch_shape *shape,
@@ -120,6 +123,7 @@ int gpu_scratch_reserve(struct backend *backend, const struct backend_scratch_sh
         gpu_area_reserve(gpu, &gpu->beside, sizes.beside, err) != 0 ||
         gpu_area_reserve(gpu, &gpu->head, sizes.head, err) != 0 ||
         gpu_area_reserve(gpu, &gpu->logits, sizes.logits, err) != 0 ||
+        gpu_area_reserve(gpu, &gpu->picks, sizes.picks, err) != 0 ||
         gpu_area_reserve(gpu, &gpu->logits_host, sizes.logits, err) != 0)
         return err_wrap(err, "memory of steps");
     return 0;

@@ -313,23 +313,45 @@ static int norm_logit_rows(struct gpu_backend *gpu, const struct backend_head *o
 }
 
 /* All of them as rows that decode: few, and so each read of the weight serves them. */
+static int launch_logits(struct gpu_backend *gpu, const struct backend_head *op, struct err *err)
+{
+    uint32_t rows = gpu->step->logit_row_count;
+    struct args_product args = {.epilogue = BACKEND_STORE, .softcap = op->softcap};
+
+    assert(op->weight->matrix.columns == op->x->width);
+    if (gpu_area_reserve(gpu, &gpu->logits,
+                         (uint64_t)rows * op->weight->matrix.rows * sizeof(float), err) != 0 ||
+        norm_logit_rows(gpu, op, &args, err) != 0 ||
+        add_weight(gpu, &args, op->weight, NULL, gpu->logits.memory, err) != 0)
+        return -1;
+    return gpu_launch_matvec(gpu, gpu_type_of(gpu, op->weight), &args, 0, rows,
+                             matvec_waves(gpu, &args, gpu_type_of(gpu, op->weight)), err);
+}
+
+/* BYTES from FROM to OUT, through memory that the device writes by itself. */
+static int fetch(struct gpu_backend *gpu, void *out, const void *from, uint64_t bytes,
+                 struct err *err)
+{
+    if (gpu_area_reserve(gpu, &gpu->logits_host, bytes, err) != 0 ||
+        gpu_download(gpu->context, gpu->logits_host.memory, from, bytes, err) != 0 ||
+        gpu_sync(gpu->context, err) != 0)
+        return -1;
+    memcpy(out, gpu->logits_host.memory, bytes);
+    return 0;
+}
+
 int gpu_head(struct backend *backend, const struct backend_head *op, struct err *err)
 {
     struct gpu_backend *gpu = gpu_of(backend);
     uint32_t rows = gpu->step->logit_row_count;
-    uint64_t bytes = (uint64_t)rows * op->weight->matrix.rows * sizeof(float);
-    struct args_product args = {.epilogue = BACKEND_STORE, .softcap = op->softcap};
+    const uint64_t *picked = NULL;
 
-    assert(op->weight->matrix.columns == op->x->width);
-    if (gpu_area_reserve(gpu, &gpu->logits, bytes, err) != 0 ||
-        gpu_area_reserve(gpu, &gpu->logits_host, bytes, err) != 0 ||
-        norm_logit_rows(gpu, op, &args, err) != 0 ||
-        add_weight(gpu, &args, op->weight, NULL, gpu->logits.memory, err) != 0 ||
-        gpu_launch_matvec(gpu, gpu_type_of(gpu, op->weight), &args, 0, rows,
-                          matvec_waves(gpu, &args, gpu_type_of(gpu, op->weight)), err) != 0 ||
-        gpu_download(gpu->context, gpu->logits_host.memory, gpu->logits.memory, bytes, err) != 0 ||
-        gpu_sync(gpu->context, err) != 0)
+    if (launch_logits(gpu, op, err) != 0)
         return -1;
-    memcpy(op->logits, gpu->logits_host.memory, bytes);
-    return 0;
+    if (op->picked_count == 0)
+        return fetch(gpu, op->logits, gpu->logits.memory,
+                     (uint64_t)rows * op->weight->matrix.rows * sizeof(float), err);
+    if (gpu_pick(gpu, op, &picked, err) != 0)
+        return -1;
+    return fetch(gpu, op->picked, picked, (uint64_t)rows * op->picked_count * sizeof(*picked), err);
 }

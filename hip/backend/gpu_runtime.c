@@ -42,6 +42,7 @@ struct gpu_context {
     uint64_t allocated_bytes;
     uint64_t peak_bytes;
     uint64_t launch_count;
+    uint64_t downloaded_bytes;
     /* What poisoned the native context; nothing works there any more. */
     struct err lost;
 };
@@ -327,8 +328,14 @@ int gpu_download(struct gpu_context *context, void *to, const void *from, uint64
 {
     if (context_enter_stream(context, err) < 0)
         return -1;
+    context->downloaded_bytes += bytes;
     return context_leave(context, context->calls->download(to, from, bytes, context->stream),
                          GPU_CALL_download, err);
+}
+
+uint64_t gpu_downloaded_bytes(const struct gpu_context *context)
+{
+    return context->downloaded_bytes;
 }
 
 int gpu_copy(struct gpu_context *context, void *to, const void *from, uint64_t bytes,

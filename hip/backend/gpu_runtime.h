@@ -87,6 +87,8 @@ int gpu_upload(struct gpu_context *context, void *to, const void *from, uint64_t
                struct err *err);
 int gpu_download(struct gpu_context *context, void *to, const void *from, uint64_t bytes,
                  struct err *err);
+/* So far. */
+uint64_t gpu_downloaded_bytes(const struct gpu_context *context);
 /* From device memory to device memory. */
 int gpu_copy(struct gpu_context *context, void *to, const void *from, uint64_t bytes,
              struct err *err);

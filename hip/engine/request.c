@@ -276,6 +276,11 @@ bool engine_request_wants_logits(const struct engine_request *request)
            request->computed_tokens + request->step_rows == request->tokens.count;
 }
 
+uint32_t engine_request_picked_count(const struct engine_request *request)
+{
+    return request->untold != NULL ? 0 : sampler_picked_count(request->sampler);
+}
+
 /* An event for each token whose text is shown. What is left is shown with a token that also has
  * text which is held back. */
 static void request_show_tokens(struct engine_request *request, enum untold_until until)
@@ -376,13 +381,15 @@ static int request_take_token(struct engine_request *request, uint32_t token, st
 }
 
 static int request_sample(struct engine_request *request, const struct runtime *runtime,
-                          float *logits, struct err *err)
+                          const struct row_logits *logits, struct err *err)
 {
     uint32_t token = 0;
 
     if (request->untold != NULL)
-        untold_keep(request->untold, logits);
-    if (sampler_pick(request->sampler, logits, &token, err) < 0)
+        untold_keep(request->untold, logits->all);
+    if ((logits->all != NULL
+             ? sampler_pick(request->sampler, logits->all, &token, err)
+             : sampler_pick_from(request->sampler, logits->picked, &token, err)) < 0)
         return -1;
     if (request->outcome.first_token_us == 0)
         request->outcome.first_token_us = clock_monotonic_us() - request->submitted_us;
@@ -392,7 +399,7 @@ static int request_sample(struct engine_request *request, const struct runtime *
 }
 
 void engine_request_advance(struct engine_request *request, const struct runtime *runtime,
-                            float *logits)
+                            const struct row_logits *logits)
 {
     struct err err = ERR_INIT;
 

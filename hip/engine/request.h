@@ -76,10 +76,16 @@ uint32_t engine_request_add_rows(struct engine_request *request, struct batch_ro
                                  uint32_t limit);
 /* True when the last row it added wants logits: they decide the next token. */
 bool engine_request_wants_logits(const struct engine_request *request);
-/* The rows it added have been computed; LOGITS [vocab_count], which are changed, when it wanted
- * them, else NULL. */
+/* How many candidates will do instead of the logits of its last row; 0: it wants all logits. */
+uint32_t engine_request_picked_count(const struct engine_request *request);
+/* What a row that wanted logits has got. */
+struct row_logits {
+    float *all;             /* [vocab_count], which are changed; NULL: */
+    const uint64_t *picked; /* as sampler_pick_from() takes them */
+};
+/* The rows it added have been computed; LOGITS are its last one's, if it wanted them. */
 void engine_request_advance(struct engine_request *request, const struct runtime *runtime,
-                            float *logits);
+                            const struct row_logits *logits);
 /* To DONE, in any other state, with what the loop is to be told. Text that was held back comes
  * before that: what could have made it a stop string does not come any more. */
 void engine_request_abandon(struct engine_request *request); /* it was cancelled */

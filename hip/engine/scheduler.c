@@ -4,8 +4,11 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/mem.h"
 #include "hip/engine/kv.h"
 #include "hip/engine/request.h"
+#include "hip/text/candidates.h"
+#include "hip/text/vocab.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -357,6 +360,34 @@ static void scheduler_build_batch(struct scheduler *scheduler)
         scheduler_add_prompts(scheduler, budget < room ? budget : room);
 }
 
+/* Candidates will do where they do for each token of the step. */
+static uint32_t scheduler_picked_count(const struct scheduler *scheduler)
+{
+    uint32_t most = 0;
+
+    for (unsigned i = 0; i < scheduler->stepping_count; i++) {
+        const struct engine_request *request = scheduler->stepping[i];
+        uint32_t count = 0;
+
+        if (!engine_request_wants_logits(request))
+            continue;
+        count = engine_request_picked_count(request);
+        if (count == 0)
+            return 0;
+        most = count > most ? count : most;
+    }
+    return most;
+}
+
+static struct row_logits scheduler_logits(const struct scheduler *scheduler, size_t row)
+{
+    const struct step_output *output = &scheduler->output;
+
+    return output->is_picked
+               ? (struct row_logits){.picked = output->picked + row * output->picked_count}
+               : (struct row_logits){.all = output->logits + row * scheduler->runtime->vocab_count};
+}
+
 /* The counters rise before any event of this step can be seen: who has seen a token finds it
  * counted. */
 static void scheduler_count_step(struct scheduler *scheduler)
@@ -371,16 +402,15 @@ static void scheduler_count_step(struct scheduler *scheduler)
 
 static void scheduler_advance_all(struct scheduler *scheduler)
 {
-    float *logits = scheduler->logits;
+    size_t row = 0;
 
     scheduler_count_step(scheduler);
     for (unsigned i = 0; i < scheduler->stepping_count; i++) {
         struct engine_request *request = scheduler->stepping[i];
-        bool wants_logits = engine_request_wants_logits(request);
+        struct row_logits logits = scheduler_logits(scheduler, row);
 
-        engine_request_advance(request, scheduler->runtime, logits);
-        if (wants_logits)
-            logits += scheduler->runtime->vocab_count;
+        row += engine_request_wants_logits(request);
+        engine_request_advance(request, scheduler->runtime, &logits);
         if (request->state == REQUEST_DONE)
             scheduler_release_slot(scheduler, request);
     }
@@ -402,8 +432,9 @@ int scheduler_step(struct scheduler *scheduler, bool *out_is_idle, struct err *e
     if (scheduler->row_count == 0)
         return 0;
     *out_is_idle = false;
-    if (session_step(scheduler->runtime->session, scheduler->rows, scheduler->row_count,
-                     scheduler->logits, &failure) < 0) {
+    scheduler->output.picked_count = scheduler_picked_count(scheduler);
+    if (session_step_into(scheduler->runtime->session, scheduler->rows, scheduler->row_count,
+                          &scheduler->output, &failure) < 0) {
         log_event(LOG_ERROR, "step_failed", "reason=%s", failure.message);
         if (failure.kind == ERR_DEVICE)
             return err_set(err, failure.kind, "%s", failure.message);
@@ -431,18 +462,23 @@ void scheduler_init(struct scheduler *scheduler, struct runtime *runtime, struct
 
 void scheduler_release(struct scheduler *scheduler)
 {
-    free(scheduler->logits);
+    free(scheduler->output.logits);
+    free(scheduler->output.picked);
 }
 
 int scheduler_warm_up(struct scheduler *scheduler, struct err *err)
 {
-    size_t count = (size_t)scheduler->runtime->slot_count * scheduler->runtime->vocab_count;
+    size_t slots = scheduler->runtime->slot_count;
+    size_t count = slots * scheduler->runtime->vocab_count;
+    struct step_output *output = &scheduler->output;
     uint64_t took_us = 0;
 
-    scheduler->logits = calloc(count, sizeof(float));
-    if (scheduler->logits == NULL)
+    output->token_count = vocab_count(scheduler->runtime->vocab);
+    output->picked = xcalloc(slots * CANDIDATES_PICKED_MAX_COUNT, sizeof(*output->picked));
+    output->logits = calloc(count, sizeof(*output->logits));
+    if (output->logits == NULL)
         return err_set(err, ERR_NO_MEMORY, "no memory for %zu logits", count);
-    if (runtime_warm_up(scheduler->runtime, scheduler->logits, &took_us, err) < 0)
+    if (runtime_warm_up(scheduler->runtime, output->logits, &took_us, err) < 0)
         return err_wrap(err, "compute the first token");
     pace_init(&scheduler->pace, took_us);
     return 0;

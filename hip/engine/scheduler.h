@@ -30,7 +30,7 @@ struct scheduler {
     struct request_list waiting; /* prepared; the oldest first, as in `running` */
     struct request_list running;
     bool is_taken[ENGINE_SLOTS_MAX_COUNT]; /* [sequence] */
-    float *logits;                         /* [slots][vocab_count] */
+    struct step_output output;             /* of the step; logits [slots][vocab_count] */
 
     /* The step that runs: whose rows, in this order. */
     struct batch_row rows[SESSION_BATCH_MAX_ROWS];
@@ -48,7 +48,7 @@ struct scheduler {
 void scheduler_init(struct scheduler *scheduler, struct runtime *runtime, struct mailbox *mailbox);
 /* Accepts one that is zeroed. No request is left in it. */
 void scheduler_release(struct scheduler *scheduler);
-/* Once the runtime is loaded: makes room for logits and computes one token. */
+/* Once the runtime is loaded: makes room for what steps leave, and computes one token. */
 int scheduler_warm_up(struct scheduler *scheduler, struct err *err);
 
 /* ARRIVED is empty afterwards. Each step makes one of them ready, long before its turn comes: who

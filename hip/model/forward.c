@@ -168,18 +168,25 @@ static int prepare_rope(struct session_stage *stage, struct err *err)
 }
 
 /* A model without a head of its own uses its embedding (tied). */
-static int head(struct session_stage *stage, float *logits, struct err *err)
+static int head(struct session_stage *stage, struct step_output *output, struct err *err)
 {
     const struct backend_weight *own = stage->by_role[MODEL_OUTPUT];
+    uint32_t picks_from = stage->backend->ops->picks_from_tokens;
+    bool is_picked =
+        output->picked_count > 0 && picks_from > 0 && output->token_count >= picks_from;
     struct backend_head op = {
         .x = stage->scratch[SCRATCH_X],
         .scale = stage->by_role[MODEL_OUTPUT_NORM],
         .epsilon = stage->model->params.norm_epsilon,
         .weight = own != NULL ? own : stage->by_role[MODEL_TOKEN_EMBD],
         .softcap = stage->model->params.logit_softcap,
-        .logits = logits,
+        .logits = output->logits,
+        .picked = output->picked,
+        .picked_count = is_picked ? output->picked_count : 0,
+        .token_count = output->token_count,
     };
 
+    output->is_picked = is_picked;
     return stage->backend->ops->head(stage->backend, &op, err);
 }
 
@@ -195,16 +202,17 @@ static int begin_streams(const struct session *session, struct session_stage *st
 }
 
 static int end_streams(struct session *session, struct session_stage *stage,
-                       const struct backend_step *step, float *logits, struct err *err)
+                       const struct backend_step *step, struct step_output *output, struct err *err)
 {
     if (stage != &session->stages[session->stage_count - 1])
         return stage->backend->ops->buffer_read(stage->backend, stage->scratch[SCRATCH_X],
                                                 session->streams, step->row_count, err);
-    return step->logit_row_count == 0 ? 0 : head(stage, logits, err);
+    return step->logit_row_count == 0 ? 0 : head(stage, output, err);
 }
 
 static int compute_stage(struct session *session, struct session_stage *stage,
-                         const struct backend_step *step, float *logits, struct err *err)
+                         const struct backend_step *step, struct step_output *output,
+                         struct err *err)
 {
     if (stage->backend->ops->step_begin(stage->backend, step, err) != 0 ||
         begin_streams(session, stage, step, err) != 0 || prepare_rope(stage, err) != 0)
@@ -213,15 +221,15 @@ static int compute_stage(struct session *session, struct session_stage *stage,
         if (run_layer(stage, layer, err) != 0)
             return -1;
     }
-    return end_streams(session, stage, step, logits, err);
+    return end_streams(session, stage, step, output, err);
 }
 
-static int run_step(struct session *session, const struct backend_step *step, float *logits,
-                    struct err *err)
+static int run_step(struct session *session, const struct backend_step *step,
+                    struct step_output *output, struct err *err)
 {
     for (uint32_t i = 0; i < session->stage_count; i++) {
         struct session_stage *stage = &session->stages[i];
-        int result = compute_stage(session, stage, step, logits, err);
+        int result = compute_stage(session, stage, step, output, err);
 
         stage->backend->ops->step_end(stage->backend);
         if (result != 0)
@@ -253,8 +261,8 @@ static int place_rows(struct session *session, const struct batch_row *rows, uin
     return 0;
 }
 
-int session_step(struct session *session, const struct batch_row *rows, uint32_t count,
-                 float *logits, struct err *err)
+int session_step_into(struct session *session, const struct batch_row *rows, uint32_t count,
+                      struct step_output *output, struct err *err)
 {
     uint32_t lengths[SESSION_SEQUENCE_MAX_COUNT];
     uint32_t sequence_count = session->sequence_count;
@@ -270,11 +278,12 @@ int session_step(struct session *session, const struct batch_row *rows, uint32_t
     int result = 0;
 
     assert(count >= 1 && count <= SESSION_BATCH_MAX_ROWS);
+    output->is_picked = false;
     for (uint32_t i = 0; i < sequence_count; i++)
         lengths[i] = kv_table_length(session->table, i);
     result = place_rows(session, rows, count, &step, err);
     if (result == 0)
-        result = run_step(session, &step, logits, err);
+        result = run_step(session, &step, output, err);
     for (uint32_t i = 0; i < sequence_count; i++) {
         if (result == 0)
             kv_table_commit(session->table, i);
@@ -282,4 +291,12 @@ int session_step(struct session *session, const struct batch_row *rows, uint32_t
             kv_table_truncate(session->table, i, lengths[i]);
     }
     return result;
+}
+
+int session_step(struct session *session, const struct batch_row *rows, uint32_t count,
+                 float *logits, struct err *err)
+{
+    struct step_output output = {.logits = logits};
+
+    return session_step_into(session, rows, count, &output, err);
 }

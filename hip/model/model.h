@@ -109,6 +109,19 @@ struct batch_row {
  * they were before the step. */
 int session_step(struct session *session, const struct batch_row *rows, uint32_t count,
                  float *logits, struct err *err);
+
+/* What a step leaves of each row that wants logits: these, or the most probable candidates alone,
+ * which a device with memory of its own picks so that not all logits have to leave it. */
+struct step_output {
+    float *logits;         /* [row][vocab_count] */
+    uint64_t *picked;      /* [row][picked_count], as sampler_pick_from() takes them */
+    uint32_t picked_count; /* wanted: at most CANDIDATES_PICKED_MAX_COUNT; 0: logits are wanted */
+    uint32_t token_count;  /* of the logits of a row: what lies behind them is padding */
+    bool is_picked;        /* set by the step: PICKED has been written instead of LOGITS */
+};
+/* The same to OUTPUT. */
+int session_step_into(struct session *session, const struct batch_row *rows, uint32_t count,
+                      struct step_output *output, struct err *err);
 /* What the sequences hold: for who decides about it between steps (kv.h). */
 struct kv_table *session_kv_table(struct session *session);
 

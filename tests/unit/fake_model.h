@@ -10,6 +10,7 @@
 #include "hip/backend/backend.h"
 #include "hip/engine/kv.h"
 #include "hip/model/model.h"
+#include "hip/text/candidates.h"
 #include "hip/text/chat_template.h"
 #include "hip/text/vocab.h"
 
@@ -32,10 +33,12 @@ static struct {
     enum err_kind step_failure;
     bool is_nan;
     bool is_deep;
+    bool picks;
     bool is_held;
     unsigned let_count;
     unsigned step_count; /* the warm-up is the first */
     unsigned row_count;
+    unsigned picked_step_count;
     unsigned tokenized_bytes;
     const char *said; /* NULL: as above */
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
@@ -72,10 +75,12 @@ static inline void fake_model_reset(void)
     fake.step_failure = ERR_NONE;
     fake.is_nan = false;
     fake.is_deep = false;
+    fake.picks = false;
     fake.is_held = false;
     fake.let_count = 0;
     fake.step_count = 0;
     fake.row_count = 0;
+    fake.picked_step_count = 0;
     fake.tokenized_bytes = 0;
     fake.said = NULL;
     fake_unlock();
@@ -109,6 +114,25 @@ static inline void fake_model_make_deep(void)
     fake_lock();
     fake.is_deep = true;
     fake_unlock();
+}
+
+/* It gives candidates where they are wanted, as a device that picks them. */
+static inline void fake_model_make_picking(void)
+{
+    fake_lock();
+    fake.picks = true;
+    fake_unlock();
+}
+
+/* Steps that gave candidates instead of logits. */
+static inline unsigned fake_model_picked_step_count(void)
+{
+    unsigned count = 0;
+
+    fake_lock();
+    count = fake.picked_step_count;
+    fake_unlock();
+    return count;
 }
 
 /* After a prompt of one token it says the bytes of TEXT, which must outlive it, and ends. */
@@ -395,6 +419,42 @@ int session_step(struct session *session, const struct batch_row *rows, uint32_t
     }
     for (uint32_t sequence = 0; sequence < session->sequence_count; sequence++)
         kv_table_commit(session->table, sequence);
+    return 0;
+}
+
+/* The candidates of a row of logits, which nobody is to read any more. */
+static void fake_pick(float *logits, uint32_t count, uint64_t *out)
+{
+    uint64_t rising[CANDIDATES_PICKED_MAX_COUNT];
+    uint32_t found = candidates_top(rising, logits, VOCAB_COUNT, count);
+
+    for (uint32_t i = 0; i < count; i++)
+        out[i] = i < found ? rising[found - 1 - i] : CANDIDATE_NONE;
+    if (isnan(logits[0]))
+        out[0] = CANDIDATE_FAULTY;
+    for (uint32_t token = 0; token < VOCAB_COUNT; token++)
+        logits[token] = NAN;
+}
+
+int session_step_into(struct session *session, const struct batch_row *rows, uint32_t count,
+                      struct step_output *output, struct err *err)
+{
+    uint32_t at = 0;
+
+    output->is_picked = false;
+    if (session_step(session, rows, count, output->logits, err) != 0)
+        return -1;
+    fake_lock();
+    output->is_picked = fake.picks && output->picked_count > 0;
+    fake.picked_step_count += output->is_picked;
+    fake_unlock();
+    for (uint32_t i = 0; i < count && output->is_picked; i++) {
+        if (!rows[i].wants_logits)
+            continue;
+        fake_pick(output->logits + (size_t)at * VOCAB_COUNT, output->picked_count,
+                  output->picked + (size_t)at * output->picked_count);
+        at++;
+    }
     return 0;
 }
 

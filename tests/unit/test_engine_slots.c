@@ -74,6 +74,79 @@ static void a_step_has_a_row_of_each(void **state)
     engine_free(engine);
 }
 
+/* Greedy, from the 40 most probable, with what needs all logits, or drawn from all. */
+static struct engine_request *submit_with(struct engine *engine, const char *prompt,
+                                          const char *parameters)
+{
+    AUTO_JSON json_t *body = json_loads(parameters, 0, NULL);
+    AUTO_JSON json_t *unknown = json_array();
+    struct inference_request asked;
+    struct err err = ERR_INIT;
+
+    json_object_set_new(body, "prompt", json_string(prompt));
+    json_object_set_new(body, "raw", json_true());
+    json_object_set_new(body, "max_tokens", json_integer(20));
+    json_object_set_new(body, "seed", json_integer(5));
+    assert_int_equal(inference_parse(body, &asked, unknown, &err), 0);
+    return engine_submit(engine, &asked, take_ptr(body), NULL, NULL);
+}
+
+/* The stories of a request of each of PARAMETERS, all in one step; returns how many of the steps
+ * gave candidates. */
+static unsigned run_together(const char *const parameters[], size_t count, bool picks,
+                             struct story *stories)
+{
+    static const char *const PROMPTS[] = {"a", "kp", "uuu"};
+    struct engine *engine = ready_engine_of(3, 0);
+    struct engine_request *requests[3];
+    unsigned picked = 0;
+
+    fake_model_make_deep();
+    if (picks)
+        fake_model_make_picking();
+    fake_model_hold_steps();
+    for (size_t i = 0; i < count; i++)
+        requests[i] = submit_with(engine, PROMPTS[i], parameters[i]);
+    fake_model_release_steps();
+    for (size_t i = 0; i < count; i++) {
+        stories[i] = (struct story){0};
+        read_to_end(engine, requests[i], &stories[i]);
+        engine_request_free(requests[i]);
+    }
+    picked = fake_model_picked_step_count();
+    engine_free(engine);
+    return picked;
+}
+
+/* Where the device gives candidates, texts are the same; and it is asked for all logits as soon as
+ * one of the step needs them. */
+static void candidates_change_no_text(void **state)
+{
+    static const struct {
+        const char *parameters[3];
+        bool is_picked;
+    } CASES[] = {
+        {{"{\"temperature\": 0}", "{\"temperature\": 0}", "{}"}, true},
+        {{"{}", "{\"top_k\": 64, \"top_p\": 1, \"min_p\": 0}", "{\"top_k\": 3}"}, true},
+        {{"{}", "{\"top_k\": 0}", "{}"}, false},
+        {{"{}", "{\"temperature\": 0, \"logprobs\": 2}", "{}"}, false},
+        {{"{\"presence_penalty\": 0.5}", "{}", "{}"}, false},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct story all[3];
+        struct story few[3];
+        unsigned picked = 0;
+
+        assert_int_equal(run_together(CASES[i].parameters, 3, false, all), 0);
+        picked = run_together(CASES[i].parameters, 3, true, few);
+        /* One that is not picked for may have begun, or ended, apart from the others. */
+        assert_true(CASES[i].is_picked ? picked >= 20 : picked < 20);
+        for (size_t j = 0; j < 3; j++)
+            assert_string_equal(strstr(few[j].text, "started"), strstr(all[j].text, "started"));
+    }
+}
+
 /* A prompt shares its chunks with those that came after it, and does not make them wait. */
 static void a_short_prompt_does_not_wait_for_a_long_one(void **state)
 {
@@ -328,6 +401,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_many_run_as_there_are_slots),
         cmocka_unit_test(a_step_has_a_row_of_each),
+        cmocka_unit_test(candidates_change_no_text),
         cmocka_unit_test(a_short_prompt_does_not_wait_for_a_long_one),
         cmocka_unit_test(the_youngest_gives_way_and_goes_on_where_it_was),
         cmocka_unit_test(who_gave_way_keeps_its_place),
