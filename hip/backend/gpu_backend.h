@@ -274,8 +274,8 @@ bool gpu_has_mma(const struct gpu_type *type, uint32_t columns);
 
 /* ---- gpu_pick.c ---- */
 
-/* From so many tokens on it is sooner done here than on the host. */
-enum { GPU_PICKS_FROM_TOKENS = 16384 };
+/* From so many tokens on it is sooner done here than on the host (hip/SPEED.md). */
+enum { GPU_PICKS_FROM_TOKENS = 8192 };
 /* What it takes for so many rows of logits. */
 uint64_t gpu_pick_bytes(uint32_t row_count, uint32_t token_count);
 /* Picks out of the logits of the running step, as backend_head says: *out [logit row][picked_count]
