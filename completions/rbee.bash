@@ -111,7 +111,7 @@ _rbee_options() {
 --ctx	tokens of context of a worker that this starts
 --slots	requests at a time on a worker that this starts
 --kv-type	how a worker that this starts keeps keys and values; q8_0 takes a GPU
---device	where a worker that this starts runs
+--device	where a worker that this starts runs; gpu:ID,gpu:ID: on two
 --allow-cpu	run on the CPU when the GPU cannot
 --no-start	start neither the supervisor nor a worker
 --no-stdin	do not read stdin' ;;
@@ -140,7 +140,7 @@ _rbee_options() {
 --ctx	tokens of context of a worker that this starts
 --slots	requests at a time on a worker that this starts
 --kv-type	how a worker that this starts keeps keys and values; q8_0 takes a GPU
---device	where a worker that this starts runs
+--device	where a worker that this starts runs; gpu:ID,gpu:ID: on two
 --allow-cpu	run on the CPU when the GPU cannot
 --no-start	start neither the supervisor nor a worker
 --no-history	neither read nor keep the lines of earlier chats' ;;
@@ -168,7 +168,7 @@ _rbee_options() {
 --ctx	tokens of context of a worker that this starts
 --slots	requests at a time on a worker that this starts
 --kv-type	how a worker that this starts keeps keys and values; q8_0 takes a GPU
---device	where a worker that this starts runs
+--device	where a worker that this starts runs; gpu:ID,gpu:ID: on two
 --allow-cpu	run on the CPU when the GPU cannot
 --no-start	start neither the supervisor nor a worker
 --output	append results here; new without --resume; - is stdout
@@ -215,7 +215,7 @@ _rbee_options() {
 --ctx	tokens of context of a worker that this starts
 --slots	requests at a time on a worker that this starts
 --kv-type	how a worker that this starts keeps keys and values; q8_0 takes a GPU
---device	where a worker that this starts runs
+--device	where a worker that this starts runs; gpu:ID,gpu:ID: on two
 --threads	CPU threads of the worker
 --allow-cpu	run on the CPU when the GPU cannot
 --wait	return when the worker is ready, or stopped' ;;

@@ -119,7 +119,7 @@ function __rbee_options
 --ctx	tokens of context of a worker that this starts
 --slots	requests at a time on a worker that this starts
 --kv-type	how a worker that this starts keeps keys and values; q8_0 takes a GPU
---device	where a worker that this starts runs
+--device	where a worker that this starts runs; gpu:ID,gpu:ID: on two
 --allow-cpu	run on the CPU when the GPU cannot
 --no-start	start neither the supervisor nor a worker
 --no-stdin	do not read stdin'
@@ -149,7 +149,7 @@ function __rbee_options
 --ctx	tokens of context of a worker that this starts
 --slots	requests at a time on a worker that this starts
 --kv-type	how a worker that this starts keeps keys and values; q8_0 takes a GPU
---device	where a worker that this starts runs
+--device	where a worker that this starts runs; gpu:ID,gpu:ID: on two
 --allow-cpu	run on the CPU when the GPU cannot
 --no-start	start neither the supervisor nor a worker
 --no-history	neither read nor keep the lines of earlier chats'
@@ -178,7 +178,7 @@ function __rbee_options
 --ctx	tokens of context of a worker that this starts
 --slots	requests at a time on a worker that this starts
 --kv-type	how a worker that this starts keeps keys and values; q8_0 takes a GPU
---device	where a worker that this starts runs
+--device	where a worker that this starts runs; gpu:ID,gpu:ID: on two
 --allow-cpu	run on the CPU when the GPU cannot
 --no-start	start neither the supervisor nor a worker
 --output	append results here; new without --resume; - is stdout
@@ -237,7 +237,7 @@ function __rbee_options
 --ctx	tokens of context of a worker that this starts
 --slots	requests at a time on a worker that this starts
 --kv-type	how a worker that this starts keeps keys and values; q8_0 takes a GPU
---device	where a worker that this starts runs
+--device	where a worker that this starts runs; gpu:ID,gpu:ID: on two
 --threads	CPU threads of the worker
 --allow-cpu	run on the CPU when the GPU cannot
 --wait	return when the worker is ready, or stopped'
