@@ -26,8 +26,7 @@ struct rig {
     uint32_t vocab_count;
 };
 
-/* Without a backend. */
-static inline void rig_load(struct rig *rig, const struct tiny_model *tiny)
+static inline void rig_open(struct rig *rig, const struct tiny_model *tiny, const char *device)
 {
     struct err err = ERR_INIT;
 
@@ -37,17 +36,10 @@ static inline void rig_load(struct rig *rig, const struct tiny_model *tiny)
     rig->model = model_open_memory(rig->file.data, rig->file.len, &err);
     if (rig->model == NULL)
         fail_msg("%s", err.message);
-    rig->vocab_count = model_vocab_count(rig->model);
-}
-
-static inline void rig_open(struct rig *rig, const struct tiny_model *tiny, const char *device)
-{
-    struct err err = ERR_INIT;
-
-    rig_load(rig, tiny);
     rig->backend = device_open(device, 2, &err);
     if (rig->backend == NULL)
         fail_msg("%s", err.message);
+    rig->vocab_count = model_vocab_count(rig->model);
 }
 
 static inline void rig_begin(struct rig *rig, const struct session_options *options)

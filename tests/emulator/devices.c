@@ -72,6 +72,7 @@ static void read_orders(const char *text)
 {
     enum { FIELDS = 3 };
 
+    order_count = 0;
     for (const char *at = text; *at != '\0';) {
         struct order *order = &orders[order_count];
         int length = 0;
@@ -101,6 +102,13 @@ static void __attribute__((constructor)) read_environment(void)
     is_fault_abort = how != NULL && strcmp(how, "abort") == 0;
     if (how != NULL && !is_fault_abort && strcmp(how, "error") != 0)
         refuse("RBEE_EMULATOR_FAULT", how);
+}
+
+void emulator_set_failures(const char *text)
+{
+    pthread_mutex_lock(&lock);
+    read_orders(text);
+    pthread_mutex_unlock(&lock);
 }
 
 /* ---- errors ---- */

@@ -22,6 +22,7 @@ struct emulator {
                        const void *args, size_t args_bytes);
     void (*set_order)(enum emulator_order order, uint64_t seed);
     int (*has_kernel)(const char *name);
+    void (*set_failures)(const char *text);
 };
 
 static inline void *emulator_symbol(void *library, const char *name)
@@ -58,6 +59,7 @@ static inline struct emulator emulator_open(const char *name, uint32_t wave)
         .run = emulator_symbol(library, "emulator_run"),
         .set_order = emulator_symbol(library, "emulator_set_order"),
         .has_kernel = emulator_symbol(library, "emulator_has_kernel"),
+        .set_failures = emulator_symbol(library, "emulator_set_failures"),
     };
 }
 

@@ -16,6 +16,9 @@ EMULATOR_EXPORT const char *emulator_run(const char *kernel, const uint32_t bloc
                                          uint32_t threads, const void *args, size_t args_bytes);
 /* From now on; RBEE_EMULATOR_ORDER and RBEE_EMULATOR_SEED say it for the start. */
 EMULATOR_EXPORT void emulator_set_order(enum emulator_order order, uint64_t seed);
+/* Instead of the orders before, as RBEE_EMULATOR_FAIL has them for the start; calls are counted
+ * anew. */
+EMULATOR_EXPORT void emulator_set_failures(const char *text);
 /* Whether it is in the table, and written. */
 EMULATOR_EXPORT int emulator_has_kernel(const char *name);
 /* "emulator-32" or "emulator-64": gpu_library.c knows by it that the driver is no driver. */

@@ -6,6 +6,7 @@
 #include "hip/backend/gpu_runtime.h"
 #include "hip/engine/kv.h"
 #include "hip/kernels/args.h"
+#include "tests/emulator/emulate.h"
 #include "tests/session_rig.h"
 
 #include <math.h>
@@ -26,21 +27,15 @@ enum {
 
 static const char *const EMULATORS[] = {EMULATOR_32, EMULATOR_64};
 
-/* ---- a model on a device that is opened anew, so that the emulator reads its orders ---- */
+/* ---- a model on a device that fails to order ---- */
 
-static struct backend *open_emulator(const char *name, const char *orders)
+/* As RBEE_EMULATOR_FAIL has them, of calls from now on. */
+static void order(const char *device, const char *orders)
 {
-    AUTO_FREE char *file = xasprintf("libgpu-%s.so", name);
-    AUTO_FREE char *path = paths_sibling_program(file);
-    struct err err = ERR_INIT;
-    struct backend *backend = NULL;
+    struct emulator emulator =
+        emulator_open("gpu-emulator", strcmp(device, EMULATOR_32) == 0 ? 32 : 64);
 
-    setenv("RBEE_EMULATOR_FAIL", orders, 1);
-    backend = gpu_backend_new(path, "0", &err);
-    unsetenv("RBEE_EMULATOR_FAIL");
-    if (backend == NULL)
-        fail_msg("%s", err.message);
-    return backend;
+    emulator.set_failures(orders);
 }
 
 static struct rig rig_of(const char *device, const char *orders)
@@ -49,9 +44,9 @@ static struct rig rig_of(const char *device, const char *orders)
     struct tiny_model tiny = tiny_model_default();
     struct rig rig;
 
-    rig_load(&rig, &tiny);
-    rig.backend = open_emulator(device, orders);
+    rig_open(&rig, &tiny, device);
     rig_begin(&rig, &options);
+    order(device, orders);
     return rig;
 }
 
@@ -134,12 +129,13 @@ static char *order_within_capture(const char *device)
     struct rig rig = rig_of(device, "");
     AUTO_FREE float *logits = calloc(rig.vocab_count, sizeof(*logits));
     struct batch_row rows[FIRST_PROMPT];
+    struct gpu_context *context = gpu_backend_context(rig.backend);
+    uint64_t launches = gpu_launch_count(context);
     struct err err = ERR_INIT;
-    uint64_t launches = 0;
 
     rig_step(&rig, rows, rig_add_prompt(rows, 0, 0, FIRST_PROMPT), NULL);
     assert_int_equal(decode(&rig, 1, logits, &err), 0);
-    launches = gpu_launch_count(gpu_backend_context(rig.backend));
+    launches = gpu_launch_count(context) - launches;
     rig_release(&rig);
     return xasprintf("hipModuleLaunchKernel:%llu:1", (unsigned long long)launches + 3);
 }
@@ -266,10 +262,11 @@ static void expect_gate_of(struct gates *gates, const float *of, float value)
 
 static void they_come_before_what_comes_after(void **state)
 {
-    struct gates gates = {.backend = open_emulator(EMULATOR_64, "")};
     struct err err = ERR_INIT;
+    struct gates gates = {.backend = device_open(EMULATOR_64, 1, &err)};
     float *other = NULL;
 
+    assert_non_null(gates.backend);
     gates.context = gpu_backend_context(gates.backend);
     gates.kernel = gpu_find_kernel(gates.context, "gate", &err);
     gates.in = gpu_alloc(gates.context, WIDTH * sizeof(float), &err);
@@ -304,9 +301,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(graphs_compute_what_launches_do),
         cmocka_unit_test(a_driver_that_fails_has_no_graphs),
-        cmocka_unit_test(a_fault_of_a_graph_ends_the_device),
         cmocka_unit_test(the_latest_are_kept),
         cmocka_unit_test(they_come_before_what_comes_after),
+        cmocka_unit_test(a_fault_of_a_graph_ends_the_device), /* the last: of that library */
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
