@@ -71,6 +71,8 @@ MODELS
             answer_on emulator "$T/model.gguf" --kv-type q8_0
             assert_equal "$output" "$expected"
         done
+        answer_on emulator,ref "$T/model.gguf" --kv-type q8_0
+        assert_equal "$output" "$expected"
     done <<MODELS
 architecture=llama type=Q8_0
 architecture=gemma2 type=Q5_1

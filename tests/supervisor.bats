@@ -179,10 +179,10 @@ open(sys.argv[2], "w").close(); s.accept(); s.accept()' "$SOCKET" "$T/listens" 3
     start_rbeed
     wait_for_worker helper ready
     assert_regex "$(grep '"what": "start"' "$T/m/auto.log")" '"--kv-type", "q8_0"'
-    run api POST /v1/workers/helper/start '{"kv_type":"f16"}'
+    run api POST /v1/workers/helper/start -d '{"kv_type":"f16"}'
     assert_output --partial 'worker helper keeps keys and values as q8_0, not f16: stop it first'
-    api POST /v1/workers/helper/start '{"kv_type":"q8_0"}' >/dev/null
-    run api POST /v1/workers/helper/start '{"kv_type":"q4_0"}'
+    api POST /v1/workers/helper/start -d '{"kv_type":"q8_0"}' >/dev/null
+    run api POST /v1/workers/helper/start -d '{"kv_type":"q4_0"}'
     assert_output --partial 'kv_type must be one of f16, q8_0, not \"q4_0\"'
     model a <<<"reply one"
     run ask a '"kv_type":"q8_0"'
@@ -190,7 +190,7 @@ open(sys.argv[2], "w").close(); s.accept(); s.accept()' "$SOCKET" "$T/listens" 3
     assert_regex "$(grep '"what": "start"' "$T/m/a.log")" '"--kv-type", "q8_0"'
     refute_regex "$(grep '"what": "inference"' "$T/m/a.log")" kv_type
     model b <<<"reply one"
-    api POST /v1/workers/b/start '{"kv_type":"q8_0"}' >/dev/null
+    api POST /v1/workers/b/start -d '{"kv_type":"q8_0"}' >/dev/null
     wait_for_worker b ready
     stop_rbeed
     start_rbeed
