@@ -3,6 +3,7 @@
 # kernels, waves of 32 and of 64. Its answers are those of the CPU, and each way in which a GPU fails
 # is the end that the supervisor knows.
 
+# shellcheck disable=SC2154,SC2030,SC2031 # $worker is use_gpu_worker's, $stderr of run; each test is a subshell
 load worker_helpers
 
 setup() {
@@ -142,7 +143,6 @@ ask_text() { # FIELDS
     assert_fault 10 config "device gpu:1 cannot be used: .*gpu:0 .*--allow-cpu"
     run --separate-stderr "$worker" -m "$T/tiny.gguf" --device gpu:1 --allow-cpu --raw -p once -n 2
     assert_success
-    # shellcheck disable=SC2154
     assert_regex "$stderr" 'device_replaced wanted=gpu:1 used=cpu'
 }
 

@@ -3,6 +3,7 @@
 # them and the CPU: the answers are those of one device, what cannot be is refused, and whatever one
 # of the two does, its name is told. How the layers are shared out is test_stages' matter.
 
+# shellcheck disable=SC2154,SC2030,SC2031 # $worker is use_gpu_worker's, $stderr of run; each test is a subshell
 load worker_helpers
 
 setup() {
@@ -35,7 +36,6 @@ ask_on() { # DEVICE [OPTION...]
 
 assert_fault_of() { # DEVICE EXIT-CODE CLASS REASON
     assert_equal "$status" "$2"
-    # shellcheck disable=SC2154
     assert_regex "${stderr_lines[-1]}" "^fatal class=$3 device=$1 reason=.*$4"
 }
 
@@ -65,7 +65,7 @@ CASES
 
 @test "what is no two devices is exit 10, and --allow-cpu goes on where one of them cannot be used" {
     local devices
-    for devices in gpu:0,gpu:1,cpu gpu:0, ,cpu cpu,cpu "gpu:0,gpu:$FIRST" gpu:1,emulator,cpu \
+    for devices in gpu:0,gpu:1,cpu "gpu:0," ",cpu" cpu,cpu "gpu:0,gpu:$FIRST" gpu:1,emulator,cpu \
         emulator,gpu:0; do
         ask_on "$devices" --allow-cpu
         assert_fault 10 config ""
@@ -74,7 +74,6 @@ CASES
     assert_fault 10 config "device gpu:0,gpu:7 cannot be used: gpu:7: there is no gpu:7, .*--allow-cpu"
     ask_on gpu:7,cpu --allow-cpu
     assert_success
-    # shellcheck disable=SC2154
     assert_regex "$stderr" 'device_replaced wanted=gpu:7,cpu used=cpu'
     tiny_model layers=1 never_ends "$T/tiny.gguf"
     ask_on gpu:0,gpu:1

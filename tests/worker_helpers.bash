@@ -44,8 +44,8 @@ use_emulator() { # WAVE
     export RBEE_GPU_LIBRARY=$RBEE_BUILD/tests/libgpu-emulator-$1.so
 }
 
+# shellcheck disable=SC2154 # they are of run
 assert_fault() { # EXIT-CODE CLASS REASON
     assert_equal "$status" "$1"
-    # shellcheck disable=SC2154
     assert_regex "${stderr_lines[-1]}" "^fatal class=$2 reason=.*$3"
 }

@@ -7,10 +7,9 @@
 #include "common/attr.h"
 #include "hip/backend/gpu_runtime.h"
 #include "hip/engine/kv.h"
+#include "tests/fault_file.h"
 #include "tests/session_rig.h"
-#include "tests/temp_folder.h"
 
-#include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -286,17 +285,6 @@ static void too_long_a_context_is_refused_with_what_would_fit(void **state)
 
 /* ---- faults ---- */
 
-/* The file that the emulator looks for before each launch (RBEE_EMULATOR_FAULT_FILE). */
-static char fault_path[PATH_MAX];
-
-static void plant_fault(void)
-{
-    int fd = open(fault_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-
-    assert_true(fd >= 0);
-    (void)close(fd);
-}
-
 /* A step without logits has nothing to fail with: the next one says it. */
 static void a_device_that_fails_stays_failed(void **state)
 {
@@ -308,7 +296,7 @@ static void a_device_that_fails_stays_failed(void **state)
     begin_on(&rig, EMULATOR_64, KV_TYPE_F16);
     logits = calloc(rig.vocab_count, sizeof(*logits));
     rig_step(&rig, rows, rig_add_prompt(rows, 0, 0, 3), logits);
-    plant_fault();
+    fault_file_plant(*state);
     (void)rig_add_prompt(rows, 0, 3, 2);
     (void)session_step(rig.session, rows, 2, logits, &err);
     for (int i = 0; i < 2; i++) {
@@ -319,26 +307,13 @@ static void a_device_that_fails_stays_failed(void **state)
         assert_int_equal(session_step(rig.session, rows, 1, logits, &err), -1);
         assert_int_equal(err.kind, ERR_DEVICE);
     }
-    assert_int_equal(unlink(fault_path), 0);
+    fault_file_remove(*state);
     rig_release(&rig);
 }
 
-/* What emulated devices are, they read when they are loaded. */
 static int describe_devices(void **state)
 {
-    char *folder = temp_folder_make();
-
-    (void)snprintf(fault_path, sizeof(fault_path), "%s/fault", folder);
-    *state = folder;
-    return setenv("RBEE_EMULATOR_FAULT_FILE", fault_path, 1) +
-           setenv("RBEE_EMULATOR_DEVICES", "Small,0000:03:00.0,0123456789abcdef,67108864", 1);
-}
-
-static int remove_folder(void **state)
-{
-    temp_folder_remove(*state);
-    free(*state);
-    return 0;
+    return fault_file_begin(state, "Small,0000:03:00.0,0123456789abcdef,67108864");
 }
 
 int main(void)
@@ -352,5 +327,5 @@ int main(void)
         cmocka_unit_test(a_device_that_fails_stays_failed), /* the last: of that library */
     };
 
-    return cmocka_run_group_tests(tests, describe_devices, remove_folder);
+    return cmocka_run_group_tests(tests, describe_devices, fault_file_end);
 }

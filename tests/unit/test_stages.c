@@ -8,10 +8,8 @@
 #include "hip/engine/kv.h"
 #include "hip/model/need.h"
 #include "hip/model/plan.h"
+#include "tests/fault_file.h"
 #include "tests/session_rig.h"
-#include "tests/temp_folder.h"
-
-#include <fcntl.h>
 
 enum {
     CONTEXT = 96,
@@ -386,9 +384,6 @@ static void one_gpu_is_not_two(void **state)
     backend_free(first);
 }
 
-/* The file that the second device looks for before each of its launches. */
-static char fault_path[PATH_MAX];
-
 /* What was computed before stays as it was. */
 static void a_device_that_fails_is_named(void **state)
 {
@@ -397,15 +392,12 @@ static void a_device_that_fails_is_named(void **state)
     struct err err = ERR_INIT;
     struct pair pair;
     AUTO_FREE float *logits = NULL;
-    int fd = -1;
 
     pair_open(&pair, &tiny, EMULATOR_32);
     pair_begin(&pair, 1);
     logits = logits_new(&pair.rig);
     rig_step(&pair.rig, rows, rig_add_prompt(rows, 0, 0, 3), logits);
-    fd = open(fault_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    (void)close(fd);
+    fault_file_plant(*state);
     rows[0] = rig_row(0, 3, true);
     assert_int_equal(session_step(pair.rig.session, rows, 1, logits, &err), -1);
     assert_int_equal(err.kind, ERR_DEVICE);
@@ -413,30 +405,16 @@ static void a_device_that_fails_is_named(void **state)
     assert_false(pair.devices[0].has_failed);
     assert_true(pair.devices[1].has_failed);
     assert_int_equal(kv_table_length(session_kv_table(pair.rig.session), 0), 3);
-    assert_int_equal(unlink(fault_path), 0);
+    fault_file_remove(*state);
     pair_release(&pair);
 }
 
-/* What emulated devices are, they read when they are loaded. */
+/* The second of which is the one that faults. */
 static int describe_devices(void **state)
 {
-    char *folder = temp_folder_make();
-
-    (void)snprintf(fault_path, sizeof(fault_path), "%s/fault", folder);
-    *state = folder;
-    return setenv("RBEE_EMULATOR_FAULT_FILE", fault_path, 1) +
-           setenv("RBEE_EMULATOR_FAULT_PCI", "0000:04:00.0", 1) +
-           setenv("RBEE_EMULATOR_DEVICES",
-                  "First,0000:03:00.0,0123456789abcdef,268435456;"
-                  "Second,0000:04:00.0,0123456789abcdee,268435456",
-                  1);
-}
-
-static int remove_folder(void **state)
-{
-    temp_folder_remove(*state);
-    free(*state);
-    return 0;
+    return setenv("RBEE_EMULATOR_FAULT_PCI", "0000:04:00.0", 1) +
+           fault_file_begin(state, "First,0000:03:00.0,0123456789abcdef,268435456;"
+                                   "Second,0000:04:00.0,0123456789abcdee,268435456");
 }
 
 int main(void)
@@ -452,5 +430,5 @@ int main(void)
         cmocka_unit_test(a_device_that_fails_is_named), /* the last: of that library */
     };
 
-    return cmocka_run_group_tests(tests, describe_devices, remove_folder);
+    return cmocka_run_group_tests(tests, describe_devices, fault_file_end);
 }
