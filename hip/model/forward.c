@@ -224,6 +224,8 @@ static int compute_stage(struct session *session, struct session_stage *stage,
     return end_streams(session, stage, step, output, err);
 }
 
+/* NEEDSWORK: should a stage begin with a prompt's next rows while the next stage has these? Each
+ * device waits for the other now, which only prompts of several steps could change. */
 static int run_step(struct session *session, const struct backend_step *step,
                     struct step_output *output, struct err *err)
 {
