@@ -360,6 +360,7 @@ script_loads_and_dies() {
         api POST /v1/workers/asked/stop -d '{"force":true}' >/dev/null
         wait_says asked '.state == "down" and .breaker == "closed" and .restarts == 0'
         ask idle >/dev/null
+        wait_says idle '.in_flight == 0' # it is idle from now on
         clock_advance 301000
         wait_says idle '.state == "down" and .breaker == "closed" and .restarts == 0'
         want_up wrong
