@@ -24,6 +24,14 @@
 
 #include "hip/kernels/gpu.h"
 
+/* Entries that each thread of a block brings. */
+enum { TOP_LOADS = GPU_TOP_SLICE / GPU_THREADS_MAX };
+
+GPU_DEVICE uint32_t top_load_at(uint32_t index)
+{
+    return index * GPU_THREADS_MAX + gpu_thread();
+}
+
 /* In bits alone, as floats mean nothing here: a compiler may think that there are no NaN. */
 GPU_DEVICE uint64_t top_entry(float logit, uint32_t token)
 {
@@ -90,19 +98,32 @@ GPU_DEVICE void top_reduce_runs(uint64_t *entries, uint32_t list, uint32_t runs)
     }
 }
 
+/* The block's slice of a row. Its loads are under way together. */
+GPU_DEVICE void top_load_slice(const struct args_top *a, uint64_t *entries)
+{
+    const float *logits = a->logits + (uint64_t)gpu_block_y() * a->width;
+    uint32_t first = gpu_block_x() * GPU_TOP_SLICE;
+    float loads[TOP_LOADS];
+
+    GPU_UNROLL
+    for (uint32_t i = 0; i < TOP_LOADS; i++)
+        loads[i] = logits[gpu_min_u32(first + top_load_at(i), a->token_count - 1)];
+    GPU_UNROLL
+    for (uint32_t i = 0; i < TOP_LOADS; i++) {
+        uint32_t token = first + top_load_at(i);
+
+        entries[top_load_at(i)] = token < a->token_count ? top_entry(loads[i], token) : 0;
+    }
+    gpu_barrier();
+}
+
 GPU_KERNEL(top_slices, args_top)
 {
     GPU_SHARED(uint64_t, entries, GPU_TOP_SLICE);
-    const float *logits = a->logits + (uint64_t)gpu_block_y() * a->width;
     uint64_t *list =
         a->lists + ((uint64_t)gpu_block_y() * a->slice_count + gpu_block_x()) * a->list;
 
-    for (uint32_t i = gpu_thread(); i < GPU_TOP_SLICE; i += gpu_threads()) {
-        uint32_t token = gpu_block_x() * GPU_TOP_SLICE + i;
-
-        entries[i] = token < a->token_count ? top_entry(logits[token], token) : 0;
-    }
-    gpu_barrier();
+    top_load_slice(a, entries);
     top_sort_runs(entries, a->list);
     top_reduce_runs(entries, a->list, GPU_TOP_SLICE / a->list);
     for (uint32_t i = gpu_thread(); i < a->list; i += gpu_threads())
@@ -117,17 +138,26 @@ GPU_DEVICE uint32_t top_load_lists(const struct args_top *a, uint64_t *entries, 
     const uint64_t *lists = a->lists + (uint64_t)gpu_block_x() * a->slice_count * a->list;
     uint32_t wanted = gpu_min_u32(GPU_TOP_SLICE / a->list, from + a->slice_count - first);
     uint32_t runs = 1;
+    uint64_t loads[TOP_LOADS];
 
     while (runs < wanted)
         runs *= 2;
-    for (uint32_t i = from * a->list + gpu_thread(); i < runs * a->list; i += gpu_threads()) {
-        uint32_t run = i / a->list;
-        uint32_t in_run = i % a->list;
-        uint64_t list = first + run - from;
+    GPU_UNROLL
+    for (uint32_t i = 0; i < TOP_LOADS; i++) {
+        uint32_t run = top_load_at(i) / a->list;
+        uint32_t in_run = top_load_at(i) & (a->list - 1);
+        uint64_t list = gpu_min_u32(first + run - from, a->slice_count - 1);
 
         if ((run & 1) != 0)
             in_run = a->list - 1 - in_run;
-        entries[i] = run < wanted ? lists[list * a->list + in_run] : 0;
+        loads[i] = lists[list * a->list + in_run];
+    }
+    GPU_UNROLL
+    for (uint32_t i = 0; i < TOP_LOADS; i++) {
+        uint32_t at = top_load_at(i);
+
+        if (at >= from * a->list && at < runs * a->list)
+            entries[at] = at < wanted * a->list ? loads[i] : 0;
     }
     gpu_barrier();
     return runs;
