@@ -15,10 +15,8 @@
 #include "hip/model/model.h"
 #include "hip/model/need.h"
 
-#include <assert.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,6 +33,7 @@ enum {
     DECODE_MIN_STEPS = 4,
     DECODE_MAX_STEPS = KV_BLOCK_TOKENS, /* so that each sequence needs one block */
     STATM_MAX_BYTES = 256,
+    PICKED_COUNT = 40, /* top_k by default: common/inference.c */
 };
 
 enum reading {
@@ -49,7 +48,7 @@ struct measure {
     struct engine_options engine;
     struct runtime runtime;
     struct memory_read *memory;
-    float *logits; /* [MEASURE_SEQUENCES_MAX][vocab_count] */
+    struct step_output output; /* of MEASURE_SEQUENCES_MAX rows */
     uint32_t prompt_tokens;
     size_t batch_count;
     uint32_t decode_steps[MEASURE_BATCH_MAX_COUNT];
@@ -92,7 +91,7 @@ static int read_prompt(struct measure *measure, double *out, struct err *err)
         for (uint32_t i = 0; i < count; i++)
             rows[i] = row_at(measure, 0, first + i);
         rows[count - 1].wants_logits = first + count == measure->prompt_tokens;
-        if (session_step(measure->runtime.session, rows, count, measure->logits, err) != 0)
+        if (session_step_into(measure->runtime.session, rows, count, &measure->output, err) != 0)
             return -1;
     }
     *out = per_second(measure->prompt_tokens, clock_monotonic_us() - start_us);
@@ -126,7 +125,8 @@ static int read_decode(struct measure *measure, size_t batch, double *out, struc
             rows[i].wants_logits = true;
             rows[i].is_decode = true;
         }
-        if (session_step(measure->runtime.session, rows, sequences, measure->logits, err) != 0)
+        if (session_step_into(measure->runtime.session, rows, sequences, &measure->output, err) !=
+            0)
             return -1;
     }
     *out = per_second((uint64_t)steps * sequences, clock_monotonic_us() - start_us);
@@ -184,15 +184,14 @@ static void tell(const struct measure *measure, const char *what)
         measure->options->on_progress(measure->options->owner, what);
 }
 
-static int make_logits(struct measure *measure, struct err *err)
+/* Steps leave what those of a request leave that says nothing about its sampling. */
+static int make_output(struct measure *measure, struct err *err)
 {
-    size_t count = (size_t)MEASURE_SEQUENCES_MAX * measure->runtime.vocab_count;
-
-    assert(count > 0); /* load.c refuses a model without tokens */
-    if (measure->logits == NULL)
-        measure->logits = calloc(count, sizeof(*measure->logits));
-    return measure->logits != NULL ? 0
-                                   : err_set(err, ERR_NO_MEMORY, "no memory for %zu logits", count);
+    runtime_output_release(&measure->output);
+    if (runtime_output_init(&measure->runtime, MEASURE_SEQUENCES_MAX, &measure->output, err) != 0)
+        return -1;
+    measure->output.picked_count = PICKED_COUNT;
+    return 0;
 }
 
 /* From nothing to the first token, as a worker gets there. */
@@ -205,8 +204,8 @@ static int load(struct measure *measure, double *out_ms, struct err *err)
     if (runtime_load(runtime, &measure->engine, NULL, NULL, err) != 0)
         return -1;
     measure->engine.device = runtime->device; /* a replacement is told of once */
-    if (make_logits(measure, err) != 0 ||
-        runtime_warm_up(runtime, measure->logits, &ignored_us, err) != 0)
+    if (make_output(measure, err) != 0 ||
+        runtime_warm_up(runtime, measure->output.logits, &ignored_us, err) != 0)
         return -1;
     *out_ms = (double)(clock_monotonic_us() - start_us) / 1e3;
     return 0;
@@ -343,7 +342,7 @@ static void take_medians(struct measure *measure, struct measure_result *out)
 static void measure_release(struct measure *measure)
 {
     memory_read_free(measure->memory);
-    free(measure->logits);
+    runtime_output_release(&measure->output);
     runtime_release(&measure->runtime);
 }
 

@@ -9,11 +9,13 @@
 #include "hip/backend/backend.h"
 #include "hip/engine/kv.h"
 #include "hip/model/model.h"
+#include "hip/text/candidates.h"
 #include "hip/text/chat_template.h"
 #include "hip/text/logprobs.h"
 #include "hip/text/sampler.h"
 #include "hip/text/vocab.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -203,6 +205,32 @@ void runtime_release(struct runtime *runtime)
     model_free(runtime->model);
     runtime_close_devices(runtime);
     *runtime = (struct runtime){0};
+}
+
+int runtime_output_init(const struct runtime *runtime, uint32_t row_count, struct step_output *out,
+                        struct err *err)
+{
+    size_t count = (size_t)row_count * runtime->vocab_count;
+    float *logits = NULL;
+
+    assert(count > 0); /* load.c refuses a model without tokens */
+    logits = calloc(count, sizeof(*logits));
+    if (logits == NULL)
+        return err_set(err, ERR_NO_MEMORY, "no memory for %zu logits", count);
+    *out = (struct step_output){
+        .logits = logits,
+        /* Bounded: at most ENGINE_SLOTS_MAX_COUNT rows. */
+        .picked = xcalloc((size_t)row_count * CANDIDATES_PICKED_MAX_COUNT, sizeof(*out->picked)),
+        .token_count = vocab_count(runtime->vocab),
+    };
+    return 0;
+}
+
+void runtime_output_release(struct step_output *output)
+{
+    free(output->logits);
+    free(output->picked);
+    *output = (struct step_output){0};
 }
 
 /* As the sampler sees them: -INFINITY is a token that is never taken, if another one can be. */

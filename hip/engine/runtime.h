@@ -39,6 +39,11 @@ uint32_t runtime_default_context(const struct model *model);
 /* What each slot takes beside the session: its logits, and a request's sampler and
  * log-probabilities. */
 uint64_t runtime_slot_bytes(const struct model *model);
+/* Room for what a step leaves of ROW_COUNT rows; no candidates are wanted yet. ERR_NO_MEMORY. */
+int runtime_output_init(const struct runtime *runtime, uint32_t row_count, struct step_output *out,
+                        struct err *err);
+/* Accepts one that is zeroed. */
+void runtime_output_release(struct step_output *output);
 /* Accepts one that was loaded in part. */
 void runtime_release(struct runtime *runtime);
 /* Computes one token into LOGITS [vocab_count], so that what breaks at the first step breaks before

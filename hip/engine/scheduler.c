@@ -4,14 +4,10 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/mem.h"
 #include "hip/engine/kv.h"
 #include "hip/engine/request.h"
-#include "hip/text/candidates.h"
-#include "hip/text/vocab.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 /* ---- the order of requests ---- */
 
@@ -462,23 +458,17 @@ void scheduler_init(struct scheduler *scheduler, struct runtime *runtime, struct
 
 void scheduler_release(struct scheduler *scheduler)
 {
-    free(scheduler->output.logits);
-    free(scheduler->output.picked);
+    runtime_output_release(&scheduler->output);
 }
 
 int scheduler_warm_up(struct scheduler *scheduler, struct err *err)
 {
-    size_t slots = scheduler->runtime->slot_count;
-    size_t count = slots * scheduler->runtime->vocab_count;
-    struct step_output *output = &scheduler->output;
+    struct runtime *runtime = scheduler->runtime;
     uint64_t took_us = 0;
 
-    output->token_count = vocab_count(scheduler->runtime->vocab);
-    output->picked = xcalloc(slots * CANDIDATES_PICKED_MAX_COUNT, sizeof(*output->picked));
-    output->logits = calloc(count, sizeof(*output->logits));
-    if (output->logits == NULL)
-        return err_set(err, ERR_NO_MEMORY, "no memory for %zu logits", count);
-    if (runtime_warm_up(scheduler->runtime, output->logits, &took_us, err) < 0)
+    if (runtime_output_init(runtime, runtime->slot_count, &scheduler->output, err) < 0)
+        return -1;
+    if (runtime_warm_up(runtime, scheduler->output.logits, &took_us, err) < 0)
         return err_wrap(err, "compute the first token");
     pace_init(&scheduler->pace, took_us);
     return 0;
