@@ -78,9 +78,9 @@ void worker_split_need(const struct worker *worker, struct split_need *out)
     model_split_need(&need, options.context_tokens, options.slots, worker_need_bytes(worker), out);
     if (!worker_is_known_divided(worker))
         return;
-    for (int i = 0; i < SPLIT_PARTS; i++)
-        parts_bytes += out->part_bytes[i];
-    if (worker->known.memory_bytes > parts_bytes)
+    /* Of what a model says of itself a sum may be beyond counting. */
+    if (!__builtin_add_overflow(out->part_bytes[0], out->part_bytes[1], &parts_bytes) &&
+        worker->known.memory_bytes > parts_bytes)
         out->layers_bytes = worker->known.memory_bytes - parts_bytes;
 }
 
