@@ -182,6 +182,28 @@ static void wherever_it_is_cut_it_says_what_it_says_on_one_device(void **state)
     }
 }
 
+/* The first has no head to end its step with, and the second does not begin with a launch. */
+static void answers_are_a_graph_on_each_device(void **state)
+{
+    enum { STEPS = 6 }; /* the first is written down, the second captured */
+    struct tiny_model tiny = tiny_model_default();
+    struct batch_row row;
+    struct pair pair;
+    AUTO_FREE float *logits = NULL;
+
+    pair_open(&pair, &tiny, EMULATOR_32);
+    pair_begin(&pair, 1);
+    logits = logits_new(&pair.rig);
+    for (uint32_t step = 0; step < STEPS; step++) {
+        row = rig_row(0, step, true);
+        rig_step(&pair.rig, &row, 1, logits);
+    }
+    for (uint32_t i = 0; i < 2; i++)
+        assert_in_range(gpu_graph_count(gpu_backend_context(pair.devices[i].backend)), STEPS - 2,
+                        STEPS);
+    pair_release(&pair);
+}
+
 /* ---- memory ---- */
 
 static void each_device_takes_what_was_planned(void **state)
@@ -421,6 +443,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wherever_it_is_cut_it_says_what_it_says_on_one_device),
+        cmocka_unit_test(answers_are_a_graph_on_each_device),
         cmocka_unit_test(each_device_takes_what_was_planned),
         cmocka_unit_test(progress_is_that_of_both),
         cmocka_unit_test(no_other_cut_leaves_both_more_room),
