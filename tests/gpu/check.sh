@@ -6,7 +6,9 @@
 #     BUILD=build/plain-static tests/gpu/check.sh test bench load
 #
 #   test    random models of every architecture and type of weights: the text on the GPU is that of
-#           the plain floats of `ref` and of the CPU; GGUF files in GPU_MODELS likewise, without ref
+#           the plain floats of `ref` and of the CPU; GGUF files in GPU_MODELS likewise, without ref;
+#           and it stays the same without graphs, with keys and values as q8_0 (ref's with them), with
+#           a vocabulary of which the GPU picks tokens itself, and with half the layers on the CPU
 #   bench   models shaped as those of 7B parameters (GPU_TYPES), decode beside the device's copy
 #           bandwidth of the same run, prompts, batches, load time, launches
 #   archs   prints what make kernels has to make for the devices here: ARCHS
@@ -74,10 +76,10 @@ test_models() {
     echo "wide embedding=4096 heads=32 kv_heads=8 head_dim=128 rope_dims=128 feed_forward=14336 vocab=4000 context=2048 never_ends type=Q4_K head_type=Q6_K layers=2 repeated_rows=512"
 }
 
-answer() { # DEVICE MODEL WORDS
+answer() { # DEVICE MODEL WORDS [OPTION...]
     local prompt
     prompt=$(printf 'once upon a time %.0s' $(seq "$3"))
-    "$worker" --model "$2" --device "$1" --raw --prompt "${prompt% }" --max-tokens 40 --temp 0 2>"$folder/err" ||
+    "$worker" --model "$2" --device "$1" --raw --prompt "${prompt% }" --max-tokens 40 --temp 0 "${@:4}" 2>"$folder/err" ||
         echo "exit $?: $(tail -n 1 "$folder/err")"
 }
 
@@ -96,6 +98,29 @@ compare() { # NAME MODEL OTHER...
     row "$name" "$device = $*"
 }
 
+# The same text on DEVICE as on OTHER, both with the OPTIONs.
+compare_with() { # NAME DEVICE OTHER [OPTION...]
+    local text other words
+    for words in 1 150; do
+        text=$(answer "$2" "$folder/model.gguf" "$words" "${@:4}")
+        [[ -n $text && $text != exit\ * ]] || { fail "$1" "$2: ${text:-no text}" && return; }
+        other=$(RBEE_GPU_GRAPHS=off answer "$3" "$folder/model.gguf" "$words" "${@:4}")
+        [ "$text" = "$other" ] || { fail "$1" "$words words: another text than $3" && return; }
+    done
+    row "$1" "$2 = $3"
+}
+
+# What does not depend on the type of weights.
+run_ways() {
+    local middle="embedding=512 heads=8 kv_heads=2 head_dim=64 rope_dims=64 feed_forward=1024 layers=4 context=2048 never_ends"
+    # shellcheck disable=SC2086 # options are words
+    "$make_gguf" $middle type=Q4_K head_type=Q6_K vocab=17001 seed=4 "$folder/model.gguf"
+    compare_with "graphs and none" "$device" "$device"
+    compare_with "picked tokens" "$device" ref
+    compare_with "keys and values as q8_0" "$device" ref --kv-type q8_0
+    compare_with "half the layers on the CPU" "$device,cpu" ref
+}
+
 run_test() {
     local name options model count=0
     while read -r name options; do
@@ -107,6 +132,10 @@ run_test() {
         *) compare "$name" "$folder/model.gguf" ref cpu ;;
         esac
     done < <(test_models | grep -E "^(${GPU_CASES:-[^ ]*}) ")
+    if [ -z "${GPU_CASES:-}" ] || [[ ways =~ ^($GPU_CASES)$ ]]; then
+        count=$((count + 1))
+        run_ways
+    fi
     [ "$count" -gt 0 ] || fail test "no case is called ${GPU_CASES:-}"
     for model in ${GPU_MODELS:-}; do
         compare "$(basename "$model")" "$model" cpu
@@ -142,16 +171,37 @@ tell_bench() { # TYPE JSON
         "$(number first_token_ms <<<"$2") / 1e3, 0$(number launches_per_token <<<"$2")")"
 }
 
+bench() { # OPTION...
+    "$worker" --bench "$folder/7b.gguf" --device "$device" --context 4096 --json "$@" 2>"$folder/err"
+}
+
+# Of the last type, against what it has shown: JSON.
+bench_ways() { # TYPE JSON
+    local plain halves
+    halves=$(number decode_tokens_per_second <<<"$2")
+    if plain=$(RBEE_GPU_GRAPHS=off bench); then
+        row "$1 decode with graphs, without" "$halves, $(number decode_tokens_per_second <<<"$plain") tokens/s"
+    else
+        fail "$1 without graphs" "$(tail -n 1 "$folder/err")"
+    fi
+    if plain=$(bench --kv-type q8_0); then
+        row "$1 decode with q8_0" "$(number decode_tokens_per_second <<<"$plain") tokens/s"
+    else
+        fail "$1 with q8_0" "$(tail -n 1 "$folder/err")"
+    fi
+}
+
 run_bench() {
     local type json
     for type in ${GPU_TYPES:-Q8_0 Q4_K F16}; do
         make_7b "$type"
-        if json=$("$worker" --bench "$folder/7b.gguf" --device "$device" --context 4096 --json 2>"$folder/err"); then
+        if json=$(bench); then
             tell_bench "$type" "$json"
         else
             fail "$type" "$(tail -n 1 "$folder/err")"
         fi
     done
+    [ -z "$json" ] || bench_ways "$type" "$json"
     row "torch, products in halves" "$(python3 tests/gpu/torch_products.py 2>/dev/null || echo 'not here') TFLOP/s"
 }
 
