@@ -274,6 +274,7 @@ enum worker_place worker_place(struct worker *worker, enum recovery_asker asker,
     log_event(LOG_WARN, "device_replaced", "worker=%s wanted=%s used=cpu reason=%s", worker->name,
               options->device, why->message);
     memcpy(options->device, DEVICE_NAME_CPU, sizeof(DEVICE_NAME_CPU));
+    options->kv_type[0] = '\0'; /* what the CPU can keep */
     *out = device_set_get(worker->supervisor, DEVICE_NAME_CPU);
     return WORKER_PLACE_FOUND;
 }

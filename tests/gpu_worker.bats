@@ -79,11 +79,17 @@ architecture=llama type=Q8_0
 architecture=gemma2 type=Q5_1
 architecture=qwen3 embedding=256 head_dim=64 rope_dims=64 feed_forward=512 type=Q4_K
 MODELS
-    for wave in "--device cpu" "--device gpu:1 --allow-cpu"; do
-        # shellcheck disable=SC2086 # several options
-        run --separate-stderr "$worker" -m "$T/tiny.gguf" $wave --raw -p once --kv-type q8_0
-        assert_fault 10 config "device cpu keeps keys and values as f16 only: q8_0 takes a GPU, or "
-    done
+    run --separate-stderr "$worker" -m "$T/tiny.gguf" --device cpu --raw -p once --kv-type q8_0
+    assert_fault 10 config "device cpu keeps keys and values as f16 only: q8_0 takes a GPU, or "
+}
+
+@test "who allows the CPU in place of a GPU gets it with the keys and values that it can keep" {
+    answer_on cpu "$T/tiny.gguf"
+    local expected=$output
+    answer_on gpu:7 "$T/tiny.gguf" --allow-cpu --kv-type q8_0
+    assert_equal "$output" "$expected"
+    # shellcheck disable=SC2154
+    assert_regex "$stderr" 'device_replaced wanted=gpu:7 used=cpu kv_type=f16 '
 }
 
 @test "a GPU has room for nearly twice the context where keys and values are q8_0" {

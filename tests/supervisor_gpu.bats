@@ -158,7 +158,8 @@ END
     assert_regex "$stderr" "gpu:$A \(Fake GPU 0\) cannot run models: kfd may not be used: sudo usermod"
     run -78 --separate-stderr rbee worker start a --device gpu
     assert_regex "$stderr" 'usermod'
-    run -0 rbee worker start a --device gpu:0 --allow-cpu --wait
+    run -0 rbee worker start a --device gpu:0 --kv-type q8_0 --allow-cpu --wait
+    refute_regex "$(tail -n 1 <(grep '"what": "start"' "$T/m/a.log"))" kv-type # the CPU has f16 alone
     assert_equal "$(started_on a)" cpu
     run rbee gpu ls
     assert_line --index 1 --regexp '^gpu:0 +Fake GPU 0 +unreadable .* no +- +closed$'

@@ -92,9 +92,10 @@ static int runtime_replace_devices(struct runtime *runtime, const struct engine_
                        "device %s cannot be used: %s; --allow-cpu runs on the CPU "
                        "instead",
                        options->device, reason.message);
-    log_event(LOG_WARN, "device_replaced", "wanted=%s used=cpu reason=%s", options->device,
-              reason.message);
+    log_event(LOG_WARN, "device_replaced", "wanted=%s used=cpu kv_type=f16 reason=%s",
+              options->device, reason.message);
     err_clear(err);
+    runtime->kv_type = KV_TYPE_F16; /* that the CPU can */
     runtime_close_devices(runtime);
     return runtime_open_devices(runtime, DEVICE_NAME_CPU, options->thread_count, err);
 }
@@ -124,12 +125,12 @@ const char *runtime_failed_device(const struct runtime *runtime)
     return NULL;
 }
 
-static int runtime_check_kv_type(const struct runtime *runtime, enum kv_type type, struct err *err)
+static int runtime_check_kv_type(const struct runtime *runtime, struct err *err)
 {
     for (uint32_t i = 0; i < runtime->device_count; i++) {
         const struct session_device *device = &runtime->devices[i];
 
-        if (backend_check_kv_type(device->backend, device->name, type, err) != 0)
+        if (backend_check_kv_type(device->backend, device->name, runtime->kv_type, err) != 0)
             return -1;
     }
     return 0;
@@ -171,9 +172,10 @@ int runtime_load(struct runtime *runtime, const struct engine_options *options,
     struct session_options session = {.on_progress = on_progress, .owner = owner};
 
     /* What can be refused without reading the file comes first. */
+    runtime->kv_type = options->kv_type;
     if (runtime_find_devices(runtime, options, err) < 0)
         return -1;
-    if (runtime_check_kv_type(runtime, options->kv_type, err) < 0)
+    if (runtime_check_kv_type(runtime, err) < 0)
         return -1;
     runtime->model = model_open(options->model_path, err);
     if (runtime->model == NULL)
@@ -190,7 +192,7 @@ int runtime_load(struct runtime *runtime, const struct engine_options *options,
     runtime->slot_count = options->slot_count > 0 ? options->slot_count : ENGINE_SLOTS_DEFAULT;
     session.context_tokens = runtime->context_tokens;
     session.sequence_count = runtime->slot_count;
-    session.kv_type = options->kv_type;
+    session.kv_type = runtime->kv_type;
     session.sequence_bytes = runtime_slot_bytes(runtime->model);
     runtime->session =
         session_new_over(runtime->model, runtime->devices, runtime->device_count, &session, err);

@@ -20,7 +20,8 @@ struct runtime {
     const char *device; /* what it really runs on, as --device has it */
     uint32_t device_count;
     struct session_device devices[SESSION_DEVICES_MAX_COUNT];
-    char *device_names; /* what theirs point into */
+    char *device_names;   /* what theirs point into */
+    enum kv_type kv_type; /* what is really kept */
     uint32_t vocab_count;
     uint32_t context_tokens;
     uint32_t slot_count;
