@@ -183,7 +183,7 @@ fits() { # ROWS
     local shown
     shown=$(screen)
     grep -q '^ rbee ' <<<"$shown" && sed -n "$1p" <<<"$shown" | grep -q '^ ? help' &&
-        [ "$(grep -c '? help' <<<"$shown")" -eq 1 ] && [ "$(grep -c '^ 1' <<<"$shown")" -eq 1 ]
+        [ "$(grep -c '? help' <<<"$shown")" -eq 1 ] && [ "$(grep -c '^ 1 ' <<<"$shown")" -eq 1 ]
 }
 
 @test "fifty sizes, and each frame fits its terminal" {
