@@ -193,6 +193,9 @@ void gpu_close(struct gpu_context *context)
     if (context == NULL)
         return;
     is_alive = context_enter(context, &ignored) == 0 || context_may_end(context);
+    err_clear(&ignored);
+    if (is_alive) /* a lost one may not be current, beside another */
+        (void)gpu_make_current(context->library, context->slot, &ignored);
     gpu_graphs_free(context->graphs, is_alive);
     if (is_alive)
         context_end(context);

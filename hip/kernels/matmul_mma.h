@@ -407,7 +407,7 @@ GPU_DEVICE void mma_product(const struct args_product *a, enum gpu_weight_type t
 {
     struct gpu_format format = gpu_format_of(type);
     struct product_block block = product_block_of(a, GPU_MMA_WEIGHT_ROWS);
-    uint32_t x_begin = gpu_block_y() * GPU_MMA_X_ROWS;
+    uint32_t x_begin = gpu_block_y() * stage.x_rows;
     uint32_t is_gate = gpu_is_gate(a->epilogue);
 
     mma_find_factors(a, x_begin, stage);

@@ -9,7 +9,6 @@
 #include "hip/model/quant.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
 static_assert((int)KV_BLOCK_TOKENS == (int)BACKEND_KV_BLOCK_TOKENS, "one block size");
@@ -183,12 +182,8 @@ static int make_stages(struct session *session, const struct session_options *op
 
     session->table =
         kv_table_new(need_block_count(session->context_tokens), session->sequence_count);
-    if (session->stage_count > 1) {
-        session->streams = calloc(floats, sizeof(*session->streams));
-        if (session->streams == NULL)
-            return err_set(err, ERR_NO_MEMORY, "no memory for %" PRIu64 " floats of a step",
-                           floats);
-    }
+    if (session->stage_count > 1)
+        session->streams = xcalloc(floats, sizeof(*session->streams));
     for (uint32_t i = 0; i < session->stage_count; i++) {
         if (make_stage(&session->stages[i], options, err) != 0)
             return session_fail(session, i, err);

@@ -131,6 +131,32 @@ static void test_gates(void **state)
     each_type(false, check_gates);
 }
 
+/* More rows than a few blocks of either shape have, the last of them not full, of a launch that
+ * does not begin at row 0: each is there once, also where an out is added to. */
+static void test_rows_of_several_blocks(void **state)
+{
+    enum { ROWS = 2 * GPU_MMA_X_ROWS_MAX + 9, BEGIN = 3 };
+    static const enum backend_epilogue epilogues[] = {BACKEND_STORE, BACKEND_ADD, BACKEND_SILU_MUL};
+
+    (void)state;
+    for (size_t wave = 0; wave < WAVE_COUNT; wave++) {
+        const struct emulator *emulator = &emulators[wave];
+        struct weight first = weight_new(emulator, &TYPES[GPU_WEIGHT_Q8_0], 33, 32, 5);
+        struct weight second = weight_new(emulator, &TYPES[GPU_WEIGHT_Q8_0], 33, 32, 6);
+        struct activations x = activations_new(BEGIN + ROWS, 32);
+        struct product p = {.weights = {&first, &second}, .row_begin = BEGIN, .row_count = ROWS};
+
+        for (size_t i = 0; i < ARRAY_COUNT(epilogues); i++) {
+            p.epilogue = epilogues[i];
+            p.weight_count = backend_is_gate(p.epilogue) ? 2 : 1;
+            expect_mma(emulator, &p, &x);
+        }
+        activations_free(&x);
+        planes_free(&second);
+        planes_free(&first);
+    }
+}
+
 /* A row whose numbers are all beyond what a half holds, and one whose are all below. */
 static void test_rows_of_any_size_fit_into_halves(void **state)
 {
@@ -161,6 +187,7 @@ int main(void)
         cmocka_unit_test(test_products_are_the_same_for_any_rows),
         cmocka_unit_test(test_bias_sum_and_cap),
         cmocka_unit_test(test_gates),
+        cmocka_unit_test(test_rows_of_several_blocks),
         cmocka_unit_test(test_rows_of_any_size_fit_into_halves),
     };
 

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { BUDGET_BYTES = 100, HOLDER_MAX_COUNT = 4, NAME_BYTES = 8, ROUNDS = 50000 };
+enum { BUDGET_BYTES = 100, HOLDER_MAX_COUNT = 4, NAME_BYTES = 24, ROUNDS = 50000 };
 
 /* Ten layers of 10, an embedding and scratch of 7, a head and scratch of 5. */
 static const struct split_need TEN = {.layer_count = 10, .layers_bytes = 100, .part_bytes = {7, 5}};
