@@ -140,7 +140,8 @@ static int config_on_worker_value(cfg_t *section, cfg_opt_t *option, const char 
 /* What a worker's keys must not be together; the values themselves have been checked. */
 static int config_check_worker(const struct config_worker *worker, int line)
 {
-    static const enum config_worker_key OURS[] = {CONFIG_WORKER_context, CONFIG_WORKER_threads};
+    static const enum config_worker_key OURS[] = {CONFIG_WORKER_context, CONFIG_WORKER_threads,
+                                                  CONFIG_WORKER_kv_type};
     const char *text = worker->values[CONFIG_WORKER_command].text;
     struct command_line command;
     struct err ignored = ERR_INIT;
@@ -154,7 +155,9 @@ static int config_check_worker(const struct config_worker *worker, int line)
         return config_refuse(line, "worker %s.command has {model}, and the worker has no model",
                              worker->name);
     for (size_t i = 0; i < ARRAY_COUNT(OURS); i++) {
-        if (worker->values[OURS[i]].number != 0)
+        const struct config_value *value = &worker->values[OURS[i]];
+
+        if (value->number != 0 || (value->text != NULL && value->origin != CONFIG_FROM_DEFAULT))
             return config_refuse(line,
                                  "worker %s.%s is for rbee-worker: write it into the command, as "
                                  "its program wants it",

@@ -95,6 +95,15 @@ struct device_set device_set_find(struct supervisor *supervisor, const char *tex
     return set;
 }
 
+struct device_set device_set_find_all(struct supervisor *supervisor, const char *text)
+{
+    struct device_set set = device_set_find(supervisor, text);
+    struct device_names names;
+
+    device_names_split(device_name_or_cpu(text), &names);
+    return set.count == names.count ? set : (struct device_set){0};
+}
+
 void device_set_write_name(const struct device_set *set, char out[DEVICE_NAMES_MAX_BYTES + 1])
 {
     size_t len = 0;

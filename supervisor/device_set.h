@@ -25,6 +25,8 @@ struct device_set device_set_of(struct device *device);
 struct device_set device_set_get(struct supervisor *supervisor, const char *text);
 /* Only those that are there. */
 struct device_set device_set_find(struct supervisor *supervisor, const char *text);
+/* Nothing, if they are not all there: to be shown, one would look as if it were alone. */
+struct device_set device_set_find_all(struct supervisor *supervisor, const char *text);
 /* Not a second time; there is room. */
 void device_set_add(struct device_set *set, struct device *device);
 void device_set_replace(struct device_set *set, const struct device *old, struct device *device);

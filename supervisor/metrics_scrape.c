@@ -61,7 +61,7 @@ static void worker_write_device(const struct worker *worker, char out[DEVICE_NAM
     struct device_set devices = worker->devices;
 
     if (devices.count == 0)
-        devices = device_set_find(worker->supervisor, worker->options.device);
+        devices = device_set_find_all(worker->supervisor, worker->options.device);
     if (devices.count > 0)
         device_set_write_name(&devices, out);
     else

@@ -323,7 +323,7 @@ static int request_check_worker(const struct request *request, const struct work
                        "logprobs: worker %s runs a command of the configuration, and of those no "
                        "log-probabilities can be had",
                        worker->name);
-    return worker_check_options(worker, request->options, err);
+    return worker_check_request_options(worker, request->options, err);
 }
 
 void request_admit(struct request *request, struct worker *worker)

@@ -284,10 +284,11 @@ void worker_breaker_open(struct worker *worker, const char *reason);
 void worker_stop(struct worker *worker, enum worker_stop_cause cause, uint64_t drain_ms);
 /* A failed worker whose model file is another by now is down again. */
 void worker_recheck_model(struct worker *worker);
-/* ERR_CONFLICT naming both values when the worker runs, or is about to run again, and ASKED wants
- * other values. */
-int worker_check_options(const struct worker *worker, const struct worker_options *asked,
-                         struct err *err);
+/* Of what a request asks: ERR_CONFLICT naming both values when the worker runs, or is about to run
+ * again, and ASKED wants other values; ERR_INVALID_FIELD when a worker that is started with them
+ * could not run, and would be a failed one to everybody. */
+int worker_check_request_options(const struct worker *worker, const struct worker_options *asked,
+                                 struct err *err);
 void worker_view(const struct worker *worker, bool may_start, struct scheduler_view *out);
 /* Whether who waits for it to be ready may go on waiting. */
 bool worker_may_come(const struct worker *worker);

@@ -115,7 +115,7 @@ static const char *worker_shown_device(const struct worker *worker,
     if (life_has_process(worker->state) || worker->command != NULL)
         return life_has_process(worker->state) ? worker->running.device : worker->options.device;
     if (devices.count == 0 || worker->state == LIFE_DOWN)
-        devices = device_set_find(worker->supervisor, worker->options.device);
+        devices = device_set_find_all(worker->supervisor, worker->options.device);
     if (!device_set_is_gpu(&devices))
         return worker->options.device;
     device_set_write_name(&devices, name);

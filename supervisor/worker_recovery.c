@@ -186,7 +186,8 @@ void worker_put_off(struct worker *worker, enum recovery_asker asker, enum devic
 static void worker_refuse_place(struct worker *worker, enum recovery_asker asker,
                                 const struct err *why)
 {
-    struct device_set devices;
+    struct device_set devices = {0};
+    struct device_names names;
 
     if (strcmp(worker->next_running.device, worker->options.device) != 0) {
         worker_lapse(worker);
@@ -196,7 +197,11 @@ static void worker_refuse_place(struct worker *worker, enum recovery_asker asker
             worker_come_to_rest(worker, why);
         return;
     }
-    devices = device_set_get(worker->supervisor, worker->options.device);
+    /* Of two one may be a GPU that others use, and that has not been asked: a start that ends
+     * before it is made is none of its business. */
+    device_names_split(worker->options.device, &names);
+    if (names.count == 1)
+        devices = device_set_get(worker->supervisor, worker->options.device);
     worker_start_on(worker, &devices, asker);
 }
 

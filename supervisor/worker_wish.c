@@ -33,14 +33,17 @@ static bool worker_has_chosen(const struct worker *worker)
     return worker->state == LIFE_STARTING || worker->state == LIFE_READY || worker->starts_again;
 }
 
-int worker_check_options(const struct worker *worker, const struct worker_options *asked,
-                         struct err *err)
+/* ERR_CONFLICT as of worker_check_request_options(). */
+static int worker_check_options(const struct worker *worker, const struct worker_options *asked,
+                                struct err *err)
 {
     static const struct worker_facts NONE = {0}; /* of a process that is still to come */
     const struct worker_options *running =
         worker->starts_again ? &worker->next_running : &worker->running;
     const struct worker_facts *facts = worker->starts_again ? &NONE : &worker->facts;
     const char *device = facts->device[0] != '\0' ? facts->device : running->device;
+    bool is_replaced = asked->allow_cpu && !device_name_is_gpu(device);
+    const char *kv_type = kv_type_or_default(running->kv_type);
 
     if (worker_command_check_options(worker, asked, err) != 0)
         return -1;
@@ -51,13 +54,11 @@ int worker_check_options(const struct worker *worker, const struct worker_option
         worker_check_number(worker, "threads", asked->threads, running->threads, 0, err) != 0 ||
         worker_check_number(worker, "slots", asked->slots, running->slots, facts->slots, err) != 0)
         return -1;
-    if (asked->kv_type[0] != '\0' &&
-        strcmp(asked->kv_type, kv_type_or_default(running->kv_type)) != 0)
+    if (asked->kv_type[0] != '\0' && strcmp(asked->kv_type, kv_type) != 0 && !is_replaced)
         return err_set(err, ERR_CONFLICT,
                        "worker %s keeps keys and values as %s, not %s: stop it first", worker->name,
-                       kv_type_or_default(running->kv_type), asked->kv_type);
-    if (asked->device[0] != '\0' && !worker_is_on(worker, asked->device) &&
-        !(asked->allow_cpu && !device_name_is_gpu(device)))
+                       kv_type, asked->kv_type);
+    if (asked->device[0] != '\0' && !worker_is_on(worker, asked->device) && !is_replaced)
         return err_set(err, ERR_CONFLICT, "worker %s runs on device %s, not %s: stop it first",
                        worker->name, device_name_or_cpu(device), asked->device);
     return 0;
@@ -80,6 +81,23 @@ static struct worker_options worker_options_over(const struct worker_options *ba
         memcpy(out.kv_type, asked->kv_type, sizeof(out.kv_type));
     out.allow_cpu = base->allow_cpu || asked->allow_cpu;
     return out;
+}
+
+int worker_check_request_options(const struct worker *worker, const struct worker_options *asked,
+                                 struct err *err)
+{
+    const struct worker_options wanted = worker_options_over(&worker->options, asked);
+    const char *first = kv_type_or_default("");
+
+    if (worker_check_options(worker, asked, err) != 0)
+        return -1;
+    if (worker_has_chosen(worker) || strcmp(kv_type_or_default(asked->kv_type), first) == 0 ||
+        device_name_is_gpu(wanted.device))
+        return 0;
+    return err_set(err, ERR_INVALID_FIELD,
+                   "kv_type %s takes a GPU, and worker %s is to run on %s: leave it out, or name a "
+                   "device",
+                   asked->kv_type, worker->name, device_name_or_cpu(wanted.device));
 }
 
 void worker_start_again(struct worker *worker, enum recovery_asker asker,

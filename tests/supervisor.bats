@@ -185,9 +185,12 @@ open(sys.argv[2], "w").close(); s.accept(); s.accept()' "$SOCKET" "$T/listens" 3
     run api POST /v1/workers/helper/start -d '{"kv_type":"q4_0"}'
     assert_output --partial 'kv_type must be one of f16, q8_0, not \"q4_0\"'
     model a <<<"reply one"
-    run ask a '"kv_type":"q8_0"'
+    run ask a '"kv_type":"q8_0"' # which would leave a failed worker to everybody
+    assert_output --partial 'kv_type q8_0 takes a GPU, and worker a is to run on cpu'
+    assert_equal "$(worker_field a state)" down
+    run ask a '"kv_type":"f16"'
     assert_line --partial '"type":"end"'
-    assert_regex "$(grep '"what": "start"' "$T/m/a.log")" '"--kv-type", "q8_0"'
+    assert_regex "$(grep '"what": "start"' "$T/m/a.log")" '"--kv-type", "f16"'
     refute_regex "$(grep '"what": "inference"' "$T/m/a.log")" kv_type
     model b <<<"reply one"
     api POST /v1/workers/b/start -d '{"kv_type":"q8_0"}' >/dev/null

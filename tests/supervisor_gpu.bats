@@ -160,6 +160,8 @@ END
     assert_regex "$stderr" 'usermod'
     run -0 rbee worker start a --device gpu:0 --kv-type q8_0 --allow-cpu --wait
     refute_regex "$(tail -n 1 <(grep '"what": "start"' "$T/m/a.log"))" kv-type # the CPU has f16 alone
+    run -0 rbee worker start a --device gpu:0 --kv-type q8_0 --allow-cpu --wait # the same again
+    ask a '"device":"gpu:0","kv_type":"q8_0","allow_cpu":true' | grep -q DONE
     assert_equal "$(started_on a)" cpu
     run rbee gpu ls
     assert_line --index 1 --regexp '^gpu:0 +Fake GPU 0 +unreadable .* no +- +closed$'

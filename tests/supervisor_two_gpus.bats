@@ -107,6 +107,23 @@ gpu_failures() { # ID
     assert_equal "$(started_on m)" cpu
 }
 
+@test "a second GPU that is not there is no business of those that use the first" {
+    start_rbeed
+    model a <<<'load_gate go'
+    model m <<<'reply one'
+    want_up a '{"device":"gpu:0"}'
+    wait_says a '.state == "starting"'
+    run -78 --separate-stderr rbee worker start m --device gpu:0,gpu:7
+    assert_regex "$stderr" "there is no GPU gpu:7"
+    assert_says m '.device == "gpu:0,gpu:7"' # the second is not hidden: it is why
+    run -78 --separate-stderr rbee worker start m --device "gpu:0,gpu:$A"
+    assert_regex "$stderr" "are the same GPU"
+    assert_says a '.state == "starting"'
+    touch "$T/m/go"
+    wait_says a '.state == "ready"'
+    assert_equal "$(api GET "/v1/breakers/gpu:$A" | jq -r .state)" closed
+}
+
 @test "of two GPUs one that is being reset is waited for" {
     start_rbeed
     model m <<<'@1 exit 13 "gpu_fault device=gpu:0000:c3:00.0" "page fault"'

@@ -171,6 +171,8 @@ static void a_fault_of_a_command_is_named_with_its_line(void **state)
          "worker a.command has {model}, and the worker has no model"},
         {"worker a {\n context = 9\n command = \"x {port}\"\n}", 3,
          "worker a.context is for rbee-worker"},
+        {"worker a {\n command = \"x {port}\"\n kv_type = q8_0\n}", 2,
+         "worker a.kv_type is for rbee-worker"},
         {"worker a { device = abacus }", 1,
          "worker a.device: device must be \"cpu\", \"gpu\" or \"gpu:ID\""},
         {"pull { endpoint = huggingface.co }", 1, "pull.endpoint: must be a URL as https://hugg"},
