@@ -121,9 +121,17 @@ static const struct room_holder *split_longest_idle(const struct room rooms[SPLI
     return longest;
 }
 
-/* Of the marked ones the one that was used last, but before LIMIT_MS. */
+/* Of those of the same time one is the later, too: each has its turn. */
+static bool split_is_later(const struct room_holder *a, const struct room_holder *b)
+{
+    if (a->idle_since_ms != b->idle_since_ms)
+        return a->idle_since_ms > b->idle_since_ms;
+    return strcmp(a->name, b->name) > 0;
+}
+
+/* Of the marked ones the one that was used last, but before LIMIT; NULL: of all. */
 static const struct room_holder *split_last_used(const struct room rooms[SPLIT_PARTS],
-                                                 int64_t limit_ms)
+                                                 const struct room_holder *limit)
 {
     const struct room_holder *last = NULL;
 
@@ -131,8 +139,8 @@ static const struct room_holder *split_last_used(const struct room rooms[SPLIT_P
         for (size_t i = 0; i < rooms[part].holder_count; i++) {
             const struct room_holder *holder = &rooms[part].holders[i];
 
-            if (holder->is_evicted && holder->idle_since_ms < limit_ms &&
-                (last == NULL || holder->idle_since_ms > last->idle_since_ms))
+            if (holder->is_evicted && (limit == NULL || split_is_later(limit, holder)) &&
+                (last == NULL || split_is_later(holder, last)))
                 last = holder;
         }
     }
@@ -148,8 +156,7 @@ static void split_choose(const struct split_need *need, struct room rooms[SPLIT_
     while (!split_fits(need, rooms, LEAVING, ROOM_BY_BOTH) &&
            (holder = split_longest_idle(rooms)) != NULL)
         split_mark(rooms, holder->name, true);
-    for (int64_t limit_ms = INT64_MAX; (holder = split_last_used(rooms, limit_ms)) != NULL;
-         limit_ms = holder->idle_since_ms) {
+    for (holder = NULL; (holder = split_last_used(rooms, holder)) != NULL;) {
         split_mark(rooms, holder->name, false);
         if (!split_fits(need, rooms, LEAVING, ROOM_BY_BOTH))
             split_mark(rooms, holder->name, true);

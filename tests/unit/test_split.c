@@ -88,6 +88,7 @@ struct tenant {
 struct scene {
     struct tenant tenants[HOLDER_MAX_COUNT];
     size_t tenant_count;
+    bool are_idle_alike; /* else the first one is idle for longest */
     struct room_holder holders[SPLIT_PARTS][HOLDER_MAX_COUNT];
     struct room rooms[SPLIT_PARTS];
 };
@@ -109,7 +110,7 @@ static void scene_furnish(struct scene *scene)
                     (struct room_holder){.name = tenant->name,
                                          .hold = tenant->hold,
                                          .bytes = tenant->bytes[part],
-                                         .idle_since_ms = (int64_t)i};
+                                         .idle_since_ms = scene->are_idle_alike ? 0 : (int64_t)i};
         }
     }
 }
@@ -170,6 +171,22 @@ static void the_parts_are_such_that_few_go(void **state)
     assert_true(is_evicted(&scene, "t0"));
     assert_true(is_evicted(&scene, "t1"));
     assert_false(is_evicted(&scene, "t2"));
+}
+
+/* 100 and 90 are enough for 162: of three that became idle at once the one in the middle stays. */
+static void who_became_idle_at_the_same_time_may_stay_each(void **state)
+{
+    const struct split_need large = {.layer_count = 10, .layers_bytes = 150, .part_bytes = {7, 5}};
+    struct scene scene = {
+        .tenants = {{ROOM_IDLE, {60, 0}}, {ROOM_IDLE, {0, 10}}, {ROOM_IDLE, {0, 60}}},
+        .tenant_count = 3,
+        .are_idle_alike = true};
+
+    scene_furnish(&scene);
+    assert_int_equal(split_judge(&large, scene.rooms), ROOM_EVICT);
+    assert_true(is_evicted(&scene, "t0"));
+    assert_false(is_evicted(&scene, "t1"));
+    assert_true(is_evicted(&scene, "t2"));
 }
 
 /* One that is divided itself makes room on both by its one end. */
@@ -300,7 +317,8 @@ static void in_every_pair_of_rooms_what_is_done_is_enough_and_needed(void **stat
 
     for (int round = 0; round < ROUNDS; round++) {
         struct split_need need = random_need(&seed);
-        struct scene scene = {.tenant_count = next_random(&seed, HOLDER_MAX_COUNT + 1)};
+        struct scene scene = {.tenant_count = next_random(&seed, HOLDER_MAX_COUNT + 1),
+                              .are_idle_alike = round % 2 == 1};
         enum room_verdict verdict = ROOM_GO;
 
         for (size_t i = 0; i < scene.tenant_count; i++)
@@ -329,6 +347,7 @@ int main(void)
         cmocka_unit_test(each_room_has_its_part),
         cmocka_unit_test(what_is_needed_on_each_is_evicted_there),
         cmocka_unit_test(the_parts_are_such_that_few_go),
+        cmocka_unit_test(who_became_idle_at_the_same_time_may_stay_each),
         cmocka_unit_test(who_leaves_the_first_has_left_the_second),
         cmocka_unit_test(what_was_evicted_must_be_seen_to_give_back),
         cmocka_unit_test(memory_that_has_to_come_back_is_waited_for),
