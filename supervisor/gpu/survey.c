@@ -28,7 +28,9 @@ static int64_t survey_held_bytes(const struct supervisor *supervisor, const stru
             continue;
         if (worker->state != LIFE_READY || worker->facts.memory_bytes == 0)
             return -1;
-        sum += worker_bytes_on(worker, device);
+        /* It is the worker's own word. */
+        if (__builtin_add_overflow(sum, worker_bytes_on(worker, device), &sum))
+            sum = INT64_MAX;
     }
     return sum;
 }
@@ -38,12 +40,12 @@ static void survey_measure(const struct supervisor *supervisor, const struct abi
 {
     struct gpu *gpu = gpu_table_find(&supervisor->gpus.table, device->pci, NULL);
     int64_t held_bytes = gpu == NULL ? -1 : survey_held_bytes(supervisor, gpu);
-    int64_t foreign_bytes = 0;
+    int64_t taken_bytes = 0;
 
     if (held_bytes < 0 || device->free_bytes < 0 || device->ability.memory_bytes < 0)
         return;
-    foreign_bytes = device->ability.memory_bytes - device->free_bytes - held_bytes;
-    gpu->ability.foreign_bytes = foreign_bytes > 0 ? foreign_bytes : 0;
+    taken_bytes = device->ability.memory_bytes - device->free_bytes;
+    gpu->ability.foreign_bytes = taken_bytes > held_bytes ? taken_bytes - held_bytes : 0;
 }
 
 /* The delay that follows DELAY_MS. */
