@@ -240,7 +240,8 @@ static void why_add_next_step(const struct worker *worker, json_t *record, const
     AUTO_FREE char *advice = NULL;
 
     /* What is wrong with one of two is to be mended there; else it is about both. */
-    if (device != NULL && device->breaker.state != BREAKER_CLOSED)
+    if (device != NULL &&
+        (device_set_open(&worker->devices) != NULL || device->breaker.state != BREAKER_CLOSED))
         memcpy(devices, device->name, sizeof(device->name));
     else
         device_set_write_name(&worker->devices, devices);

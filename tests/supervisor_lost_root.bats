@@ -71,6 +71,23 @@ lose() { # NAME
     assert_equal "$(api GET /v1/breakers/gpu:0 | jq -r .state)" closed
 }
 
+@test "of two GPUs the one that a process is lost on keeps a worker down, and is named" {
+    printf 'device %s\n' 0000:03:00.0 0000:c3:00.0 >"$T/bin/devices"
+    recovery_config </dev/null
+    use_test_hooks
+    start_rbeed
+    model a <<<'reply one'
+    model both <<<'reply one'
+    want_up a '{"device":"gpu:0"}'
+    wait_says a '.state == "ready"'
+    lose a
+    run ask both '"device":"gpu:1,gpu:0"'
+    assert_output --partial 'gpu:0000:03:00.0 is lost'
+    assert_says both '.state == "open" and .waits_for == "device"'
+    run rbee why both
+    assert_line --regexp '^next step +rbee breaker reset gpu:0000:03:00.0$'
+}
+
 @test "a process that is lost in its load on the CPU costs its own worker alone" {
     recovery_config </dev/null
     use_test_hooks
