@@ -21,17 +21,27 @@ static void native_ask_ready(const struct worker *worker, struct dialect_ask *ou
     *out = (struct dialect_ask){.method = HTTP_GET, .target = "/ready"};
 }
 
-/* Of a worker that has two devices, in their order. */
+/* 0: nothing is told of the device of that NAME. */
+static int64_t native_bytes_on(const json_t *devices, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(devices); i++) {
+        const json_t *entry = json_array_get(devices, i);
+        const char *device = json_string_value(json_object_get(entry, "device"));
+        json_int_t bytes = json_integer_value(json_object_get(entry, "memory_bytes"));
+
+        if (device != NULL && strcmp(device, name) == 0)
+            return bytes > 0 ? bytes : 0;
+    }
+    return 0;
+}
+
+/* In the order in which we have them. */
 static void native_read_device_bytes(struct worker *worker, const json_t *reply)
 {
     const json_t *devices = json_object_get(reply, "devices");
 
-    for (size_t i = 0; i < DEVICE_SET_MAX_COUNT; i++) {
-        json_int_t bytes =
-            json_integer_value(json_object_get(json_array_get(devices, i), "memory_bytes"));
-
-        worker->facts.device_bytes[i] = bytes > 0 ? bytes : 0;
-    }
+    for (size_t i = 0; i < worker->devices.count; i++)
+        worker->facts.device_bytes[i] = native_bytes_on(devices, worker->devices.devices[i]->name);
 }
 
 static void native_read_facts(struct worker *worker, const json_t *reply)

@@ -92,11 +92,14 @@ void worker_need_learn(struct worker *worker)
                                               .stamp = worker->stamp};
 }
 
-/* A worker that has told only how much it is in all holds of each device what was planned. */
+/* A worker that has told only how much it is in all holds of each device what was planned; one that
+ * could use none of its GPUs, and said that it runs on the CPU, holds nothing there. */
 int64_t worker_bytes_on(const struct worker *worker, const struct device *device)
 {
     const struct worker_facts *facts = &worker->facts;
 
+    if (device->is_gpu && facts->device[0] != '\0' && !device_name_is_gpu(facts->device))
+        return 0;
     if (worker->devices.count == 1)
         return facts->memory_bytes > 0 ? facts->memory_bytes : worker->need.bytes[0];
     for (size_t i = 0; i < worker->devices.count; i++) {

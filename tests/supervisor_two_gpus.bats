@@ -258,6 +258,20 @@ gpu:$B open"
     assert_says big '.state == "down" and .last_exit == "evicted for more: exit 0"'
 }
 
+@test "a worker that runs on the CPU, since it could use neither of its GPUs, holds nothing of them" {
+    start_rbeed
+    layered big 240 <<<'runs_on cpu'
+    layered other 150 <<<'reply one'
+    layered small 90 <<<'runs_on cpu'
+    layered more 60 <<<'reply one'
+    run -0 rbee worker start big --device gpu:0,gpu:1 --allow-cpu --wait
+    assert_says big '.state == "ready" and .device == "cpu"'
+    ask other '"device":"gpu:1"' | grep -q DONE
+    # Nor of a single one.
+    run -0 rbee worker start small --device gpu:0 --allow-cpu --wait
+    ask more '"device":"gpu:0"' | grep -q DONE
+}
+
 @test "what is needed on each GPU is evicted there, and no more" {
     start_rbeed
     layered a 60 <<<'reply one'

@@ -36,6 +36,7 @@ DIRECTIVES = {
     "until": "PATH: tokens go on until that file exists; max_tokens counts",
     "slots": "N: requests at a time [what --slots says, or 1]",
     "memory": "BYTES: what /ready says of it",
+    "runs_on": "DEVICE: what it says it runs on [what --device says]",
     "memory_parts": "BYTES BYTES: what it says of each of two devices, where it has two",
     "stop_reason": "stop|length|stop_string",
     "warning": "TEXT: a warning in the started event",

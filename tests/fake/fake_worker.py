@@ -239,7 +239,7 @@ class Worker:
         reply = {
             "phase": "ready", "tokens": self.tokens, "prefill_tokens": self.prefill_tokens,
             "context_tokens": self.options.get("context") or 2048, "slots": self.slots,
-            "device": self.options.get("device", "cpu"),
+            "device": self.script.text("runs_on", self.options.get("device", "cpu")),
             "memory_bytes": int(self.script.number("memory", self.memory_bytes))}
         reply["devices"] = self.tell_devices(reply)
         if strike(IN_READY, self.script, self, conn, reply):
