@@ -373,6 +373,8 @@ bool worker_chooses_gpu(const struct worker *worker);
 bool worker_may_run_on(const struct worker *worker, const struct device *device);
 /* For a start that its devices let through. False: it waits for room, or has been refused. */
 bool worker_room_take(struct worker *worker, enum recovery_asker asker);
+/* What its devices are to hold of it, while it waits for a start that they do not let through. */
+void worker_room_plan(struct worker *worker);
 /* How DEVICES would judge a start of WORKER, and what they have free. */
 enum room_verdict worker_room_try(const struct worker *worker, const struct device_set *devices,
                                   int64_t *out_free_bytes);

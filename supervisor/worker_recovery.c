@@ -226,10 +226,12 @@ static void worker_try_on(struct worker *worker, const struct device_set *device
         break;
     case DEVICE_STORM:
         err_fill(&why, ERR_BUSY, "too many starts on its device: it waits for its turn");
+        worker_room_plan(worker);
         worker_postpone(worker, asker, answer, until_ms, &why);
         break;
     case DEVICE_LOADING:
         err_fill(&why, ERR_BUSY, "another model is loading on its device");
+        worker_room_plan(worker);
         worker_postpone(worker, asker, answer, until_ms, &why);
         break;
     case DEVICE_ROOM:

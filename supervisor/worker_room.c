@@ -330,6 +330,22 @@ static void worker_room_follow(struct worker *worker, enum recovery_asker asker,
         worker_room_evict(worker, rooms);
 }
 
+static void worker_need_plan(struct worker *worker, const struct worker_rooms *rooms)
+{
+    for (size_t i = 0; i < rooms->count; i++)
+        worker->need.bytes[i] = rooms->rooms[i].need_bytes;
+}
+
+void worker_room_plan(struct worker *worker)
+{
+    struct worker_rooms rooms;
+
+    worker_rooms_read(worker, &worker->devices, &rooms);
+    (void)worker_rooms_judge(worker, &rooms); /* for what each needs */
+    worker_need_plan(worker, &rooms);
+    worker_rooms_release(&rooms);
+}
+
 bool worker_room_take(struct worker *worker, enum recovery_asker asker)
 {
     int64_t now_ms = (int64_t)clock_monotonic_ms();
@@ -339,8 +355,7 @@ bool worker_room_take(struct worker *worker, enum recovery_asker asker)
     worker_rooms_read(worker, &worker->devices, &rooms);
     worker_rooms_return(worker, &rooms, now_ms);
     verdict = worker_rooms_judge(worker, &rooms);
-    for (size_t i = 0; i < rooms.count; i++)
-        worker->need.bytes[i] = rooms.rooms[i].need_bytes;
+    worker_need_plan(worker, &rooms);
     worker_room_follow(worker, asker, verdict, &rooms, now_ms);
     worker_rooms_release(&rooms);
     return verdict == ROOM_GO;

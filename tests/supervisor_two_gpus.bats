@@ -306,6 +306,19 @@ gpu:$B open"
 
 # ---- the choice ----
 
+# Each GPU has 20 MB left, and next waits, on any, for 110.
+crowd() {
+    layered a 80 <<<'reply one'
+    layered b 180 <<<'reply one'
+    layered next 110 <<<'reply one'
+    want_up a '{"device":"gpu:0"}'
+    wait_says a '.state == "ready"'
+    want_up b '{"device":"gpu:1"}'
+    wait_says b '.state == "ready"'
+    want_up next '{"device":"gpu"}'
+    wait_says next '.state == "waiting" and .waits_for == "room"'
+}
+
 @test "gpu is one GPU where one has room, and two where none alone has" {
     start_rbeed
     layered one 150 <<<'reply one'
@@ -346,17 +359,25 @@ gpu:$B open"
 
 @test "who waits for room on any GPU takes two when that is enough" {
     start_rbeed
-    layered a 80 <<<'reply one'
-    layered b 180 <<<'reply one'
-    layered next 110 <<<'reply one'
-    want_up a '{"device":"gpu:0"}'
-    wait_says a '.state == "ready"'
-    want_up b '{"device":"gpu:1"}'
-    wait_says b '.state == "ready"'
-    want_up next '{"device":"gpu"}'
-    wait_says next '.state == "waiting" and .waits_for == "room"'
+    crowd
     # 100 on the one and 20 on the other.
     api POST /v1/workers/a/stop >/dev/null
+    wait_says next '.state == "ready"'
+    assert_equal "$(started_on next)" "$BOTH"
+}
+
+@test "who has a place in the line and other devices than before holds what it needs of those" {
+    start_rbeed
+    layered loads 1 <<<'load_gate go'
+    layered last 1 <<<'reply one'
+    crowd
+    want_up loads '{"device":"gpu:1"}'
+    wait_says loads '.state == "starting"'
+    # 100 on the one and 19 on the other, where another load is: nine layers, and one.
+    api POST /v1/workers/a/stop >/dev/null
+    wait_says next '.state == "waiting" and .waits_for == "other_load"'
+    ask last '"device":"gpu:0"' | grep -q DONE
+    touch "$T/m/go"
     wait_says next '.state == "ready"'
     assert_equal "$(started_on next)" "$BOTH"
 }
