@@ -132,6 +132,17 @@ static enum room_verdict worker_rooms_judge(const struct worker *worker, struct 
     return split_judge(&need, rooms->rooms);
 }
 
+/* A model that cannot be divided between two devices, whatever room they have. */
+static bool worker_rooms_are_too_many(const struct worker *worker, const struct worker_rooms *rooms)
+{
+    struct split_need need;
+
+    if (rooms->count < SPLIT_PARTS)
+        return false;
+    worker_split_need(worker, &need);
+    return need.layer_count < SPLIT_PARTS;
+}
+
 static bool room_is_being_left(const struct room *room)
 {
     for (size_t i = 0; i < room->holder_count; i++) {
@@ -221,6 +232,11 @@ static void worker_rooms_explain(const struct worker *worker, const struct worke
     int64_t need_bytes = 0;
     char need[UNITS_TEXT_BYTES];
 
+    if (worker_rooms_are_too_many(worker, rooms)) {
+        err_fill(out, ERR_WORKER_CONFIG,
+                 "worker %s: two devices are more than its model has layers", worker->name);
+        return;
+    }
     for (size_t i = 0; i < rooms->count; i++) {
         if (__builtin_add_overflow(need_bytes, rooms->rooms[i].need_bytes, &need_bytes))
             need_bytes = INT64_MAX;
@@ -330,6 +346,14 @@ static void worker_room_follow(struct worker *worker, enum recovery_asker asker,
         worker_room_evict(worker, rooms);
 }
 
+/* Devices that are its own are a fault of its configuration, which its start finds; those that a
+ * request wants beyond that fail the request alone. */
+static bool worker_start_refuses(const struct worker *worker, const struct worker_rooms *rooms)
+{
+    return strcmp(worker->next_running.device, worker->options.device) == 0 &&
+           worker_rooms_are_too_many(worker, rooms);
+}
+
 static void worker_need_plan(struct worker *worker, const struct worker_rooms *rooms)
 {
     for (size_t i = 0; i < rooms->count; i++)
@@ -355,6 +379,8 @@ bool worker_room_take(struct worker *worker, enum recovery_asker asker)
     worker_rooms_read(worker, &worker->devices, &rooms);
     worker_rooms_return(worker, &rooms, now_ms);
     verdict = worker_rooms_judge(worker, &rooms);
+    if (worker_start_refuses(worker, &rooms))
+        verdict = ROOM_GO;
     worker_need_plan(worker, &rooms);
     worker_room_follow(worker, asker, verdict, &rooms, now_ms);
     worker_rooms_release(&rooms);

@@ -388,3 +388,21 @@ crowd() {
     run ask big '"device":"gpu"'
     assert_output --partial '"code":"NO_ROOM"'
 }
+
+@test "two devices that are a worker's own and more than its model has layers are a fault of its configuration" {
+    start_rbeed
+    layered big 240 <<'END'
+describe layers 1
+exit 10 config "2 devices are more than the model has layers"
+END
+    # What a request wants fails the request alone.
+    run ask big '"device":"gpu:0,gpu:1"'
+    assert_output --partial '"code":"WORKER_CONFIG"'
+    assert_output --partial 'two devices are more than its model has layers'
+    assert_says big '.state == "down"'
+    assert_equal "$(start_count big)" 0
+    run -78 --separate-stderr rbee worker start big --device gpu:0,gpu:1 --wait
+    assert_regex "$stderr" '2 devices are more than the model has layers'
+    assert_says big '.state == "failed" and .last_fault == "config"'
+    assert_equal "$(start_count big)" 1
+}
