@@ -56,19 +56,6 @@ static uint32_t first_max(const struct plan *plan)
     return layer_count(plan) + 1 - plan->device_count;
 }
 
-/* Of the memory that is available to a device: the host's is that of all devices without their
- * own. */
-static uint32_t sharer_count(const struct plan *plan, uint32_t device)
-{
-    uint32_t count = 0;
-
-    if (plan->devices[device].backend->ops->has_own_memory)
-        return 1;
-    for (uint32_t i = 0; i < plan->device_count; i++)
-        count += plan->devices[i].backend->ops->has_own_memory ? 0 : 1;
-    return count;
-}
-
 /* ---- the choice ---- */
 
 static uint64_t bytes_on(const struct plan *plan, const struct split *split, uint32_t device)
@@ -216,8 +203,7 @@ int plan_layers(const struct model *model, struct session_device *devices, uint3
         return err_set(err, ERR_CONFIG, "%" PRIu32 " devices are more than the model has layers",
                        device_count);
     for (uint32_t i = 0; i < device_count; i++)
-        plan.available[i] =
-            devices[i].backend->ops->memory_available(devices[i].backend) / sharer_count(&plan, i);
+        plan.available[i] = devices[i].backend->ops->memory_available(devices[i].backend);
     split = choose(&plan);
     if (!fits(&plan, &split))
         return refuse(&plan, &split, err);

@@ -24,9 +24,11 @@ struct hip_event {
     uint64_t asked;            /* ticket of the last record */
     uint64_t done;             /* of the last that came to pass */
     struct timespec time;
+    struct hip_event *next;
 };
 
 static struct hip_stream *streams;
+static struct hip_event *events; /* a driver knows its own, also those of a device that is lost */
 static uint64_t last_ticket;
 
 /* ---- doing it ---- */
@@ -235,6 +237,10 @@ int hipEventCreateWithFlags(struct hip_event **out, unsigned flags)
 
     if (error == HIP_SUCCESS)
         *out = memory_or_end(calloc(1, sizeof(**out)));
+    if (error == HIP_SUCCESS) {
+        (*out)->next = events;
+        events = *out;
+    }
     return hip_leave(error);
 }
 
@@ -244,6 +250,12 @@ int hipEventDestroy(struct hip_event *event)
 
     if (event->stream != NULL && event->done != event->asked)
         drain(event->stream, event);
+    for (struct hip_event **at = &events; *at != NULL; at = &(*at)->next) {
+        if (*at == event) {
+            *at = event->next;
+            break;
+        }
+    }
     free(event);
     return hip_leave(error);
 }
