@@ -33,7 +33,7 @@ card() { # VENDOR [CLASS]
 fake_worker() { # on stdin
     rm -f "$T/bin/rbee-worker"
     cp "$TESTS_DIR/fake/fake_worker.py" "$T/bin/rbee-worker"
-    cp "$TESTS_DIR/fake/fake_script.py" "$T/bin/"
+    cp "$TESTS_DIR"/fake/fake_{script,tell}.py "$T/bin/"
     cat >"$T/bin/devices"
 }
 

@@ -11,7 +11,7 @@ fake_setup() {
     rbee_setup
     rm -f "$T/bin/rbee-worker"
     cp "$TESTS_DIR/fake/fake_worker.py" "$T/bin/rbee-worker"
-    cp "$TESTS_DIR/fake/fake_script.py" "$T/bin/"
+    cp "$TESTS_DIR"/fake/fake_{script,tell}.py "$T/bin/"
     mkdir "$T/m"
     fake_config </dev/null
 }

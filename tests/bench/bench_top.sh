@@ -14,7 +14,7 @@ mkdir -m 700 "$XDG_RUNTIME_DIR"
 mkdir -p "$world/bin" "$world/config"
 cp "$1"/{rbee,rbeed,rbee-watch} "$world/bin/"
 cp "$here/fake/fake_worker.py" "$world/bin/rbee-worker"
-cp "$here/fake/fake_script.py" "$world/bin/"
+cp "$here"/fake/fake_{script,tell}.py "$world/bin/"
 rbee=$world/bin/rbee
 finish() {
     "$rbee" down -q --drain 0ms >/dev/null 2>&1 || true # it may not run

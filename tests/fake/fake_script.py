@@ -1,6 +1,7 @@
 """The language of fake_worker.py's scripts: directives, the stages of its faults, and how it ends.
 What the faults do is fake_worker.py's."""
 
+import fcntl
 import os
 import shlex
 import signal
@@ -156,6 +157,26 @@ def in_range(number, text):
     if not text:
         return True
     return int(first) <= number <= (int(last) if last else float("inf") if dash else int(first))
+
+
+def count_start(path, instance):
+    """How often this model has been started, this one included."""
+    with open(path + ".starts", "a+", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        count = int(file.read() or 0) + 1
+        file.truncate(0)
+        file.write(str(count))
+        with open(path + ".started", "a", encoding="ascii") as lines:
+            lines.write(f"{time.monotonic_ns() // 1000000} {instance} {os.getpid()}\n")
+    return count
+
+
+def wait_for_file(path, watch=lambda: None):
+    while not os.path.exists(path):
+        if watch():
+            return
+        time.sleep(0.002)
 
 
 def leave(code, fault_class=None, reason=""):

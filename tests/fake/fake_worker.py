@@ -22,8 +22,8 @@ Beside the model file it keeps MODEL.starts, how often it was started, and MODEL
 each start: monotonic ms, instance, pid.
 
 `fake_worker.py --directives` lists them all. Each fault is a function under "faults", in the stage
-where it strikes; the rest is the table of fake_script.py, which lies beside this file. Standard
-library only; run by a test, never part of the product.
+where it strikes; the rest is the table of fake_script.py, which lies beside this file, as fake_tell.py
+does. Standard library only; run by a test, never part of the product.
 """
 
 import fcntl
@@ -38,84 +38,9 @@ import threading
 import time
 
 from fake_script import (AT_START, AT_TOKEN, DIRECTIVES, IN_DRILL, IN_INFERENCE, IN_LOAD, IN_READY, WHEN_READY,
-                         Script, die, fault, leave, sleep_for_ever, spin, stop_oneself, strike)
-
-
-def count_start(path, instance):
-    """How often this model has been started, this one included."""
-    with open(path + ".starts", "a+", encoding="ascii") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        count = int(file.read() or 0) + 1
-        file.truncate(0)
-        file.write(str(count))
-        with open(path + ".started", "a", encoding="ascii") as lines:
-            lines.write(f"{time.monotonic_ns() // 1000000} {instance} {os.getpid()}\n")
-    return count
-
-
-def describe(path):
-    try:
-        script = Script.read(path, 0)
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        leave(10, "config", f"open {path}: {error}")
-    if script.has("describe_hang"):
-        sleep_for_ever()
-    if script.has("describe_exit"):
-        code, *reason = script.args("describe_exit")
-        leave(int(code), "config", " ".join(reason))
-    if script.has("describe_text"):
-        print(script.text("describe_text"))
-        return
-    record = {
-        "name": os.path.splitext(os.path.basename(path))[0],
-        "architecture": "fake",
-        "parameters": 1000,
-        "quantisation": "F32",
-        "size_bytes": os.path.getsize(path),
-        "context_tokens": 2048,
-        "vocab": 256,
-        "layers": 1,
-        "template": "chatml",
-    }
-    for key, value in script.all("describe"):
-        try:
-            record[key] = json.loads(value)
-        except ValueError:
-            record[key] = value
-    print(json.dumps(record))
-
-
-DEVICES_BY_DEFAULT = "device 0000:03:00.0"
-
-
-def list_devices():
-    """What --devices tells is not in a model's file, since there is none: in `devices` beside us."""
-    path = os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), "devices")
-    if os.path.exists(path):
-        script = Script.read(path, count_start(path, "-"))
-    else:
-        script = Script(os.path.dirname(path), 1)
-        script.read_line(path, DEVICES_BY_DEFAULT)
-        script.choose(0)
-    if script.has("devices_gate"):
-        wait_for_file(script.path("devices_gate"))
-    if script.has("devices_hang"):
-        sleep_for_ever()
-    if script.has("devices_exit"):
-        code, name, *reason = script.args("devices_exit")
-        leave(int(code), name, " ".join(reason))
-    if script.has("devices_text"):
-        print(script.text("devices_text"))
-        return
-    devices = []
-    for index, (pci, *fields) in enumerate(script.all("device")):
-        device = {"index": index, "vendor": "amd", "pci": pci, "uuid": f"GPU-fake-{pci}",
-                  "name": f"Fake GPU {index}", "architecture": "gfx1100", "memory_bytes": 8 << 30,
-                  "free_bytes": 8 << 30, "usable": True, "reason": None}
-        device.update(json.loads(fields[0]) if fields else {})
-        devices.append(device)
-    print(json.dumps({"devices": devices, "reason": script.text("devices_reason", None)}))
+                         Script, count_start, die, fault, leave, sleep_for_ever, spin, stop_oneself, strike,
+                         wait_for_file)
+from fake_tell import describe, list_devices
 
 
 class Gone(Exception):
@@ -708,13 +633,6 @@ def index_after(reply):
 
 
 # ---- what they share ----
-
-def wait_for_file(path, watch=lambda: None):
-    while not os.path.exists(path):
-        if watch():
-            return
-        time.sleep(0.002)
-
 
 def send_body(conn, status, body):
     conn.sendall(b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
