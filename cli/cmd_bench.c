@@ -38,6 +38,15 @@ static void add_flag(struct bench_command *command, const struct args *args, enu
         add_argument(command, flag);
 }
 
+static void add_text(struct bench_command *command, const struct args *args, enum option_id option,
+                     const char *flag)
+{
+    if (!args_has(args, option))
+        return;
+    add_argument(command, flag);
+    add_argument(command, args_text(args, option));
+}
+
 static void add_number(struct bench_command *command, const struct args *args,
                        enum option_id option, const char *flag, char text[BENCH_NUMBER_MAX_BYTES])
 {
@@ -51,12 +60,8 @@ static void add_number(struct bench_command *command, const struct args *args,
 /* What was asked of rbee, in the words of rbee-worker. */
 static void add_options(struct bench_command *command, const struct args *args)
 {
-    const char *device = args_text(args, OPTION_DEVICE);
-
-    if (device != NULL) {
-        add_argument(command, "--device");
-        add_argument(command, device);
-    }
+    add_text(command, args, OPTION_DEVICE, "--device");
+    add_text(command, args, OPTION_KV_TYPE, "--kv-type");
     add_number(command, args, OPTION_CONTEXT, "--context", command->context);
     add_number(command, args, OPTION_THREADS, "--threads", command->threads);
     add_flag(command, args, OPTION_ALLOW_CPU, "--allow-cpu");

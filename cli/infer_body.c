@@ -53,6 +53,7 @@ static void set_numbers(const struct args *args, json_t *body)
 static void set_flags(const struct args *args, json_t *body)
 {
     bool is_streamed = !args_has(args, OPTION_NO_STREAM) && !args_has(args, OPTION_JSON);
+    const char *kv_type = args_text(args, OPTION_KV_TYPE);
 
     (void)json_object_set_new(body, "stream", json_boolean(is_streamed));
     if (args_has(args, OPTION_RAW))
@@ -61,15 +62,14 @@ static void set_flags(const struct args *args, json_t *body)
         (void)json_object_set_new(body, "allow_cpu", json_true());
     if (args_has(args, OPTION_NO_START))
         (void)json_object_set_new(body, "start", json_false());
+    if (kv_type != NULL)
+        (void)json_object_set_new(body, "kv_type", json_string(kv_type));
 }
 
 static int set_device(const struct args *args, json_t *body, struct err *err)
 {
     const char *device = args_text(args, OPTION_DEVICE);
-    const char *kv_type = args_text(args, OPTION_KV_TYPE);
 
-    if (kv_type != NULL)
-        (void)json_object_set_new(body, "kv_type", json_string(kv_type));
     if (device == NULL)
         return 0;
     if (input_check_text("--device", device, strlen(device), err) < 0)

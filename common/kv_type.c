@@ -7,18 +7,18 @@
 #include <string.h>
 
 static const char *const NAMES[KV_TYPE_COUNT] = {
-#define KV_TYPE(id, name, summary) [KV_TYPE_##id] = name,
+#define KV_TYPE(id, name) [KV_TYPE_##id] = name,
 #include "common/kv_types.def"
 #undef KV_TYPE
 };
 
-#define KV_TYPE(id, name, summary)                                                                 \
+#define KV_TYPE(id, name)                                                                          \
     static_assert(sizeof(name) - 1 <= KV_TYPE_NAME_MAX_BYTES, "as long as the header says");
 #include "common/kv_types.def"
 #undef KV_TYPE
 
 /* Like "f16, q8_0", for messages. */
-#define KV_TYPE(id, name, summary) ", " name
+#define KV_TYPE(id, name) ", " name
 static const char LIST[] =
 #include "common/kv_types.def"
     ;

@@ -9,7 +9,7 @@
 enum { KV_TYPE_NAME_MAX_BYTES = 7 };
 
 enum kv_type {
-#define KV_TYPE(id, name, summary) KV_TYPE_##id,
+#define KV_TYPE(id, name) KV_TYPE_##id,
 #include "common/kv_types.def"
 #undef KV_TYPE
     KV_TYPE_COUNT,

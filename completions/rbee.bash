@@ -207,6 +207,7 @@ _rbee_options() {
     bundle) REPLY='--output	the file to write or replace; - is stdout
 -o	the file to write or replace; - is stdout' ;;
     bench) REPLY='--ctx	tokens of context of a worker that this starts
+--kv-type	how a worker that this starts keeps keys and values; q8_0 takes a GPU
 --device	where a worker that this starts runs; gpu:ID,gpu:ID: on two
 --threads	CPU threads of the worker
 --allow-cpu	run on the CPU when the GPU cannot' ;;
@@ -272,7 +273,7 @@ _rbee_values() {
     none:--deadline | infer:--deadline | chat:--deadline | batch:--deadline) REPLY='' ;;
     none:--ctx | infer:--ctx | chat:--ctx | batch:--ctx | bench:--ctx | worker-start:--ctx) REPLY='' ;;
     none:--slots | infer:--slots | chat:--slots | batch:--slots | worker-start:--slots) REPLY='' ;;
-    none:--kv-type | infer:--kv-type | chat:--kv-type | batch:--kv-type | worker-start:--kv-type) REPLY='f16 q8_0' ;;
+    none:--kv-type | infer:--kv-type | chat:--kv-type | batch:--kv-type | bench:--kv-type | worker-start:--kv-type) REPLY='f16 q8_0' ;;
     none:--device | infer:--device | chat:--device | batch:--device | bench:--device | worker-start:--device) REPLY='cpu gpu <gpu>' ;;
     none:--threads | bench:--threads | worker-start:--threads) REPLY='' ;;
     batch:--output | batch:-o) REPLY='<file>' ;;

@@ -228,6 +228,7 @@ function __rbee_options
 -o	the file to write or replace; - is stdout'
         case bench
             echo '--ctx	tokens of context of a worker that this starts
+--kv-type	how a worker that this starts keeps keys and values; q8_0 takes a GPU
 --device	where a worker that this starts runs; gpu:ID,gpu:ID: on two
 --threads	CPU threads of the worker
 --allow-cpu	run on the CPU when the GPU cannot'
@@ -332,7 +333,7 @@ function __rbee_values
             echo ''
         case none:--slots infer:--slots chat:--slots batch:--slots worker-start:--slots
             echo ''
-        case none:--kv-type infer:--kv-type chat:--kv-type batch:--kv-type worker-start:--kv-type
+        case none:--kv-type infer:--kv-type chat:--kv-type batch:--kv-type bench:--kv-type worker-start:--kv-type
             echo 'f16 q8_0'
         case none:--device infer:--device chat:--device batch:--device bench:--device worker-start:--device
             echo 'cpu gpu <gpu>'
