@@ -110,20 +110,11 @@ static int token_file_write_secret(int fd, struct err *err)
     return rc;
 }
 
-static int token_file_make_folder(const char *path, struct err *err)
-{
-    const char *slash = strrchr(path, '/');
-    AUTO_FREE char *folder =
-        slash == NULL || slash == path ? NULL : xstrndup(path, (size_t)(slash - path));
-
-    return folder == NULL ? 0 : io_make_folders(folder, TOKEN_FILE_FOLDER_MODE, err);
-}
-
 int token_file_create(const char *path, bool replaces, struct err *err)
 {
     AUTO_IO_ATOMIC struct io_atomic file = IO_ATOMIC_INIT;
 
-    if (token_file_make_folder(path, err) < 0 ||
+    if (io_make_folder_of(path, TOKEN_FILE_FOLDER_MODE, err) < 0 ||
         io_atomic_begin(&file, path, TOKEN_FILE_MODE, err) < 0)
         return -1;
     /* What it replaces may have been open to others. */
