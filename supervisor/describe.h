@@ -17,7 +17,7 @@ TAILQ_HEAD(describe_list, describe_file);
 enum { DESCRIBE_MAX_COUNT = 8 /* at a time; one more is ERR_BUSY */ };
 
 /* RECORD is borrowed; it is NULL and FAILURE set when the file could not be described:
- * ERR_INVALID_MODEL with the worker's reason, ERR_TIMED_OUT, ERR_INTERNAL. */
+ * ERR_INVALID_MODEL with the worker's reason, ERR_TIMED_OUT, ERR_PROTOCOL. */
 typedef void describe_callback(void *owner, const json_t *record, const struct err *failure);
 
 /* The file PATH as it is at STAMP; who asks for one that is being read waits for the same process.

@@ -16,14 +16,14 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-enum { NANOSECONDS_PER_SECOND = 1000000000 };
-/* Nothing is as large; what a record says above it is not believed. */
 enum {
+    NANOSECONDS_PER_SECOND = 1000000000,
     MODEL_LAYERS_MAX_COUNT = 4096, /* the largest known ones have a few hundred */
     SPLIT_GUESS_LAYERS = 32,       /* of a small model; a larger one is divided more finely */
     SPLIT_GUESS_REST = 16,         /* that part of a model is embedding, head and scratch */
 };
 
+/* Nothing is as large; what a record says above it is not believed. */
 static const int64_t MODEL_NEED_MAX_BYTES = (int64_t)1 << 60;
 
 struct model *model_find(struct supervisor *supervisor, const char *name)
@@ -104,7 +104,6 @@ struct model_need model_need_of(const json_t *details)
 
     if (need.layer_count < 0 || need.layer_count > MODEL_LAYERS_MAX_COUNT)
         need.layer_count = 0;
-
     return need.fixed_bytes == 0 ? UNKNOWN : need;
 }
 

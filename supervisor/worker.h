@@ -365,8 +365,8 @@ void worker_explain_place(const struct worker *worker, struct err *out);
 void worker_place_look_again(struct supervisor *supervisor);
 /* That the device it is to run on can be used, as far as is known. */
 int worker_check_place(const struct worker *worker, struct err *err);
-/* Whether the device of its process may be called NAME. */
-bool worker_is_on(const struct worker *worker, const char *name);
+/* Whether the devices of its process may be called TEXT: a name, two of them, or "gpu". */
+bool worker_is_on(const struct worker *worker, const char *text);
 /* Whether it takes any GPU. */
 bool worker_chooses_gpu(const struct worker *worker);
 /* Whether its next start may be made on DEVICE: it is its own, or one of those it chooses among. */
