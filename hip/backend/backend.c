@@ -17,21 +17,16 @@ static const struct {
 #undef BACKEND
 };
 
-/* The first of a list. */
-static bool is_gpu(const char *device)
-{
-    size_t len = strcspn(device, ",");
-
-    return strncmp(device, DEVICE_NAME_ANY_GPU ":", strlen(DEVICE_NAME_ANY_GPU ":")) == 0 ||
-           (len == strlen(DEVICE_NAME_ANY_GPU) && memcmp(device, DEVICE_NAME_ANY_GPU, len) == 0) ||
-           (len == strlen(BACKEND_EMULATOR) && memcmp(device, BACKEND_EMULATOR, len) == 0);
-}
-
 bool backend_is_gpu(const char *device)
 {
-    const char *second = strchr(device, ',');
+    struct device_names names;
 
-    return is_gpu(device) || (second != NULL && is_gpu(second + 1));
+    device_names_split(device, &names);
+    for (size_t i = 0; i < names.count; i++) {
+        if (device_name_is_gpu(names.names[i]) || strcmp(names.names[i], BACKEND_EMULATOR) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* The emulator stands in for a driver in builds with TEST_HOOKS=1 (gpu_library_open). */

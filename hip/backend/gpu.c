@@ -14,15 +14,9 @@ static void gpu_backend_free(struct backend *backend)
 
     if (gpu->context != NULL) {
         gpu_staging_release(gpu);
-        gpu_area_release(gpu, &gpu->inputs_host);
-        gpu_area_release(gpu, &gpu->inputs);
-        gpu_area_release(gpu, &gpu->work);
-        gpu_area_release(gpu, &gpu->quantised);
-        gpu_area_release(gpu, &gpu->beside);
-        gpu_area_release(gpu, &gpu->head);
-        gpu_area_release(gpu, &gpu->logits);
-        gpu_area_release(gpu, &gpu->picks);
-        gpu_area_release(gpu, &gpu->logits_host);
+#define AREA(name, is_pinned, summary) gpu_area_release(gpu, &gpu->name);
+#include "hip/backend/gpu_areas.def"
+#undef AREA
         gpu_close(gpu->context);
     }
     if (gpu->library != NULL)
@@ -125,8 +119,9 @@ static struct backend *gpu_backend_open(struct gpu_library *library, const char 
 
     gpu->backend.ops = &GPU_OPS;
     gpu->tune_folder = keeps_measures ? paths_cache_dir() : NULL;
-    gpu->inputs_host.is_pinned = true;
-    gpu->logits_host.is_pinned = true;
+#define AREA(area, pinned, summary) gpu->area.is_pinned = pinned;
+#include "hip/backend/gpu_areas.def"
+#undef AREA
     for (uint32_t i = 0; i < GPU_STAGING_COUNT; i++)
         gpu->staging[i].area.is_pinned = true;
     gpu->library = library;

@@ -124,21 +124,15 @@ struct gpu_backend {
 
     const struct backend_step *step; /* NULL between steps */
     uint32_t longest;                /* position of the step, + 1 */
-    struct gpu_area inputs_host;
-    struct gpu_area inputs;
     struct gpu_step device_step;
     const uint32_t *device_tiles; /* of prompts, as args_attention has them */
     uint32_t tile_count;
-
-    struct gpu_area work;      /* raw rows of a weight; partial sums of attention; half a gate */
-    struct gpu_area quantised; /* activations as integers, and */
-    struct gpu_area beside; /* those of rows that decode, from kernels that may read the others */
-    const struct backend_buffer *quantised_of; /* NULL: of none that still is as it was; else at: */
+#define AREA(name, is_pinned, summary) struct gpu_area name;
+#include "hip/backend/gpu_areas.def"
+#undef AREA
+    /* Whose integers lie there; NULL: of none that still is as it was. */
+    const struct backend_buffer *quantised_of;
     struct gpu_quantised quantised_at;
-    struct gpu_area head;        /* the norm of the logit rows */
-    struct gpu_area logits;      /* [logit row][vocab] */
-    struct gpu_area picks;       /* candidates of their slices, and theirs */
-    struct gpu_area logits_host; /* of either */
 };
 
 static inline struct gpu_backend *gpu_of(struct backend *backend)
@@ -260,14 +254,14 @@ uint32_t gpu_waves_max(const struct gpu_backend *gpu);
 int gpu_launch_matvec(struct gpu_backend *gpu, const struct gpu_type *type,
                       struct args_product *args, uint32_t row_begin, uint32_t row_count,
                       uint32_t waves, struct err *err);
-/* How many rows of activations a block of a product of prompts with COLUMNS can have, rising; the
- * count of them. All give the same bits. */
-uint32_t gpu_prompt_choices(const struct gpu_backend *gpu, const struct gpu_type *type,
-                            uint32_t columns, uint32_t out_rows[GPU_CHOICES_MAX]);
 /* The same of rows of prompts, by blocks of BLOCK_ROWS rows or less. */
 int gpu_launch_prompts(struct gpu_backend *gpu, const struct gpu_type *type,
                        struct args_product *args, uint32_t row_begin, uint32_t row_count,
                        uint32_t block_rows, struct err *err);
+/* How many rows of activations a block of a product of prompts with COLUMNS can have, rising; the
+ * count of them. All give the same bits. */
+uint32_t gpu_prompt_choices(const struct gpu_backend *gpu, const struct gpu_type *type,
+                            uint32_t columns, uint32_t out_rows[GPU_CHOICES_MAX]);
 /* Products of prompts with COLUMNS of this type go through matrix units: both sides are in halves
  * there. */
 bool gpu_has_mma(const struct gpu_type *type, uint32_t columns);

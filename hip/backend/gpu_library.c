@@ -176,13 +176,10 @@ static void device_read_figures(struct gpu_slot *slot)
     const struct gpu_calls *calls = &slot->driver->calls;
     const struct gpu_vendor *vendor = slot->driver->vendor;
     size_t total = 0;
-    int units = 0;
     int wave = 0;
 
     if (calls->device_memory(&total, slot->handle) == GPU_STATUS_OK)
         slot->info.total_bytes = total;
-    if (calls->device_attribute(&units, vendor->unit_attribute, slot->handle) == GPU_STATUS_OK)
-        slot->info.unit_count = (uint32_t)units;
     if (calls->device_attribute(&wave, vendor->wave_attribute, slot->handle) == GPU_STATUS_OK)
         slot->info.wave = (uint32_t)wave;
     if (slot->info.wave != 32 && slot->info.wave != 64)

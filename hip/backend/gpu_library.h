@@ -49,7 +49,6 @@ struct gpu_vendor {
     const char *const *files;      /* names of the library, the newest first, then NULL */
     const char *visible;           /* the variable that hides devices */
     const char *const *call_names; /* [GPU_CALL_COUNT] */
-    int unit_attribute;
     int wave_attribute;
     bool is_calm_after_fault; /* it hangs in nothing that is asked of it then */
     uint32_t min_version;     /* of the driver, as it counts them; 0: any */

@@ -9,7 +9,6 @@
 enum {
     /* CUdevice_attribute */
     CUDA_ATTRIBUTE_WAVE = 10,
-    CUDA_ATTRIBUTE_UNITS = 16,
     CUDA_ATTRIBUTE_MAJOR = 75,
     CUDA_ATTRIBUTE_MINOR = 76,
     CUDA_SCHEDULE_BLOCKING = 4, /* CU_CTX_SCHED_BLOCKING_SYNC */
@@ -120,7 +119,6 @@ const struct gpu_vendor GPU_NVIDIA = {
     .files = FILES,
     .visible = "CUDA_VISIBLE_DEVICES",
     .call_names = NAMES,
-    .unit_attribute = CUDA_ATTRIBUTE_UNITS,
     .wave_attribute = CUDA_ATTRIBUTE_WAVE,
     .is_calm_after_fault = true,
     .min_version = CUDA_MIN_VERSION,

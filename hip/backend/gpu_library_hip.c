@@ -9,7 +9,6 @@
 
 enum {
     /* hipDeviceAttribute_t, the same from ROCm 5 to 7. */
-    HIP_ATTRIBUTE_UNITS = 63,
     HIP_ATTRIBUTE_WAVE = 87,
     HIP_SCHEDULE_BLOCKING = 4, /* hipDeviceScheduleBlockingSync */
     /* hipError_t */
@@ -114,7 +113,6 @@ const struct gpu_vendor GPU_AMD = {
     .files = FILES,
     .visible = "HIP_VISIBLE_DEVICES",
     .call_names = NAMES,
-    .unit_attribute = HIP_ATTRIBUTE_UNITS,
     .wave_attribute = HIP_ATTRIBUTE_WAVE,
     .explain = hip_explain,
     .advise = hip_advise,

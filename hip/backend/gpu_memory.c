@@ -66,13 +66,9 @@ uint64_t gpu_memory_available(struct backend *backend)
 
 /* Each area's size for steps of a shape. */
 struct scratch_sizes {
-    uint64_t inputs;
-    uint64_t work;
-    uint64_t quantised;
-    uint64_t beside;
-    uint64_t head;
-    uint64_t logits;
-    uint64_t picks;
+#define AREA(name, is_pinned, summary) uint64_t name;
+#include "hip/backend/gpu_areas.def"
+#undef AREA
 };
 
 static uint64_t work_bytes(const struct backend_scratch_shape *shape)
@@ -89,8 +85,7 @@ static uint64_t work_bytes(const struct backend_scratch_shape *shape)
 static struct scratch_sizes scratch_sizes_of(const struct backend_scratch_shape *shape)
 {
     uint32_t table_blocks = gpu_blocks(shape->position_max, BACKEND_KV_BLOCK_TOKENS);
-
-    return (struct scratch_sizes){
+    struct scratch_sizes sizes = {
         .inputs = gpu_inputs_bytes(shape->logit_row_max * table_blocks),
         .work = work_bytes(shape),
         .quantised = gpu_quantised_bytes(shape->row_max, shape->width_max),
@@ -99,15 +94,21 @@ static struct scratch_sizes scratch_sizes_of(const struct backend_scratch_shape 
         .logits = (uint64_t)shape->logit_row_max * shape->logit_width * sizeof(float),
         .picks = gpu_pick_bytes(shape->logit_row_max, shape->logit_width),
     };
+
+    sizes.inputs_host = sizes.inputs;
+    sizes.logits_host = sizes.logits; /* picks are fewer */
+    return sizes;
 }
 
 uint64_t gpu_scratch_bytes(const struct backend *backend, const struct backend_scratch_shape *shape)
 {
     struct scratch_sizes sizes = scratch_sizes_of(shape);
+    uint64_t bytes = 0;
 
-    return gpu_aligned(sizes.inputs) + gpu_aligned(sizes.work) + gpu_aligned(sizes.quantised) +
-           gpu_aligned(sizes.beside) + gpu_aligned(sizes.head) + gpu_aligned(sizes.logits) +
-           gpu_aligned(sizes.picks);
+#define AREA(name, is_pinned, summary) bytes += is_pinned ? 0 : gpu_aligned(sizes.name);
+#include "hip/backend/gpu_areas.def"
+#undef AREA
+    return bytes;
 }
 
 int gpu_scratch_reserve(struct backend *backend, const struct backend_scratch_shape *shape,
@@ -116,16 +117,11 @@ int gpu_scratch_reserve(struct backend *backend, const struct backend_scratch_sh
     struct gpu_backend *gpu = gpu_of(backend);
     struct scratch_sizes sizes = scratch_sizes_of(shape);
 
-    if (gpu_area_reserve(gpu, &gpu->inputs, sizes.inputs, err) != 0 ||
-        gpu_area_reserve(gpu, &gpu->inputs_host, sizes.inputs, err) != 0 ||
-        gpu_area_reserve(gpu, &gpu->work, sizes.work, err) != 0 ||
-        gpu_area_reserve(gpu, &gpu->quantised, sizes.quantised, err) != 0 ||
-        gpu_area_reserve(gpu, &gpu->beside, sizes.beside, err) != 0 ||
-        gpu_area_reserve(gpu, &gpu->head, sizes.head, err) != 0 ||
-        gpu_area_reserve(gpu, &gpu->logits, sizes.logits, err) != 0 ||
-        gpu_area_reserve(gpu, &gpu->picks, sizes.picks, err) != 0 ||
-        gpu_area_reserve(gpu, &gpu->logits_host, sizes.logits, err) != 0)
+#define AREA(name, is_pinned, summary)                                                             \
+    if (gpu_area_reserve(gpu, &gpu->name, sizes.name, err) != 0)                                   \
         return err_wrap(err, "memory of steps");
+#include "hip/backend/gpu_areas.def"
+#undef AREA
     return 0;
 }
 

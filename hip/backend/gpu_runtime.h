@@ -34,7 +34,6 @@ struct gpu_info {
     uint64_t total_bytes;
     uint64_t free_bytes; /* after gpu_read_free() and gpu_open(); 0: not known */
     uint32_t wave;
-    uint32_t unit_count;           /* compute units, or multiprocessors */
     char reason[GPU_REASON_BYTES]; /* why it cannot be used, with what to do; "": it can */
 };
 

@@ -179,7 +179,6 @@ static int trial_time_us(struct gpu_backend *gpu, const struct gpu_type *type,
         if (gpu_event_record(gpu->context, gpu->tune_events[0], err) != 0 ||
             tuning->launch(gpu, type, &trial->args, 0, trial->row_count, choice, err) != 0 ||
             gpu_event_record(gpu->context, gpu->tune_events[1], err) != 0 ||
-            gpu_sync(gpu->context, err) != 0 ||
             gpu_event_elapsed_us(gpu->context, gpu->tune_events[0], gpu->tune_events[1], &us,
                                  err) != 0)
             return -1;
@@ -212,9 +211,9 @@ static int tune_one(struct gpu_backend *gpu, struct gpu_type *type, enum gpu_tun
             type->tuned[tuned] = choices[i];
         }
     }
-    log_event(LOG_DEBUG, "tuned", "type=%s figure=%s value=%u us=%d rows=%u", gpu_weight_type_name(type->id),
-              tuning->name, type->tuned[tuned], isfinite(best_us) ? (int)best_us : -1,
-              trial.row_count);
+    log_event(LOG_DEBUG, "tuned", "type=%s figure=%s value=%u us=%d rows=%u",
+              gpu_weight_type_name(type->id), tuning->name, type->tuned[tuned],
+              isfinite(best_us) ? (int)best_us : -1, trial.row_count);
     return 0;
 }
 
@@ -254,8 +253,7 @@ void gpu_tune(struct backend *backend)
     tune_read(gpu);
     count = tune_measure(gpu, &err);
     for (int i = 0; i < 2; i++) {
-        if (gpu->tune_events[i] != NULL)
-            gpu_event_free(gpu->context, gpu->tune_events[i]);
+        gpu_event_free(gpu->context, gpu->tune_events[i]);
         gpu->tune_events[i] = NULL;
     }
     if (count > 0) {

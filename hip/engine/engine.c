@@ -193,7 +193,6 @@ bool engine_is_idle(struct engine *engine)
 
 static void engine_read_devices(const struct runtime *runtime, struct engine_status *out)
 {
-    static_assert((int)ENGINE_DEVICES_MAX_COUNT == (int)SESSION_DEVICES_MAX_COUNT, "all of them");
     out->device_count = runtime->device_count;
     for (uint32_t i = 0; i < runtime->device_count; i++)
         out->devices[i] = (struct engine_device){

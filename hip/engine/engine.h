@@ -22,6 +22,7 @@
 #define RBEE_HIP_ENGINE_ENGINE_H
 
 #include "common/deadline.h"
+#include "common/device_name.h"
 #include "common/err.h"
 #include "common/inference.h"
 #include "common/kv_type.h"
@@ -62,8 +63,6 @@ struct engine_options {
     enum kv_type kv_type;
 };
 
-enum { ENGINE_DEVICES_MAX_COUNT = 2 };
-
 /* What one device has of the model. */
 struct engine_device {
     const char *name;
@@ -84,7 +83,7 @@ struct engine_status {
     uint64_t memory_bytes;   /* from READY on */
     const char *device;      /* what it runs on; from READY on, and FAILED if it came that far */
     uint32_t device_count;   /* from READY on */
-    struct engine_device devices[ENGINE_DEVICES_MAX_COUNT];
+    struct engine_device devices[DEVICE_NAMES_MAX_COUNT];
     const char *failed_device; /* of two, when FAILED, if it is known */
 };
 

@@ -19,7 +19,7 @@ struct runtime {
     struct session *session;
     const char *device; /* what it really runs on, as --device has it */
     uint32_t device_count;
-    struct session_device devices[SESSION_DEVICES_MAX_COUNT];
+    struct session_device devices[DEVICE_NAMES_MAX_COUNT];
     char *device_names;   /* what theirs point into */
     enum kv_type kv_type; /* what is really kept */
     uint32_t vocab_count;

@@ -111,14 +111,14 @@ struct args_quantise {
     uint32_t padding;
 };
 
-/* matvec and matmul: y = x * transposed(weight) + bias for each weight, and then the epilogue. All
- * weights of one call have the same type. */
+/* matvec, matmul and mma: y = x * transposed(weight) + bias for each weight, and then the epilogue.
+ * All weights of one call have the same type. */
 struct args_product {
     struct gpu_planes weights[GPU_PRODUCT_WEIGHTS];
     const float *biases[GPU_PRODUCT_WEIGHTS];
     float *outs[GPU_PRODUCT_WEIGHTS];
-    const float *x;                 /* of types in floats */
-    struct gpu_quantised quantised; /* of the others */
+    const float *x;                 /* of types in floats, but for mma */
+    struct gpu_quantised quantised; /* of the others, and for mma */
     struct gpu_quantised gated;     /* of matvec: a gate's out as integers; upper NULL: none */
     uint32_t weight_count;
     uint32_t epilogue; /* enum backend_epilogue; a gate makes one out of two weights */
@@ -165,7 +165,7 @@ struct args_attention {
     /* [row from row_begin on][head][split_max][head_dim + 2] of rows with several splits: sums,
      * then the largest score and the sum of weights. */
     float *partials;
-    const uint32_t *tiles; /* [tile][2] of prompts: a first row and how many more of its sequence */
+    const uint32_t *tiles; /* [tile][2] of prompts: a first row, and how many with it */
     float scale;
     float softcap;
     uint32_t window; /* 0: all */

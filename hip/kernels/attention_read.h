@@ -62,7 +62,7 @@ GPU_DEVICE void attention_unpack(struct gpu_int4 packed, float to[GPU_KEY_DIMS])
     }
 }
 
-/* Where BLOCK of the split has the head's keys or values. */
+/* Where the block that has TOKEN of the split keeps the head's keys or values. */
 GPU_DEVICE uint64_t attention_block_at(const struct attention_work *work, uint32_t token)
 {
     return kv_block_at(&work->a->kv, work->shared.blocks[token / GPU_KV_BLOCK_TOKENS],

@@ -4,12 +4,11 @@
 #define RBEE_HIP_KERNELS_KV_Q8_H
 
 #include "hip/kernels/kv.h"
+#include "hip/kernels/quantise.h"
 
 #include <stdbool.h>
 
 #define KV_Q8_LARGEST 127.0f
-/* 3 * 2^22: added, it leaves the nearest integer in a float's lowest bits. */
-#define KV_Q8_ROUNDING 12582912.0f
 
 /* What a block of the store has of a head: numbers, then scales. */
 struct kv_q8 {
@@ -47,22 +46,15 @@ GPU_DEVICE uint32_t kv_q8_key_scale(uint32_t i)
 /* The largest magnitude of the group, of which the lane has VALUE; NaN, if one is. */
 GPU_DEVICE float kv_q8_largest(float value)
 {
-    uint32_t largest = gpu_float_to_bits(value) & 0x7fffffffu; /* NaN are above all others */
-
-    for (uint32_t step = GPU_KV_GROUP_DIMS / 2; step > 0; step /= 2) {
-        uint32_t other = (uint32_t)gpu_shuffle_int((int32_t)largest, gpu_lane() ^ step);
-
-        largest = other > largest ? other : largest;
-    }
-    return gpu_bits_to_float(largest);
+    return gpu_bits_to_float(quantise_largest_over(quantise_bits(value), GPU_KV_GROUP_DIMS));
 }
 
 /* VALUE is at most a little more than KV_Q8_LARGEST scales; or they are zero or not finite, and any
  * number will do. */
 GPU_DEVICE int8_t kv_q8_number(float value, float scale)
 {
-    float rounded = (scale > 0.0f ? value / scale : 0.0f) + KV_Q8_ROUNDING;
-    int32_t number = (int32_t)(gpu_float_to_bits(rounded) - gpu_float_to_bits(KV_Q8_ROUNDING));
+    float rounded = (scale > 0.0f ? value / scale : 0.0f) + QUANTISE_ROUNDING;
+    int32_t number = (int32_t)(gpu_float_to_bits(rounded) - gpu_float_to_bits(QUANTISE_ROUNDING));
     int32_t most = (int32_t)KV_Q8_LARGEST;
 
     return (int8_t)(number > most ? most : number < -most ? -most : number);

@@ -205,8 +205,8 @@ static inline struct gpu_planes gpu_planes_at(enum gpu_weight_type type, const v
     return planes;
 }
 
-/* Blocks along x of a launch of matvec or, with ROWS_PER_BLOCK = wave * GPU_MATMUL_TILES, of
- * matmul; of matvec it is the wave. A gate's two weights share theirs. */
+/* Blocks along x of a launch, of ROWS_PER_BLOCK rows of a weight each: the wave for matvec, wave *
+ * GPU_MATMUL_TILES for matmul, GPU_MMA_WEIGHT_ROWS for mma. A gate's two weights share theirs. */
 static inline uint32_t gpu_product_blocks(const struct args_product *args, uint32_t is_gate,
                                           uint32_t rows_per_block)
 {

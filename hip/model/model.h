@@ -4,6 +4,7 @@
 #ifndef RBEE_HIP_MODEL_MODEL_H
 #define RBEE_HIP_MODEL_MODEL_H
 
+#include "common/device_name.h"
 #include "common/err.h"
 #include "common/kv_type.h"
 #include "hip/model/gguf.h"
@@ -42,8 +43,6 @@ struct session_options {
     void (*on_progress)(void *owner, uint64_t done_bytes, uint64_t total_bytes);
     void *owner;
 };
-
-enum { SESSION_DEVICES_MAX_COUNT = 2 };
 
 /* One that a session runs on. */
 struct session_device {

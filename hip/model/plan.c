@@ -19,13 +19,13 @@ struct plan {
     const struct session_options *options;
     struct session_device *devices;
     uint32_t device_count;
-    uint64_t available[SESSION_DEVICES_MAX_COUNT]; /* [device] */
+    uint64_t available[DEVICE_NAMES_MAX_COUNT]; /* [device] */
 };
 
 /* A way to split, and what each device takes of it. */
 struct split {
-    struct layer_range ranges[SESSION_DEVICES_MAX_COUNT];
-    struct session_need needs[SESSION_DEVICES_MAX_COUNT];
+    struct layer_range ranges[DEVICE_NAMES_MAX_COUNT];
+    struct session_need needs[DEVICE_NAMES_MAX_COUNT];
 };
 
 static uint32_t layer_count(const struct plan *plan)
@@ -173,7 +173,7 @@ static void write_lack(const struct plan *plan, const struct split *split, uint3
 
 static int refuse(const struct plan *plan, const struct split *split, struct err *err)
 {
-    char lacks[SESSION_DEVICES_MAX_COUNT][WORDS_BYTES] = {""};
+    char lacks[DEVICE_NAMES_MAX_COUNT][WORDS_BYTES] = {""};
     char advice[WORDS_BYTES];
     uint64_t needed = 0;
 
@@ -198,7 +198,7 @@ int plan_layers(const struct model *model, struct session_device *devices, uint3
         .model = model, .options = options, .devices = devices, .device_count = device_count};
     struct split split;
 
-    assert(device_count >= 1 && device_count <= SESSION_DEVICES_MAX_COUNT);
+    assert(device_count >= 1 && device_count <= DEVICE_NAMES_MAX_COUNT);
     if (device_count > layer_count(&plan))
         return err_set(err, ERR_CONFIG, "%" PRIu32 " devices are more than the model has layers",
                        device_count);

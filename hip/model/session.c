@@ -199,7 +199,7 @@ static int make_stages(struct session *session, const struct session_options *op
 static int plan_stages(struct session *session, struct session_device *devices,
                        const struct session_options *options, struct err *err)
 {
-    struct layer_range ranges[SESSION_DEVICES_MAX_COUNT];
+    struct layer_range ranges[DEVICE_NAMES_MAX_COUNT];
 
     if (plan_layers(session->model, devices, session->stage_count, options, ranges, err) != 0)
         return -1;
@@ -240,7 +240,7 @@ static struct session *session_make(struct session *session, struct session_devi
 {
     __attribute__((cleanup(session_release))) struct session *made = session;
 
-    assert(device_count >= 1 && device_count <= SESSION_DEVICES_MAX_COUNT);
+    assert(device_count >= 1 && device_count <= DEVICE_NAMES_MAX_COUNT);
     made->stage_count = device_count;
     for (uint32_t i = 0; i < device_count; i++)
         made->stages[i] = (struct session_stage){

@@ -56,7 +56,7 @@ struct session {
     uint32_t sequence_count;
     enum kv_type kv_type;
     uint32_t stage_count;
-    struct session_stage stages[SESSION_DEVICES_MAX_COUNT];
+    struct session_stage stages[DEVICE_NAMES_MAX_COUNT];
     struct session_device own_device; /* of session_new() */
     float *streams; /* [row][embedding] on their way from one stage to the next; NULL: one stage */
     struct kv_table *table;

@@ -8,9 +8,7 @@
 #include <unistd.h>
 
 enum {
-    ATTRIBUTE_UNITS = 63,      /* hipDeviceAttributeMultiprocessorCount */
     ATTRIBUTE_WAVE = 87,       /* hipDeviceAttributeWarpSize */
-    UNIT_COUNT = 4,            /* of a device; no rule */
     DRIVER_VERSION = 60300000, /* HIP 6.3 */
     ORDERS_MAX = 16,
     CALL_BYTES = 48,
@@ -300,10 +298,10 @@ int hipDeviceGetAttribute(int *out, int attribute, int device)
 
     if (error == HIP_SUCCESS && !is_device(device))
         error = HIP_INVALID_DEVICE;
-    if (error == HIP_SUCCESS && attribute != ATTRIBUTE_UNITS && attribute != ATTRIBUTE_WAVE)
+    if (error == HIP_SUCCESS && attribute != ATTRIBUTE_WAVE)
         error = HIP_INVALID_VALUE;
     if (error == HIP_SUCCESS)
-        *out = attribute == ATTRIBUTE_WAVE ? GPU_WAVE : UNIT_COUNT;
+        *out = GPU_WAVE;
     return hip_leave(error);
 }
 

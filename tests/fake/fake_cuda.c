@@ -219,9 +219,6 @@ int cuDeviceGetAttribute(int *out, int attribute, int device)
     case 10: /* warp size */
         *out = 32;
         return OK;
-    case 16: /* multiprocessors */
-        *out = 132;
-        return OK;
     case 75: /* compute capability */
         *out = (int)device_of(device)->capability / 10;
         return OK;
