@@ -442,8 +442,8 @@ static inline void check_gates_of(const struct products *products, const struct 
     static const enum backend_epilogue epilogues[] = {BACKEND_SILU_MUL, BACKEND_GELU_MUL};
     uint32_t columns = products->columns_of(type, order);
     struct activations x = activations_new(9, columns);
-    struct weight first = weight_new(emulator, type, 97, columns, 20);
-    struct weight second = weight_new(emulator, type, 97, columns, 21);
+    struct weight first = weight_new(emulator, type, 161, columns, 20);
+    struct weight second = weight_new(emulator, type, 161, columns, 21);
     struct product p = {.weights = {&first, &second}, .weight_count = 2, .row_count = 9};
 
     for (size_t i = 0; i < ARRAY_COUNT(epilogues); i++) {

@@ -78,3 +78,16 @@ started_on() { # NAME
 gpu_breakers() {
     rbee breaker ls --json | jq -r '.breakers[] | select(.kind == "gpu") | "\(.name) \(.state)"'
 }
+
+# What the fake's --devices does from now on.
+devices() {
+    cat >"$T/bin/devices"
+}
+
+# Two GPUs, A and B of the suite, of 100 and of 200 MB.
+two_gpus() {
+    devices <<END
+device $A '{"memory_bytes":$((100 * MB)),"free_bytes":$((100 * MB))}'
+device $B '{"memory_bytes":$((200 * MB)),"free_bytes":$((200 * MB))}'
+END
+}

@@ -19,19 +19,6 @@ setup() {
 }
 teardown() { rbee_teardown; }
 
-# What --devices does from now on.
-devices() {
-    cat >"$T/bin/devices"
-}
-
-# Two GPUs, of 100 and of 200 MB.
-two_gpus() {
-    devices <<END
-device $A '{"memory_bytes":$((100 * MB)),"free_bytes":$((100 * MB))}'
-device $B '{"memory_bytes":$((200 * MB)),"free_bytes":$((200 * MB))}'
-END
-}
-
 # How often it has been asked.
 look_count() {
     cat "$T/bin/devices.starts" 2>/dev/null || echo 0
@@ -303,7 +290,7 @@ END
     assert_says a '.state == "waiting" and .waits_for == "gpu_list" and .next_retry_ms == null'
     ask_later 1 a
     clock_advance 31000
-    run -71 wait "$asked"
+    assert_ends "$asked" 71
     assert_regex "$(cat "$T/out")" 'which GPUs there are is not known: asking rbee-worker --devices took more than 30 s'
     wait "$ASKED"
     assert_regex "$(cat "$T/out.1")" '"code":"DEVICE_UNAVAILABLE"'
@@ -336,7 +323,7 @@ is_asked() { # COUNT
 
 has_nobody_asking() {
     local pid
-    for pid in $(test_processes python3); do
+    for pid in $(test_processes rbee-worker); do
         ! grep -qz -- '^--devices$' "/proc/$pid/cmdline" || return 1
     done
 }

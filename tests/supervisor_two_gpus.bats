@@ -20,14 +20,6 @@ setup() {
 }
 teardown() { rbee_teardown; }
 
-# Two GPUs, of 100 and of 200 MB.
-two_gpus() {
-    cat >"$T/bin/devices" <<END
-device $A '{"memory_bytes":$((100 * MB)),"free_bytes":$((100 * MB))}'
-device $B '{"memory_bytes":$((200 * MB)),"free_bytes":$((200 * MB))}'
-END
-}
-
 # A script whose worker needs MB on one GPU: ten layers are all of it, and a device has nothing besides.
 # More directives on stdin.
 layered() { # NAME MB

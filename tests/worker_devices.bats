@@ -8,8 +8,7 @@ load worker_helpers
 
 setup() {
     rbee_setup
-    worker=$RBEE_HOOKS_BUILD/bin/rbee-worker
-    [ -x "$worker" ] || skip "no $worker: make test builds it"
+    use_gpu_worker
 }
 
 teardown() {

@@ -1,6 +1,7 @@
 /* Every device against ref in rope, KV store and attention: one key head for all, contexts over
  * many blocks, windows that begin anywhere in one. And ref against its formula, and the other way
  * round: with a fault planted the distance must pass the bound, or the test sees nothing. */
+#include "hip/kernels/args.h"
 #include "tests/backend_fixture.h"
 
 /* Of one type of KV store; ref rounds to KV_TYPE_Q8_0 as the others do. */
@@ -107,8 +108,9 @@ static void attention_run_init(struct attention_run *run, const char *device,
     struct err err = ERR_INIT;
     float frequencies[256];
 
-    *run = (struct attention_run){
-        .backend = device_new(device), .few_at_once = device_is_emulated(device) ? 7 : 1, .c = c};
+    *run = (struct attention_run){.backend = device_new(device), .few_at_once = 1, .c = c};
+    if (device_is_emulated(device)) /* slow: two parts, or of seven rows */
+        run->few_at_once = c->rows < 2 * 7 ? (c->rows + 1) / 2 : 7;
     run->frequencies = run->backend->ops->buffer_new(run->backend, 1, c->rope_dims / 2, &err);
     for (uint32_t i = 0; i < c->rope_dims / 2; i++)
         frequencies[i] = powf(10000.0f, -2.0f * (float)i / (float)c->rope_dims);
@@ -264,7 +266,8 @@ static void attention_step(struct attention_run *run, uint32_t first, uint32_t r
 
         assert_int_equal(ops->buffer_read(run->backend, q, turned, rows, &err), 0);
         expect_same_in_parts(run, &attention, turned, out, run->few_at_once);
-        expect_same_in_parts(run, &attention, turned, out, 5 * run->few_at_once);
+        if (5 * run->few_at_once < c->rows)
+            expect_same_in_parts(run, &attention, turned, out, 5 * run->few_at_once);
     }
     ops->buffer_free(run->backend, q);
     ops->buffer_free(run->backend, k);
@@ -342,7 +345,8 @@ static void expect_attention(const struct attention_case *cases, size_t count, s
             if (device_is_emulated(DEVICES[d]) &&
                 (only_emulated < count ? i != only_emulated : (i + d) % 2 != 0))
                 continue;
-            if (i / 2 % 2 == 0) /* GPUs have another way for them */
+            /* GPUs have another way for them; of several splits none is left out. */
+            if (i / 2 % 2 == 0 || c.past + c.rows > GPU_SPLIT_TOKENS)
                 c.decodes = (c.rows + 1) / 2;
             nmse = attention_distance(DEVICES[d], &c);
 

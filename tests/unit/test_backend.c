@@ -135,7 +135,10 @@ struct row_case {
     bool is_added;
 };
 
-enum { VOCAB = 37 };
+enum {
+    VOCAB = 37,
+    WIDE = 2080, /* kernels of GPUs have several blocks for a row of it */
+};
 
 /* embed, then norm of something else, then head: OUT is [rows][width] twice, then the logits. */
 static void run_rows(const char *device, const struct row_case *c, float *out)
@@ -187,7 +190,7 @@ static void run_rows(const char *device, const struct row_case *c, float *out)
 
 static void embed_norm_and_head_agree(void **state)
 {
-    static const uint32_t WIDTHS[] = {32, 96, 40, 13};
+    static const uint32_t WIDTHS[] = {32, 96, 40, 13, WIDE};
 
     for (size_t i = 0; i < 2 * ARRAY_COUNT(ROW_COUNTS) * ARRAY_COUNT(WIDTHS); i++) {
         bool is_other = i >= ARRAY_COUNT(ROW_COUNTS) * ARRAY_COUNT(WIDTHS);
@@ -201,6 +204,9 @@ static void embed_norm_and_head_agree(void **state)
         };
         size_t rows_floats = (size_t)c.rows * c.width;
         size_t logit_floats = (size_t)((c.rows + 2) / 3) * VOCAB;
+
+        if (c.width == WIDE && c.rows != 3)
+            continue; /* slow */
         AUTO_FREE float *exact = random_floats(2 * rows_floats + logit_floats, 1);
         AUTO_FREE float *got = random_floats(2 * rows_floats + logit_floats, 2);
 

@@ -299,6 +299,7 @@ static void a_fault_of_the_other_is_no_verdict_on_a_probe(void **state)
     blamed = device_set_blamed(&both, "gpu:1");
     device_set_on_end(&both, &blamed, &scene.workers[0], FAULT_GPU_FAULT, now_ms());
     assert_int_equal(ask_both(&both), DEVICE_OPEN);
+    assert_int_equal(both.devices[0]->breaker.state, BREAKER_OPEN); /* as before the probe */
     assert_int_equal(both.devices[0]->breaker.failure_count, 0);
     assert_int_equal(both.devices[1]->breaker.failure_count, 1);
     scene_release(&scene);

@@ -19,7 +19,7 @@
 #include <cmocka.h>
 
 enum {
-    CONTEXT = 640, /* several splits of attention */
+    CONTEXT = 1024, /* several splits of attention */
     SEQUENCES = 4,
     PROMPT = 300,
     DECODED = 3,
@@ -52,6 +52,12 @@ static void begin_on(struct rig *rig, const char *device, enum kv_type kv_type)
 
 /* ---- neighbours ---- */
 
+/* Of the prompt of neighbour I: the first has several splits, too. */
+static uint32_t neighbour_tokens(uint32_t i)
+{
+    return i == 1 ? 270 : 3 * i;
+}
+
 /* Logits of DECODED tokens behind a prompt of sequence 0 to OUT [DECODED][vocab_count], in steps
  * that also have NEIGHBOURS sequences that decode and, with a prompt, PROMPT_ROWS rows of one. */
 static void answer(struct rig *rig, uint32_t neighbours, uint32_t prompt_rows, float *out)
@@ -63,13 +69,13 @@ static void answer(struct rig *rig, uint32_t neighbours, uint32_t prompt_rows, f
         kv_table_truncate(session_kv_table(rig->session), sequence, 0);
     rig_step(rig, rows, rig_add_prompt(rows, 0, 0, PROMPT), logits);
     for (uint32_t i = 1; i <= neighbours; i++)
-        rig_step(rig, rows, rig_add_prompt(rows, i, 0, 3 * i), logits);
+        rig_step(rig, rows, rig_add_prompt(rows, i, 0, neighbour_tokens(i)), logits);
     for (uint32_t step = 0; step < DECODED; step++) {
         uint32_t count = 0;
 
         rows[count++] = rig_row(0, PROMPT + step, true);
         for (uint32_t i = 1; i <= neighbours; i++)
-            rows[count++] = rig_row(i, 3 * i + step, true);
+            rows[count++] = rig_row(i, neighbour_tokens(i) + step, true);
         count += rig_add_prompt(rows + count, SEQUENCES - 1, step * prompt_rows, prompt_rows);
         rig_step(rig, rows, count, logits);
         memcpy(out + (size_t)step * rig->vocab_count, logits, rig->vocab_count * sizeof(*out));
