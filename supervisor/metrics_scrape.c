@@ -56,19 +56,6 @@ struct places {
     size_t count;
 };
 
-static void worker_write_device(const struct worker *worker, char out[DEVICE_NAMES_MAX_BYTES + 1])
-{
-    struct device_set devices = worker->devices;
-
-    if (devices.count == 0)
-        devices = device_set_find_all(worker->supervisor, worker->options.device);
-    if (devices.count > 0)
-        device_set_write_name(&devices, out);
-    else
-        (void)snprintf(out, DEVICE_NAMES_MAX_BYTES + 1, "%s",
-                       device_name_or_cpu(worker->options.device));
-}
-
 static struct place *place_find(const struct places *places, const char *backend,
                                 const char *device)
 {
@@ -84,15 +71,15 @@ static struct place *place_find(const struct places *places, const char *backend
 static struct place *place_get(struct places *places, const struct worker *worker)
 {
     const char *backend = "command";
-    char device[DEVICE_NAMES_MAX_BYTES + 1];
+    char name[DEVICE_NAMES_MAX_BYTES + 1];
+    const char *device = device_name_or_cpu(worker_shown_device(worker, name));
     struct place *place = NULL;
 
-    worker_write_device(worker, device);
     if (worker->command == NULL)
         backend = device_name_is_gpu(device) ? "gpu" : "cpu";
     place = place_find(places, backend, device);
     if (place == NULL && places->count >= METRICS_NAMES_MAX_COUNT) {
-        memcpy(device, "other", sizeof("other"));
+        device = "other";
         place = place_find(places, backend, device);
     }
     if (place != NULL)
@@ -100,7 +87,7 @@ static struct place *place_get(struct places *places, const struct worker *worke
     places->places = xgrow(places->places, places->count, sizeof(*places->places));
     place = &places->places[places->count++];
     *place = (struct place){.backend = backend};
-    memcpy(place->device, device, sizeof(place->device));
+    (void)snprintf(place->device, sizeof(place->device), "%s", device);
     return place;
 }
 

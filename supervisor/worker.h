@@ -448,6 +448,10 @@ bool worker_command_start_over(struct worker *worker);
 char *worker_command_warning(const struct worker *worker);
 
 /* worker_record.c */
+/* Where it runs, or is to run; a GPU that is known is called by its address, also while nothing
+ * runs there. NAME is room for it, and need not be what is returned; NULL or "": where nobody said.
+ */
+const char *worker_shown_device(const struct worker *worker, char name[DEVICE_NAMES_MAX_BYTES + 1]);
 void worker_count_token(struct worker *worker, uint64_t now_ms);
 
 #endif

@@ -104,9 +104,7 @@ static void worker_record_recovery(const struct worker *worker, json_t *record, 
                               has_fault ? json_string(fault_name(recovery->fault)) : json_null());
 }
 
-/* A GPU that is known is called by its address, also while nothing runs there. */
-static const char *worker_shown_device(const struct worker *worker,
-                                       char name[DEVICE_NAMES_MAX_BYTES + 1])
+const char *worker_shown_device(const struct worker *worker, char name[DEVICE_NAMES_MAX_BYTES + 1])
 {
     struct device_set devices = worker->devices;
 

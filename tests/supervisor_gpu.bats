@@ -150,6 +150,8 @@ END
     run -0 rbee worker start a --device gpu:0 --kv-type q8_0 --allow-cpu --wait # the same again
     ask a '"device":"gpu:0","kv_type":"q8_0","allow_cpu":true' | grep -q DONE
     assert_equal "$(started_on a)" cpu
+    api GET /metrics >"$T/metrics"
+    assert_equal "$("$TESTS_DIR/metrics_check.py" rbee_hive_workers state=ready backend=cpu device=cpu <"$T/metrics")" 1
     run rbee gpu ls
     assert_line --index 1 --regexp '^gpu:0 +Fake GPU 0 +unreadable .* no +- +closed$'
     run rbee gpu show gpu:0

@@ -336,30 +336,38 @@ void gpu_write_name(const struct gpu *gpu, char out[GPU_NAME_BYTES])
 }
 
 /* Most machines have one domain, and people leave it out. */
-static bool gpu_is_at(const struct gpu *gpu, const char *pci)
+static bool pci_is_named(const char *pci, const char *name)
 {
     static const char DOMAIN[] = "0000:";
 
-    return strcasecmp(pci, gpu->pci) == 0 || (strncmp(gpu->pci, DOMAIN, strlen(DOMAIN)) == 0 &&
-                                              strcasecmp(pci, gpu->pci + strlen(DOMAIN)) == 0);
+    return strcasecmp(name, pci) == 0 || (strncmp(pci, DOMAIN, strlen(DOMAIN)) == 0 &&
+                                          strcasecmp(name, pci + strlen(DOMAIN)) == 0);
 }
 
-static bool gpu_has_uuid(const struct gpu *gpu, const char *uuid)
+/* What follows the prefix, if it is there. */
+static const char *without_prefix(const char *name)
 {
-    return (gpu->uuid[0] != '\0' && strcasecmp(uuid, gpu->uuid) == 0) ||
-           (gpu->ability.uuid[0] != '\0' && strcasecmp(uuid, gpu->ability.uuid) == 0);
+    return strncmp(name, PREFIX, strlen(PREFIX)) == 0 ? name + strlen(PREFIX) : name;
 }
 
-bool gpu_is_named(const struct gpu *gpu, size_t index, const char *name)
+static bool uuid_is_named(const char *uuid, const char *name)
+{
+    return uuid[0] != '\0' && strcasecmp(without_prefix(name), uuid) == 0;
+}
+
+bool gpu_name_fits(const char *pci, const char *uuid, size_t index, const char *name)
 {
     char number[sizeof("gpu:") + UNITS_TEXT_BYTES];
 
     (void)snprintf(number, sizeof(number), "%s%zu", PREFIX, index);
-    if (strcmp(name, number) == 0)
-        return true;
-    if (strncmp(name, PREFIX, strlen(PREFIX)) == 0)
-        name += strlen(PREFIX);
-    return gpu_is_at(gpu, name) || gpu_has_uuid(gpu, name);
+    return strcmp(name, number) == 0 || pci_is_named(pci, without_prefix(name)) ||
+           uuid_is_named(uuid, name);
+}
+
+bool gpu_is_named(const struct gpu *gpu, size_t index, const char *name)
+{
+    return gpu_name_fits(gpu->pci, gpu->uuid, index, name) ||
+           uuid_is_named(gpu->ability.uuid, name);
 }
 
 struct gpu *gpu_table_find(const struct gpu_table *table, const char *name, size_t *out_index)

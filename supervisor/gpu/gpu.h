@@ -119,6 +119,9 @@ void gpu_table_see(struct gpu_table *table, const struct ability_answer *answer)
 /* NULL when there is none of that name. *out_index may be NULL. */
 struct gpu *gpu_table_find(const struct gpu_table *table, const char *name, size_t *out_index);
 bool gpu_is_named(const struct gpu *gpu, size_t index, const char *name);
+/* Whether NAME is that of the GPU at PCI, at place INDEX of its table, with UUID, which may be "".
+ */
+bool gpu_name_fits(const char *pci, const char *uuid, size_t index, const char *name);
 /* "gpu:0000:03:00.0" */
 void gpu_write_name(const struct gpu *gpu, char out[GPU_NAME_BYTES]);
 /* It goes into ids, addresses and labels. */

@@ -68,11 +68,7 @@ static void survey_fail(struct survey *survey, const struct err *failure)
 
 static bool seen_is_named(const struct survey_seen *seen, const char *name)
 {
-    AUTO_FREE struct gpu *gpu = xcalloc(1, sizeof(*gpu)); /* large: it has an hour's history */
-
-    memcpy(gpu->pci, seen->pci, sizeof(gpu->pci));
-    memcpy(gpu->ability.uuid, seen->uuid, sizeof(gpu->ability.uuid));
-    return gpu_is_named(gpu, seen->index, name);
+    return gpu_name_fits(seen->pci, seen->uuid, seen->index, name);
 }
 
 bool survey_has_seen(const struct supervisor *supervisor, const char *name)
