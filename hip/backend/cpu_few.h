@@ -65,27 +65,53 @@ WIDE void few_prepare(uint32_t type, struct few_job *job, uint32_t strip_index, 
     prepare_strips(type, strips, parts, &job->prepared[strip_index % 2]);
 }
 
+WIDE void few_prefetch(uint32_t type, const struct few_job *job, uint32_t strip_index)
+{
+    for (uint32_t w = 0; w < FEW_WIDTH; w++)
+        prefetch_strip(type, job->product, job->rows[w], (uint64_t)strip_index * strip_bytes(type));
+}
+
 WIDE void few_words(uint32_t type, struct few_job *job, uint32_t strip_index, uint32_t parts)
 {
     uint64_t at = (uint64_t)strip_index * strip_bytes(type);
     const struct strip_rows *prepared = &job->prepared[strip_index % 2];
 
-    for (uint32_t w = 0; w < FEW_WIDTH; w++) {
-        prefetch_strip(type, job->product, job->rows[w], at);
+    for (uint32_t w = 0; w < FEW_WIDTH; w++)
         strip_to_words(type, job->rows[w] + at, parts, prepared, w, job->weights[w]);
-    }
 }
 
 /* Offsets of FEW_WIDTH weights by the sums of one row of activations. */
-WIDE __m128i multiply_offsets(int16_t weights[FEW_WIDTH][WEIGHT_WORDS], const int16_t *sums_of_x)
+WIDE __m128i multiply_offsets(const struct strip_rows *prepared, const int16_t *sums_of_x)
 {
     __m256i x = _mm256_loadu_si256((const __m256i *)sums_of_x);
     __m256i products[FEW_WIDTH];
 
     UNROLL
     for (uint32_t w = 0; w < FEW_WIDTH; w++)
-        products[w] = _mm256_madd_epi16(load_32((const uint8_t *)(weights[w] + STRIP)), x);
+        products[w] = _mm256_madd_epi16(load_32((const uint8_t *)prepared->offsets[w]), x);
     return sum_each_of_four(products);
+}
+
+/* To the totals of row ROW of activations: a strip's SUM of FEW_WIDTH weights, and their offsets.
+ */
+WIDE void few_add_strip(uint32_t type, struct few_job *job, uint32_t strip_index, uint32_t row,
+                        __m128i sum)
+{
+    const struct cpu_integers *x = job->product->x;
+    const struct strip_rows *prepared = &job->prepared[strip_index % 2];
+    uint64_t place = (uint64_t)strip_index * x->row_count + row;
+    __m128 unit = _mm_set1_ps(x->units[place]);
+    __m128 total = job->totals[row];
+
+    total =
+        _mm_fmadd_ps(_mm_cvtepi32_ps(sum), _mm_mul_ps(_mm_loadu_ps(prepared->units), unit), total);
+    if (has_exact_words(type)) {
+        __m128i offsets = multiply_offsets(prepared, x->sums + place * 2 * CPU_STRIP_SUMS);
+
+        total = _mm_fmadd_ps(_mm_cvtepi32_ps(offsets),
+                             _mm_mul_ps(_mm_loadu_ps(prepared->offset_units), unit), total);
+    }
+    job->totals[row] = total;
 }
 
 /* Rows FIRST to FIRST + ROWS - 1 of activations; ROWS is 1 or 2, a constant. */
@@ -93,27 +119,13 @@ WIDE void few_multiply_rows(uint32_t type, struct few_job *job, uint32_t strip_i
                             uint32_t first, uint32_t rows)
 {
     const struct cpu_integers *x = job->product->x;
-    const struct strip_rows *prepared = &job->prepared[strip_index % 2];
     uint64_t place = (uint64_t)strip_index * x->row_count + first;
     __m128i sum[2];
 
     multiply_strip(job->weights, x->values + place * STRIP, rows, sum);
     UNROLL
-    for (uint32_t r = 0; r < rows; r++) {
-        __m128 unit = _mm_set1_ps(x->units[place + r]);
-        __m128 total = job->totals[first + r];
-
-        total = _mm_fmadd_ps(_mm_cvtepi32_ps(sum[r]),
-                             _mm_mul_ps(_mm_loadu_ps(prepared->units), unit), total);
-        if (has_exact_words(type)) {
-            __m128i offsets =
-                multiply_offsets(job->weights, x->sums + (place + r) * 2 * CPU_STRIP_SUMS);
-
-            total = _mm_fmadd_ps(_mm_cvtepi32_ps(offsets),
-                                 _mm_mul_ps(_mm_loadu_ps(prepared->offset_units), unit), total);
-        }
-        job->totals[first + r] = total;
-    }
+    for (uint32_t r = 0; r < rows; r++)
+        few_add_strip(type, job, strip_index, first + r, sum[r]);
     /* There are more weights than registers: else they are read to the stack for the next rows. */
     __asm__("" : "+m"(job->weights));
 }
@@ -149,22 +161,63 @@ WIDE void few_multiply(uint32_t type, struct few_job *job, uint32_t strip_index)
         few_multiply_rounded(job, strip_index);
 }
 
-/* The scales of a strip are prepared before the strip before it is multiplied: the processor does
- * the one while it waits for the other. */
+/* One row of activations: words are multiplied as they are made, and need no memory. */
+WIDE void few_multiply_one(uint32_t type, struct few_job *job, uint32_t strip_index, uint32_t parts)
+{
+    const struct cpu_integers *x = job->product->x;
+    const struct strip_rows *prepared = &job->prepared[strip_index % 2];
+    const int16_t *values = x->values + (uint64_t)strip_index * STRIP;
+    uint64_t at = (uint64_t)strip_index * strip_bytes(type);
+    sums32 sum[FEW_WIDTH];
+
+    UNROLL
+    for (uint32_t w = 0; w < FEW_WIDTH; w++)
+        sum[w] = sums_zero();
+    FOR_EACH_PART
+    for (uint32_t part = 0; part < STRIP_PARTS; part += PARTS_AT_ONCE) {
+        words first = words_load(values + part * BLOCK);
+        words second = words_load(values + part * BLOCK + WORDS);
+
+        if (part >= parts)
+            continue;
+        UNROLL
+        for (uint32_t w = 0; w < FEW_WIDTH; w++) {
+            words both[2];
+
+            words_of_parts(type, job->rows[w] + at, part, parts - part, &prepared->scales[w], both);
+            sum[w] = sums_add(sums_add(sum[w], both[0], first), both[1], second);
+        }
+    }
+    few_add_strip(type, job, strip_index, 0, sums_of_four(sum));
+}
+
+/* The scales of the next strip, if it HAS_NEXT, are prepared before this one is multiplied: the
+ * processor does the one while it waits for the other. */
+WIDE void few_strip(uint32_t type, struct few_job *job, uint32_t strip_index, uint32_t parts,
+                    bool has_next)
+{
+    bool is_one = job->product->x->row_count == 1;
+
+    few_prefetch(type, job, strip_index);
+    if (!is_one)
+        few_words(type, job, strip_index, parts);
+    if (has_next)
+        few_prepare(type, job, strip_index + 1, STRIP_PARTS);
+    if (is_one)
+        few_multiply_one(type, job, strip_index, parts);
+    else
+        few_multiply(type, job, strip_index);
+}
+
 WIDE void few_strips(uint32_t type, struct few_job *job, uint32_t full, uint32_t rest)
 {
     if (full > 0)
         few_prepare(type, job, 0, STRIP_PARTS);
-    for (uint32_t strip = 0; strip < full; strip++) {
-        few_words(type, job, strip, STRIP_PARTS);
-        if (strip + 1 < full)
-            few_prepare(type, job, strip + 1, STRIP_PARTS);
-        few_multiply(type, job, strip);
-    }
+    for (uint32_t strip = 0; strip < full; strip++)
+        few_strip(type, job, strip, STRIP_PARTS, strip + 1 < full);
     if (has_small_blocks(type) && rest != 0) {
         few_prepare(type, job, full, rest);
-        few_words(type, job, full, rest);
-        few_multiply(type, job, full);
+        few_strip(type, job, full, rest, false);
     }
 }
 

@@ -38,8 +38,13 @@ WIDE void strip_to_words(uint32_t type, const uint8_t *strip, uint32_t parts,
         memcpy(out + STRIP, prepared->offsets[row], sizeof(prepared->offsets[row]));
     FOR_EACH_PART
     for (uint32_t part = 0; part < STRIP_PARTS; part += PARTS_AT_ONCE) {
-        if (part < parts)
-            put_parts(type, strip, part, parts - part, scales, out + part * BLOCK);
+        words both[2];
+
+        if (part >= parts)
+            continue;
+        words_of_parts(type, strip, part, parts - part, scales, both);
+        words_store(out + part * BLOCK, both[0]);
+        words_store(out + part * BLOCK + WORDS, both[1]);
     }
 }
 
@@ -53,7 +58,7 @@ WIDE __m128i eight_values(const float *x, __m256 inverse)
     return _mm_packs_epi32(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256(rounded, 1));
 }
 
-/* Where the words of columns AT to AT + 7 are: see put_parts(). */
+/* Where the words of columns AT to AT + 7 are: see words_of_parts(). */
 WIDE uint32_t place_of(uint32_t at)
 {
     uint32_t within = at % (2 * WORDS);

@@ -10,7 +10,7 @@
  *      floats, FLOATS              a vector of floats, and how many it has
  *      ATTEND_QUERIES              queries whose scores fit the registers
  *
- * and the functions words_*, sums_*, put_parts() and floats_*. */
+ * and the functions words_*, sums_*, words_of_parts() and floats_*. */
 #ifndef RBEE_HIP_BACKEND_CPU_VECTOR_H
 #define RBEE_HIP_BACKEND_CPU_VECTOR_H
 

@@ -29,6 +29,11 @@ WIDE words words_load(const int16_t *from)
     return _mm256_loadu_si256((const __m256i *)from);
 }
 
+WIDE void words_store(int16_t *to, words x)
+{
+    _mm256_store_si256((__m256i *)to, x);
+}
+
 /* The two words at FROM, in every pair of the vector. */
 WIDE words words_pair(const int16_t *from)
 {
@@ -71,19 +76,18 @@ WIDE __m256i lane_scales(uint32_t type, const uint32_t *scales, uint32_t part)
 }
 
 /* NUMBERS are in the upper bytes of words; in the lower ones where words are exact. */
-WIDE void put_words_of(uint32_t type, __m256i numbers, __m256i factor, __m256i addend, int16_t *out)
+WIDE words scaled_words(uint32_t type, __m256i numbers, __m256i factor, __m256i addend)
 {
     __m256i product = has_exact_words(type) ? _mm256_mullo_epi16(numbers, factor)
                                             : _mm256_mulhrs_epi16(numbers, factor);
 
-    _mm256_store_si256((__m256i *)out,
-                       has_addends(type) ? _mm256_add_epi16(product, addend) : product);
+    return has_addends(type) ? _mm256_add_epi16(product, addend) : product;
 }
 
 /* One part. Of each lane's 16 numbers the first 8 are words of the first vector, the others of the
  * second. */
-WIDE void put_parts(uint32_t type, const uint8_t *strip, uint32_t part, uint32_t left,
-                    const struct word_scales *scales, int16_t *out)
+WIDE void words_of_parts(uint32_t type, const uint8_t *strip, uint32_t part, uint32_t left,
+                         const struct word_scales *scales, words out[2])
 {
     __m256i numbers = numbers_of_part(type, strip, part);
     __m256i factor = lane_scales(type, scales->factor, part);
@@ -91,8 +95,8 @@ WIDE void put_parts(uint32_t type, const uint8_t *strip, uint32_t part, uint32_t
     __m256i low = has_exact_words(type) ? numbers : _mm256_setzero_si256();
     __m256i high = has_exact_words(type) ? _mm256_setzero_si256() : numbers;
 
-    put_words_of(type, _mm256_unpacklo_epi8(low, high), factor, addend, out);
-    put_words_of(type, _mm256_unpackhi_epi8(low, high), factor, addend, out + WORDS);
+    out[0] = scaled_words(type, _mm256_unpacklo_epi8(low, high), factor, addend);
+    out[1] = scaled_words(type, _mm256_unpackhi_epi8(low, high), factor, addend);
 }
 
 /* ---- floats ---- */

@@ -29,6 +29,11 @@ WIDE words words_load(const int16_t *from)
     return _mm512_loadu_si512(from);
 }
 
+WIDE void words_store(int16_t *to, words x)
+{
+    _mm512_store_si512(to, x);
+}
+
 /* The two words at FROM, in every pair of the vector. */
 WIDE words words_pair(const int16_t *from)
 {
@@ -86,18 +91,18 @@ WIDE __m512i lane_scales(uint32_t type, const uint32_t *scales, uint32_t part)
 }
 
 /* NUMBERS are in the upper bytes of words; in the lower ones where words are exact. */
-WIDE void put_words_of(uint32_t type, __m512i numbers, __m512i factor, __m512i addend, int16_t *out)
+WIDE words scaled_words(uint32_t type, __m512i numbers, __m512i factor, __m512i addend)
 {
     __m512i product = has_exact_words(type) ? _mm512_mullo_epi16(numbers, factor)
                                             : _mm512_mulhrs_epi16(numbers, factor);
 
-    _mm512_store_si512(out, has_addends(type) ? _mm512_add_epi16(product, addend) : product);
+    return has_addends(type) ? _mm512_add_epi16(product, addend) : product;
 }
 
 /* Two parts; where LEFT is 1 the second is zeroes. Of each lane's 16 numbers the first 8 are words
  * of the first vector, the others of the second. */
-WIDE void put_parts(uint32_t type, const uint8_t *strip, uint32_t part, uint32_t left,
-                    const struct word_scales *scales, int16_t *out)
+WIDE void words_of_parts(uint32_t type, const uint8_t *strip, uint32_t part, uint32_t left,
+                         const struct word_scales *scales, words out[2])
 {
     __m256i second = left > 1 ? numbers_of_part(type, strip, part + 1) : _mm256_setzero_si256();
     __m512i numbers =
@@ -107,8 +112,8 @@ WIDE void put_parts(uint32_t type, const uint8_t *strip, uint32_t part, uint32_t
     __m512i low = has_exact_words(type) ? numbers : _mm512_setzero_si512();
     __m512i high = has_exact_words(type) ? _mm512_setzero_si512() : numbers;
 
-    put_words_of(type, _mm512_unpacklo_epi8(low, high), factor, addend, out);
-    put_words_of(type, _mm512_unpackhi_epi8(low, high), factor, addend, out + WORDS);
+    out[0] = scaled_words(type, _mm512_unpacklo_epi8(low, high), factor, addend);
+    out[1] = scaled_words(type, _mm512_unpackhi_epi8(low, high), factor, addend);
 }
 
 /* ---- floats ---- */
