@@ -48,9 +48,13 @@ WIDE sums32 sums_zero(void)
     return _mm256_setzero_si256();
 }
 
+/* The assembly keeps the order: gcc adds products to each other first, and for that keeps them all.
+ */
 WIDE sums32 sums_add(sums32 sum, words a, words b)
 {
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+    __asm__("" : "+x"(sum));
+    return sum;
 }
 
 WIDE __m128i sums_of_four(const sums32 sum[4])
