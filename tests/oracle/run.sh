@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Compares the engine with llama.cpp, on the demo model and on random ones of every architecture, and
-# writes the golden files that `make test` compares with; and the readers of the tensor types with
+# Compares the engine with llama.cpp, on the demo model, on Gemma 3 270M and on random ones of every
+# architecture, and writes the golden files that `make test` compares with; and the readers of the tensor types with
 # those of the Python package gguf.
 # Called by `make oracle`. Usage: run.sh BUILD-FOLDER [--golden]
 #
 # What llama.cpp said stays in .cache/oracle/ and is used again; FRESH=1 makes the results anew. Only
-# --golden writes into the tree.
+# --golden writes into the tree. Exit 1 when a tokenizer differs: figures are for who reads them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tests/oracle/random_models.bash
@@ -55,6 +55,12 @@ print(json.dumps(json.load(sys.stdin)[1][:int(sys.argv[1])]))' "$positions"
 # their number.
 logits() {
     LLAMA_BACKENDS=$1 "$cache/llama_oracle" logits "$2" "${4:-$cache/ids.json}" "$3"
+}
+
+# The same, behind Gemma's BOS.
+gemma_ids() {
+    token_ids "$gemma" | python3 -c 'import json, sys
+print(json.dumps([2] + json.load(sys.stdin)[:-1]))'
 }
 
 # What llama.cpp says, all of it.
@@ -122,7 +128,7 @@ write_golden() {
 
 # Ten times the texts of the golden file, of other seeds, users' and templates'.
 compare_tokenizers() {
-    local seed markup
+    local seed markup count
     for seed in 1 2 3; do
         for markup in "" --markup; do
             python3 tests/oracle/tokenizer_inputs.py 10000 "$seed" >"$cache/texts.jsonl"
@@ -130,8 +136,9 @@ compare_tokenizers() {
             "$cache/llama_oracle" tokenize "$model" $markup <"$cache/texts.jsonl" >"$cache/theirs.jsonl"
             # shellcheck disable=SC2086
             "$build/tests/tokenize" "$model" $markup <"$cache/texts.jsonl" >"$cache/ours.jsonl"
-            echo "tokens of $(wc -l <"$cache/texts.jsonl") texts, seed $seed $markup:" \
-                "$(diff "$cache/theirs.jsonl" "$cache/ours.jsonl" | grep -c '^<') differ"
+            count=$(diff "$cache/theirs.jsonl" "$cache/ours.jsonl" | grep -c '^<') || true
+            [ "$count" -eq 0 ] || tokens_differ=1
+            echo "tokens of $(wc -l <"$cache/texts.jsonl") texts, seed $seed $markup: $count differ"
         done
     done
 }
@@ -170,11 +177,31 @@ compare_file_types() {
     rm -f "$cache"/typed.*
 }
 
+# Weights that somebody has trained, of another architecture and with a vocabulary of 262,144 tokens.
+compare_gemma() {
+    local folder=$cache/gemma
+    make_once "$folder/ids.json" gemma_ids
+    [ -e "$folder/f32.gguf" ] || "$cache/llama_oracle" quantise F32 "$gemma" "$folder/f32.gguf"
+    make_once "$folder/vocab" logits "$library" "$folder/f32.gguf" "$folder/f32.logits" "$folder/ids.json"
+    make_once "$folder/vocab.file" logits "$library" "$gemma" "$folder/file.logits" "$folder/ids.json"
+    make_once "$folder/greedy.json" \
+        "$cache/llama_oracle" greedy "$folder/f32.gguf" "$tokens" tests/oracle/prompts.json
+    echo "Gemma 3 270M, cpu, the file as it is, against llama.cpp, F32 file:"
+    "$build/tests/eval" full cpu "$gemma" "$folder/ids.json" "$folder/f32.logits"
+    echo "Gemma 3 270M, llama.cpp against itself: the file as it is against F32:"
+    "$build/tests/eval" pair "$folder/file.logits" "$folder/f32.logits" "$(cat "$folder/vocab")"
+    echo "Gemma 3 270M, greedy texts, cpu on the file as it is against llama.cpp on F32:"
+    "$build/tests/eval" greedy cpu "$gemma" "$folder/greedy.json"
+}
+
+tokens_differ=0
 [ -z "${FRESH:-}" ] ||
-    rm -rf "$cache"/{vocab*,ids.json,greedy.json,*.logits,*.gguf,haswell,random}
+    rm -rf "$cache"/{vocab*,ids.json,greedy.json,*.logits,*.gguf,haswell,random} \
+        "$cache"/gemma/{vocab*,ids.json,greedy.json,*.logits,f32.gguf}
 fetch_gguf
 compare_tensor_types
 fetch_llama
+fetch_gemma
 build_oracle
 mkdir -p "$cache/random"
 for type in Q8_0 Q4_K; do
@@ -185,6 +212,9 @@ done
 ask_llama
 [ "$write_golden" != --golden ] || write_golden
 compare_tokenizers
-tests/oracle/tokenizers.sh "$build" || say "tokens differ"
+tests/oracle/tokenizers.sh "$build" || tokens_differ=1
 compare
 compare_file_types
+compare_gemma
+[ "$tokens_differ" -eq 0 ] || say "tokens differ"
+exit "$tokens_differ"

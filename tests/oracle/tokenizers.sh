@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Compares the tokenizer with llama.cpp's: every vocabulary of its own that is of a kind we know, and
-# every pre-type of pretok.def under the tokens of one of them, users' texts and templates'. Called by
-# run.sh. Usage: tokenizers.sh BUILD-FOLDER [TEXTS [VOCABULARY.gguf...]] (2000; more vocabularies)
+# Compares the tokenizer with llama.cpp's: every vocabulary of its own that is of a kind we know,
+# Gemma's of a model file, and every pre-type of pretok.def under the tokens of one of them; the texts
+# of its golden files, users' texts and templates'. Called by run.sh. Usage: tokenizers.sh BUILD-FOLDER [TEXTS [VOCABULARY.gguf...]] (2000; more vocabularies)
 #
 # Exit 1 when a text differs.
 set -euo pipefail
@@ -21,7 +21,8 @@ WORDS=("<s>" "</s>" "<|end|>" "<|user|>" "<|endoftext|>" "<|im_start|>" "<|im_en
 # compare VOCABULARY NAME SEED
 compare() {
     local markup count=0
-    python3 tests/oracle/tokenizer_inputs.py "$texts" "$3" "${WORDS[@]}" >"$cache/texts.jsonl"
+    python3 tests/oracle/golden_texts.py "$headers"/models/*.inp >"$cache/texts.jsonl"
+    python3 tests/oracle/tokenizer_inputs.py "$texts" "$3" "${WORDS[@]}" >>"$cache/texts.jsonl"
     for markup in "" --markup; do
         # shellcheck disable=SC2086 # no option, or one
         "$cache/llama_oracle" tokenize "$1" $markup <"$cache/texts.jsonl" >"$cache/theirs.jsonl" \
@@ -29,7 +30,8 @@ compare() {
         # shellcheck disable=SC2086
         "$build/tests/tokenize" "$1" $markup <"$cache/texts.jsonl" >"$cache/ours.jsonl" ||
             { different=1; return; }
-        # Where merges can make "</s>" (Qwen), llama.cpp still takes it for a special token.
+        # Where merges can make "</s>" (Qwen), or a file says that users may write it (Gemma: a tag
+        # of HTML), llama.cpp still takes it for a special token.
         count=$(diff "$cache/theirs.jsonl" "$cache/ours.jsonl" | grep '^<' | grep -vc '</s>') || true
         [ "$count" -eq 0 ] || different=1
         echo "tokens of $(wc -l <"$cache/texts.jsonl") texts, $2 $markup: $count differ" \
@@ -63,7 +65,9 @@ compare_pretypes() {
 }
 
 fetch_llama
+fetch_gemma
 build_oracle
 compare_vocabularies "$@"
+compare "$gemma" gemma3 11
 compare_pretypes
 exit "$different"
