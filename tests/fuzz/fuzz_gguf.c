@@ -1,11 +1,14 @@
-/* Model files: whatever the bytes, they are read or refused, and what is accepted can be asked and
- * run. */
+/* Model files: whatever the bytes, they are read or refused, and what is accepted can be asked,
+ * decoded and run. */
 #include "hip/backend/backend.h"
+#include "hip/backend/cpu_kernels.h"
 #include "hip/model/model.h"
+#include "hip/model/quant.h"
 
 #include "common/attr.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,17 +42,66 @@ static void ask(const struct gguf *gguf)
     }
 }
 
-/* One token through the whole of a model that was accepted. */
+static bool decodes_alike(float a, float b)
+{
+    return a == b || (!isfinite(a) && !isfinite(b));
+}
+
+/* Every product of a reader is exact in a float but for its last step, so that all readers agree to
+ * the last bit. Memory of its own, so that nothing is read before or behind the row. */
+static void decode_row(const struct gguf_tensor *tensor, uint64_t row)
+{
+    uint32_t count = (uint32_t)tensor->dims[0]; /* a file is no longer than libFuzzer's inputs */
+    uint64_t bytes = quant_row_bytes(tensor->type, count);
+    AUTO_FREE uint8_t *blocks = malloc(bytes);
+    AUTO_FREE float *plain = calloc(count, sizeof(*plain));
+    AUTO_FREE float *fast = calloc(count, sizeof(*fast));
+
+    if (blocks == NULL || plain == NULL || fast == NULL)
+        return;
+    memcpy(blocks, (const char *)tensor->data + row * bytes, bytes);
+    quant_decode(tensor->type, blocks, plain, count);
+#if defined(__x86_64__)
+    if (cpu_has_avx2())
+        CPU_KERNELS_AVX2.decode(tensor->type, blocks, fast, count);
+    for (uint32_t i = 0; cpu_has_avx2() && i < count; i++) {
+        if (!decodes_alike(plain[i], fast[i]))
+            abort();
+    }
+#endif
+}
+
+/* The first row and the last of each tensor, of whatever use and type it is. */
+static void decode(const struct gguf *gguf)
+{
+    for (size_t i = 0; i < gguf_tensor_count(gguf); i++) {
+        const struct gguf_tensor *tensor = gguf_tensor_at(gguf, i);
+        uint64_t rows = tensor->dims[1] * tensor->dims[2] * tensor->dims[3];
+
+        decode_row(tensor, 0);
+        decode_row(tensor, rows - 1);
+    }
+}
+
+/* The whole of a model that was accepted: a prompt of more rows than the CPU takes for few, and one
+ * token behind it. */
 static void run(const struct model *model)
 {
-    struct session_options options = {.context_tokens = 1, .sequence_count = 1};
-    struct batch_row row = {.wants_logits = true};
+    enum { PROMPT_ROWS = CPU_FEW_ROWS + 1 };
+    struct session_options options = {.context_tokens = PROMPT_ROWS + 1, .sequence_count = 1};
+    struct batch_row rows[PROMPT_ROWS] = {0};
+    struct batch_row row = {.position = PROMPT_ROWS, .wants_logits = true, .is_decode = true};
     struct err err = ERR_INIT;
     struct backend *backend = backend_new("cpu", 1, &err);
     struct session *session = session_new(model, backend, &options, &err);
     AUTO_FREE float *logits = calloc(model_vocab_count(model), sizeof(*logits));
 
-    if (session != NULL && logits != NULL)
+    for (uint32_t i = 0; i < PROMPT_ROWS; i++) {
+        rows[i].token = i % model_vocab_count(model);
+        rows[i].position = i;
+    }
+    if (session != NULL && logits != NULL &&
+        session_step(session, rows, PROMPT_ROWS, NULL, &err) == 0)
         (void)session_step(session, &row, 1, logits, &err);
     session_free(session);
     backend_free(backend);
@@ -66,8 +118,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         return 0;
     memcpy(copy, data, len);
     gguf = gguf_open_memory(copy, len, &err);
-    if (gguf != NULL)
+    if (gguf != NULL) {
         ask(gguf);
+        decode(gguf);
+    }
     gguf_free(gguf);
     model = model_open_memory(copy, len, &err);
     if (model != NULL) {
