@@ -12,6 +12,11 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Of Linux; older headers do not have them. */
+enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_TILE_CONFIG = 17, XFEATURE_TILE_DATA = 18 };
 #endif
 
 /* ---- floats ---- */
@@ -146,11 +151,41 @@ bool cpu_has_avx512(void)
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vnni");
 }
+
+/* Whether the processor has tiles and products of bytes, and the system keeps a thread's tiles for
+ * it. By hand: no compiler here knows all of their names. */
+static bool has_tiles(void)
+{
+    enum { OSXSAVE = 1 << 27, TILE = 1 << 24, INT8 = 1 << 25, KEPT = 3 << XFEATURE_TILE_CONFIG };
+    unsigned eax = 0;
+    unsigned ebx = 0;
+    unsigned ecx = 0;
+    unsigned edx = 0;
+    unsigned kept = 0;
+
+    if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || (ecx & OSXSAVE) == 0)
+        return false;
+    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 ||
+        (edx & (TILE | INT8)) != (TILE | INT8))
+        return false;
+    __asm__("xgetbv" : "=a"(kept), "=d"(edx) : "c"(0));
+    return (kept & KEPT) == KEPT;
+}
+
+/* The system wants to be asked for tiles, once a process: they make a thread's state 8 KB larger.
+ * It may refuse: an old one, or one that is told to. */
+bool cpu_has_amx(void)
+{
+    return cpu_has_avx512() && has_tiles() &&
+           syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_TILE_DATA) == 0;
+}
 #endif
 
 static const struct cpu_kernels *best_kernels(void)
 {
 #if defined(__x86_64__)
+    if (cpu_has_amx())
+        return &CPU_KERNELS_AMX;
     if (cpu_has_avx512())
         return &CPU_KERNELS_AVX512;
     if (cpu_has_avx2())
@@ -177,6 +212,15 @@ static struct backend *cpu_new(const struct cpu_kernels *kernels, uint32_t threa
 struct backend *cpu_backend_new(uint32_t threads, struct err *err)
 {
     return cpu_new(best_kernels(), threads, err);
+}
+
+struct backend *cpu_avx512_backend_new(uint32_t threads, struct err *err)
+{
+#if defined(__x86_64__)
+    if (cpu_has_avx512())
+        return cpu_new(&CPU_KERNELS_AVX512, threads, err);
+#endif
+    return err_set_null(err, ERR_DEVICE, "this processor has no AVX-512 with VNNI");
 }
 
 struct backend *cpu_avx2_backend_new(uint32_t threads, struct err *err)

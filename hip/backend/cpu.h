@@ -9,7 +9,7 @@
 
 /* What a matmul's activations are as integers; kept from one to the next. */
 struct cpu_activations {
-    int16_t *values; /* [strip_capacity][CPU_STRIP] */
+    int16_t *values; /* [strip_capacity][CPU_STRIP], or as bytes [CPU_STRIP_PIECES] */
     int16_t *sums;   /* [strip_capacity][2 * CPU_STRIP_SUMS] */
     float *units;    /* [strip_capacity] */
     uint64_t strip_capacity;
@@ -55,7 +55,7 @@ int cpu_attention(struct backend *backend, const struct backend_attention *op, s
 int cpu_activations_convert(struct cpu_backend *cpu, const float *x, uint32_t row_count,
                             uint32_t columns, struct cpu_integers *out, struct err *err);
 /* Bytes that takes, at most. */
-uint64_t cpu_activations_bytes(uint32_t row_count, uint32_t columns);
+uint64_t cpu_activations_bytes(const struct cpu_backend *cpu, uint32_t row_count, uint32_t columns);
 void cpu_activations_release(struct cpu_activations *own);
 
 /* ---- cpu_matmul.c ---- */

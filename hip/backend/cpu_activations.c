@@ -9,12 +9,19 @@ static uint32_t strips_of(uint32_t columns)
     return (columns + CPU_STRIP - 1) / CPU_STRIP;
 }
 
-static int reserve(struct cpu_activations *own, uint64_t strip_count, struct err *err)
+/* Of a row's strip; what `few` wants is never more. */
+static uint32_t values_bytes(const struct cpu_kernels *kernels)
+{
+    return kernels->to_pieces != NULL ? CPU_STRIP_PIECES : CPU_STRIP * sizeof(int16_t);
+}
+
+static int reserve(struct cpu_activations *own, const struct cpu_kernels *kernels,
+                   uint64_t strip_count, struct err *err)
 {
     if (strip_count <= own->strip_capacity)
         return 0;
     cpu_activations_release(own);
-    own->values = host_alloc(strip_count, CPU_STRIP * sizeof(*own->values));
+    own->values = host_alloc(strip_count, values_bytes(kernels));
     own->sums = host_alloc(strip_count, 2 * CPU_STRIP_SUMS * sizeof(*own->sums));
     own->units = host_alloc(strip_count, sizeof(*own->units));
     if (own->values == NULL || own->sums == NULL || own->units == NULL)
@@ -23,11 +30,12 @@ static int reserve(struct cpu_activations *own, uint64_t strip_count, struct err
     return 0;
 }
 
-uint64_t cpu_activations_bytes(uint32_t row_count, uint32_t columns)
+uint64_t cpu_activations_bytes(const struct cpu_backend *cpu, uint32_t row_count, uint32_t columns)
 {
     uint64_t strips = (uint64_t)(row_count + CPU_GROUP) * strips_of(columns);
 
-    return strips * ((CPU_STRIP + 2 * CPU_STRIP_SUMS) * sizeof(int16_t) + sizeof(float));
+    return strips *
+           (values_bytes(cpu->kernels) + 2 * CPU_STRIP_SUMS * sizeof(int16_t) + sizeof(float));
 }
 
 struct convert_job {
@@ -56,12 +64,28 @@ static void convert_rows(const struct convert_job *job)
     }
 }
 
-/* COUNT pairs of one row to their places between those of the group's other rows. */
-static void interleave(const int16_t *pairs, uint32_t count, int16_t *group, uint32_t row)
+enum { FOUR_BYTES = 4 }; /* a pair of integers, or pieces of four columns */
+
+/* COUNT times four bytes of one row to their places between those of the group's other rows. */
+static void interleave(const void *from, uint32_t count, void *group, uint32_t row)
 {
     for (uint32_t i = 0; i < count; i++)
-        memcpy(group + ((uint64_t)i * CPU_GROUP + row) * 2, pairs + (uint64_t)i * 2,
-               2 * sizeof(*pairs));
+        memcpy((char *)group + ((uint64_t)i * CPU_GROUP + row) * FOUR_BYTES,
+               (const char *)from + (uint64_t)i * FOUR_BYTES, FOUR_BYTES);
+}
+
+/* A strip of one row to its place in GROUP. */
+static void put_values(const struct cpu_kernels *kernels, const int16_t *values, void *group,
+                       uint32_t row)
+{
+    _Alignas(HOST_ALIGNMENT) int8_t pieces[CPU_STRIP_PIECES];
+
+    if (kernels->to_pieces == NULL) {
+        interleave(values, CPU_STRIP * sizeof(*values) / FOUR_BYTES, group, row);
+        return;
+    }
+    kernels->to_pieces(values, pieces);
+    interleave(pieces, CPU_STRIP_PIECES / FOUR_BYTES, group, row);
 }
 
 /* A strip of a group of rows for `many`; rows that are not there are zeroes. */
@@ -81,7 +105,8 @@ static void convert_strip(const struct convert_job *job, uint32_t group, uint32_
             unit = job->kernels->to_integers(job->x + (uint64_t)row * job->columns + first,
                                              left < CPU_STRIP ? left : CPU_STRIP, values, sums);
         job->own->units[place * CPU_GROUP + r] = unit;
-        interleave(values, CPU_STRIP / 2, job->own->values + place * CPU_STRIP * CPU_GROUP, r);
+        put_values(job->kernels, values,
+                   (char *)job->own->values + place * CPU_GROUP * values_bytes(job->kernels), r);
         interleave(sums, CPU_STRIP_SUMS, job->own->sums + place * 2 * CPU_STRIP_SUMS * CPU_GROUP,
                    r);
     }
@@ -111,7 +136,7 @@ int cpu_activations_convert(struct cpu_backend *cpu, const float *x, uint32_t ro
     bool is_few = row_count <= CPU_FEW_ROWS;
     uint64_t rows = is_few ? row_count : (uint64_t)job.group_count * CPU_GROUP;
 
-    if (reserve(job.own, rows * strips_of(columns), err) != 0)
+    if (reserve(job.own, cpu->kernels, rows * strips_of(columns), err) != 0)
         return -1;
     if (is_few)
         convert_rows(&job);

@@ -281,16 +281,32 @@ static void avx2_to_half(const float *x, uint16_t *out, uint32_t count)
     .silu_mul = avx2_silu_mul, .gelu_mul = avx2_gelu_mul, .to_half = avx2_to_half
 
 const struct cpu_kernels CPU_KERNELS_AVX2 = {
-    SHARED_LOOPS,          .to_integers = cpu_avx2_to_integers, .few = cpu_avx2_few,
-    .many = cpu_avx2_many, .attend = cpu_avx2_attend,
+    SHARED_LOOPS,
+    .to_integers = cpu_avx2_to_integers,
+    .few = cpu_avx2_few,
+    .many = cpu_avx2_many,
+    .many_width = CPU_MANY_WIDTH,
+    .many_step = CPU_MANY_STEP,
+    .attend = cpu_avx2_attend,
 };
 
+#define AVX512_LOOPS                                                                               \
+    SHARED_LOOPS, .to_integers = cpu_avx512_to_integers, .few = cpu_avx512_few,                    \
+                  .attend = cpu_avx512_attend
+
 const struct cpu_kernels CPU_KERNELS_AVX512 = {
-    SHARED_LOOPS,
-    .to_integers = cpu_avx512_to_integers,
-    .few = cpu_avx512_few,
+    AVX512_LOOPS,
     .many = cpu_avx512_many,
-    .attend = cpu_avx512_attend,
+    .many_width = CPU_MANY_WIDTH,
+    .many_step = CPU_MANY_STEP,
+};
+
+const struct cpu_kernels CPU_KERNELS_AMX = {
+    AVX512_LOOPS,
+    .many = cpu_amx_many,
+    .many_width = CPU_TILE_WIDTH,
+    .many_step = CPU_TILE_STEP,
+    .to_pieces = cpu_amx_to_pieces,
 };
 
 #if defined(__clang__)

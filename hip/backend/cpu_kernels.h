@@ -11,9 +11,14 @@ enum {
     CPU_TILE_ROWS = 4, /* rows of activations that share one reading of a weight */
     CPU_STRIP = 256,   /* columns that share one unit as integers */
     CPU_GROUP = 16,    /* rows of activations that are multiplied side by side */
-    /* Rows of a weight that one call of `many` takes: together with a group pair of activations a
-     * strip of them fits the first-level cache. */
+    /* Rows of a weight that one call of `many` takes where it multiplies vectors: together with a
+     * group pair of activations a strip of them fits the first-level cache. */
     CPU_MANY_WIDTH = 24,
+    CPU_MANY_STEP = 12,
+    /* The same for tiles, which take CPU_TILE_STEP at once. All activations are read once for each
+     * call, and so few rows would be multiplied faster than activations come. */
+    CPU_TILE_WIDTH = 128,
+    CPU_TILE_STEP = 16,
     CPU_QUERIES_MAX = 16, /* of a call of `attend` */
     CPU_FEW_ROWS = 8,     /* of activations that one call of `few` takes at most */
     /* The largest integers: a strip's products, and their sum, stay within 32 bits. */
@@ -21,6 +26,7 @@ enum {
     CPU_SUM_UNIT = 512,
     CPU_ACTIVATION_MAX = 4095,
     CPU_WEIGHT_MAX = 1900,
+    CPU_STRIP_PIECES = 3 * CPU_STRIP, /* bytes: see to_pieces */
 };
 
 /* Activations as integers: x = unit * value, one unit for each strip of a row, so that its largest
@@ -30,7 +36,7 @@ struct cpu_integers {
     uint32_t columns;
     /* For `few` [strip][row][CPU_STRIP], a strip's columns in an order of the table's own; for
      * `many` [strip][group][CPU_STRIP / 2][CPU_GROUP][2]: pairs of them of CPU_GROUP rows side by
-     * side. */
+     * side; or, with to_pieces, [strip][group][CPU_STRIP_PIECES / 4][CPU_GROUP] of four bytes. */
     const int16_t *values;
     /* Of each 32 columns of a strip their sum as a pair, sum % CPU_SUM_UNIT and sum / CPU_SUM_UNIT
      * rounded down, in the same arrangement: [strip][row][CPU_STRIP_SUMS][2] or
@@ -49,7 +55,7 @@ struct cpu_product {
     uint32_t width;
     const struct cpu_integers *x;
     float *out;  /* [row][width] */
-    float *sums; /* scratch of `many`: [group][CPU_MANY_WIDTH][CPU_GROUP] */
+    float *sums; /* scratch of `many`: [group][width][CPU_GROUP] */
 };
 
 /* One head of one row: a softmax over blocks of keys as they come: out is the sum of
@@ -81,7 +87,11 @@ struct cpu_kernels {
      * floats alone. */
     float (*to_integers)(const float *x, uint32_t count, int16_t *values, int16_t *sums);
     void (*few)(const struct cpu_product *product);  /* up to CPU_FEW_ROWS rows */
-    void (*many)(const struct cpu_product *product); /* up to CPU_MANY_WIDTH weights */
+    void (*many)(const struct cpu_product *product); /* up to many_width weights */
+    uint32_t many_width;
+    uint32_t many_step; /* multiples of that are fast */
+    /* A strip of integers to CPU_STRIP_PIECES bytes, if `many` wants activations so; or NULL. */
+    void (*to_pieces)(const int16_t *values, int8_t *pieces);
     /* out = x / sqrt(mean(x * x) + epsilon) * scale, or is that much more; out may be x. */
     void (*norm)(const float *x, const float *scale, float epsilon, uint32_t count, bool is_added,
                  float *out);
@@ -107,12 +117,15 @@ static inline float cpu_capped(float x, float softcap)
 
 extern const struct cpu_kernels CPU_KERNELS_PLAIN;
 #if defined(__x86_64__)
-/* Whether the processor has AVX2, FMA and F16C; and AVX-512 F, BW, VL and VNNI, too. */
+/* Whether the processor has AVX2, FMA and F16C; AVX-512 F, BW, VL and VNNI, too; and tiles of
+ * bytes, which the system must let this process use. */
 bool cpu_has_avx2(void);
 bool cpu_has_avx512(void);
+bool cpu_has_amx(void);
 /* Need that. */
 extern const struct cpu_kernels CPU_KERNELS_AVX2;
 extern const struct cpu_kernels CPU_KERNELS_AVX512;
+extern const struct cpu_kernels CPU_KERNELS_AMX;
 
 float cpu_avx2_to_integers(const float *x, uint32_t count, int16_t *values, int16_t *sums);
 void cpu_avx2_few(const struct cpu_product *product);
@@ -124,6 +137,8 @@ void cpu_avx512_attend(struct cpu_query *queries, uint32_t count, const uint16_t
 float cpu_avx512_to_integers(const float *x, uint32_t count, int16_t *values, int16_t *sums);
 void cpu_avx512_few(const struct cpu_product *product);
 void cpu_avx512_many(const struct cpu_product *product);
+void cpu_amx_many(const struct cpu_product *product);
+void cpu_amx_to_pieces(const int16_t *values, int8_t *pieces);
 #endif
 
 #endif

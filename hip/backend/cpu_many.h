@@ -7,6 +7,8 @@
 
 #if defined(__x86_64__)
 
+enum { MANY_STRIP_WIDTH = 32 }; /* CPU_MANY_WIDTH, and two tiles of cpu_many_tiles.h */
+
 /* What a tile is part of: words of weights by activations, or offsets by sums. */
 struct strip_job {
     const int16_t *weights;     /* [weight][WEIGHT_WORDS] */
@@ -14,7 +16,8 @@ struct strip_job {
     const int16_t *activations; /* [group][pairs][CPU_GROUP][2] */
     uint64_t group_words;       /* from one group to the next */
     const float *units;         /* [group][CPU_GROUP] */
-    float *sums;                /* [group][CPU_MANY_WIDTH][CPU_GROUP] */
+    float *sums;                /* [group][sums_width][CPU_GROUP] */
+    uint32_t sums_width;
     uint32_t pairs;
 };
 
@@ -58,7 +61,7 @@ WIDE void multiply_tile(const struct strip_job *job, uint32_t first, uint32_t wi
 
             sums_scale_add(
                 sum[w][v], job->weight_units[first + w], job->units + at * CPU_GROUP + lane,
-                job->sums + ((uint64_t)at * CPU_MANY_WIDTH + first + w) * CPU_GROUP + lane);
+                job->sums + ((uint64_t)at * job->sums_width + first + w) * CPU_GROUP + lane);
         }
     }
 }
@@ -81,18 +84,18 @@ WIDE void put_sums(const struct cpu_product *product)
 {
     for (uint32_t r = 0; r < product->x->row_count; r++) {
         const float *from =
-            product->sums + r / CPU_GROUP * (CPU_MANY_WIDTH * CPU_GROUP) + r % CPU_GROUP;
+            product->sums + (uint64_t)(r / CPU_GROUP) * product->width * CPU_GROUP + r % CPU_GROUP;
 
         for (uint32_t w = 0; w < product->width; w++)
             product->out[(uint64_t)r * product->width + w] = from[w * CPU_GROUP];
     }
 }
 
-/* What a strip of up to CPU_MANY_WIDTH weights is multiplied with. */
+/* What a strip of up to MANY_STRIP_WIDTH weights is multiplied with. */
 struct many_strip {
-    _Alignas(LINE_BYTES) int16_t weights[CPU_MANY_WIDTH][WEIGHT_WORDS];
-    float units[CPU_MANY_WIDTH];
-    float offset_units[CPU_MANY_WIDTH];
+    _Alignas(LINE_BYTES) int16_t weights[MANY_STRIP_WIDTH][WEIGHT_WORDS];
+    float units[MANY_STRIP_WIDTH];
+    float offset_units[MANY_STRIP_WIDTH];
 };
 
 /* Of weights FIRST to FIRST + ROWS_AT_ONCE, or as many as there are. */
@@ -128,6 +131,20 @@ static NOINLINE WIDE_TARGET void multiply_all(const struct strip_job *job, uint3
         multiply_groups(job, width, group, 1);
 }
 
+/* Where words are exact, what offsets are worth is added behind them. JOB is that of the words. */
+WIDE void multiply_offsets_of(const struct many_strip *strip, const struct strip_job *words_job,
+                              const int16_t *sums_of_x, uint32_t width, uint32_t groups)
+{
+    struct strip_job job = *words_job;
+
+    job.weights = strip->weights[0] + STRIP;
+    job.weight_units = strip->offset_units;
+    job.activations = sums_of_x;
+    job.group_words = 2 * CPU_STRIP_SUMS * CPU_GROUP;
+    job.pairs = CPU_STRIP_SUMS;
+    multiply_all(&job, width, groups);
+}
+
 /* Strip STRIP_INDEX, which has PARTS parts: a constant but for the last one. */
 WIDE void many_add_strip(uint32_t type, const struct cpu_product *product, uint32_t strip_index,
                          uint32_t parts)
@@ -143,20 +160,16 @@ WIDE void many_add_strip(uint32_t type, const struct cpu_product *product, uint3
         .group_words = STRIP * CPU_GROUP,
         .units = x->units + place,
         .sums = product->sums,
+        .sums_width = product->width,
         .pairs = whole_parts(parts) * (BLOCK / 2),
     };
 
     for (uint32_t w = 0; w < product->width; w += ROWS_AT_ONCE)
         many_words(type, product, w, strip_index, parts, &strip);
     multiply_all(&job, product->width, groups);
-    if (!has_exact_words(type))
-        return;
-    job.weights = strip.weights[0] + STRIP;
-    job.weight_units = strip.offset_units;
-    job.activations = x->sums + place * 2 * CPU_STRIP_SUMS;
-    job.group_words = 2 * CPU_STRIP_SUMS * CPU_GROUP;
-    job.pairs = CPU_STRIP_SUMS;
-    multiply_all(&job, product->width, groups);
+    if (has_exact_words(type))
+        multiply_offsets_of(&strip, &job, x->sums + place * 2 * CPU_STRIP_SUMS, product->width,
+                            groups);
 }
 
 WIDE void many_of_type(uint32_t type, const struct cpu_product *product)
@@ -166,7 +179,7 @@ WIDE void many_of_type(uint32_t type, const struct cpu_product *product)
     uint64_t groups = (product->x->row_count + CPU_GROUP - 1) / CPU_GROUP;
 
     assert(product->width <= CPU_MANY_WIDTH);
-    memset(product->sums, 0, groups * CPU_MANY_WIDTH * CPU_GROUP * sizeof(*product->sums));
+    memset(product->sums, 0, groups * product->width * CPU_GROUP * sizeof(*product->sums));
     for (uint32_t strip = 0; strip < full; strip++)
         many_add_strip(type, product, strip, STRIP_PARTS);
     if (has_small_blocks(type) && rest != 0)

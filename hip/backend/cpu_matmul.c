@@ -15,10 +15,10 @@ enum {
     /* Rows of activations from which a panel pays: below, decoding on the fly reads less memory. */
     PANEL_MIN_ROWS = 8,
     PANEL_MAX_BYTES = 128 * 1024, /* stays in the second-level cache beside the activations */
-    CHUNK_MAX_ROWS = 48,          /* of a weight, a task; a multiple of what a tile takes at once */
-    CHUNK_MIN_ROWS = 12,
-    CHUNKS_A_THREAD = 6,    /* so that a slow thread leaves its share to others */
-    SCRATCH_ALIGNMENT = 16, /* floats: a cache line */
+    CHUNK_MAX_ROWS = 48,          /* of a weight, a task, where activations are few or floats */
+    CHUNK_STEP = 12,              /* a multiple of what is taken at once there */
+    CHUNKS_A_THREAD = 6,          /* so that a slow thread leaves its share to others */
+    SCRATCH_ALIGNMENT = 16,       /* floats: a cache line */
 };
 
 struct matmul_job {
@@ -195,19 +195,22 @@ static uint32_t chunk_rows_for(const struct matmul_job *job)
     uint64_t panel_row_bytes = (uint64_t)job->columns * sizeof(float);
     uint32_t thread_count = pool_thread_count(job->cpu->pool);
     uint64_t most = CHUNK_MAX_ROWS;
+    uint64_t step = CHUNK_STEP;
     uint64_t total = 0;
     uint64_t rows = 0;
 
     for (uint32_t i = 0; i < job->out_count; i++)
         total += job->weights[i]->matrix.rows;
     rows = total / ((uint64_t)thread_count * CHUNKS_A_THREAD);
-    if (has_weight(job, true) && job->row_count > CPU_FEW_ROWS)
-        most = CPU_MANY_WIDTH;
+    if (has_weight(job, true) && job->row_count > CPU_FEW_ROWS) {
+        most = job->cpu->kernels->many_width;
+        step = job->cpu->kernels->many_step;
+    }
     if (has_weight(job, false) && job->row_count >= PANEL_MIN_ROWS &&
         most > PANEL_MAX_BYTES / panel_row_bytes)
         most = PANEL_MAX_BYTES / panel_row_bytes;
-    rows = (rows < most ? rows : most) / CHUNK_MIN_ROWS * CHUNK_MIN_ROWS;
-    return rows < CHUNK_MIN_ROWS ? CHUNK_MIN_ROWS : (uint32_t)rows;
+    rows = (rows < most ? rows : most) / step * step;
+    return (uint32_t)(rows < step ? step : rows);
 }
 
 static uint64_t scratch_floats_for(const struct matmul_job *job)
@@ -219,23 +222,26 @@ static uint64_t scratch_floats_for(const struct matmul_job *job)
     if (has_weight(job, false) && job->row_count >= PANEL_MIN_ROWS)
         panel = aligned_floats((uint64_t)job->chunk_rows * job->columns);
     if (has_weight(job, true) && job->row_count > CPU_FEW_ROWS)
-        sums = (uint64_t)(job->row_count + CPU_GROUP - 1) / CPU_GROUP * CPU_GROUP * CPU_MANY_WIDTH;
+        sums = (uint64_t)(job->row_count + CPU_GROUP - 1) / CPU_GROUP * CPU_GROUP * job->chunk_rows;
     return products + (panel > sums ? panel : sums);
 }
 
 uint64_t cpu_scratch_bytes(const struct backend *backend, const struct backend_scratch_shape *shape)
 {
     const struct cpu_backend *cpu = (const struct cpu_backend *)backend;
-    uint64_t products = 2 * aligned_floats((uint64_t)shape->row_max * CHUNK_MAX_ROWS);
-    uint64_t panel = aligned_floats((uint64_t)shape->width_max * CHUNK_MIN_ROWS);
-    uint64_t sums = (uint64_t)(shape->row_max + CPU_GROUP) * CPU_MANY_WIDTH;
+    uint32_t many_width = cpu->kernels->many_width;
+    uint32_t most = many_width > CHUNK_MAX_ROWS ? many_width : CHUNK_MAX_ROWS;
+    uint32_t step = cpu->kernels->many_step > CHUNK_STEP ? cpu->kernels->many_step : CHUNK_STEP;
+    uint64_t products = 2 * aligned_floats((uint64_t)shape->row_max * most);
+    uint64_t panel = aligned_floats((uint64_t)shape->width_max * step);
+    uint64_t sums = (uint64_t)(shape->row_max + CPU_GROUP) * many_width;
     uint64_t normed = (uint64_t)shape->logit_row_max * shape->width_max;
 
     if (panel < PANEL_MAX_BYTES / sizeof(float))
         panel = PANEL_MAX_BYTES / sizeof(float);
     return (pool_thread_count(cpu->pool) * (products + (panel > sums ? panel : sums)) + normed) *
                sizeof(float) +
-           cpu_activations_bytes(shape->row_max, shape->width_max);
+           cpu_activations_bytes(cpu, shape->row_max, shape->width_max);
 }
 
 static int reserve_scratch(struct cpu_backend *cpu, uint64_t floats, struct err *err)

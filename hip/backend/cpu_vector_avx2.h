@@ -62,6 +62,32 @@ WIDE __m128i sums_of_four(const sums32 sum[4])
     return sum_each_of_four(sum);
 }
 
+/* 2 * WORDS words to bytes, in an order of their own: see cpu_many_tiles.h. */
+WIDE void words_to_pieces(const int16_t *from, int8_t *high, int8_t *low, int8_t *both)
+{
+    const __m256i low_bits = _mm256_set1_epi16(63);
+    __m256i a = words_load(from);
+    __m256i b = words_load(from + WORDS);
+    __m256i highs = _mm256_packs_epi16(_mm256_srai_epi16(a, 6), _mm256_srai_epi16(b, 6));
+    __m256i lows = _mm256_packs_epi16(_mm256_and_si256(a, low_bits), _mm256_and_si256(b, low_bits));
+
+    _mm256_storeu_si256((__m256i *)high, highs);
+    _mm256_storeu_si256((__m256i *)low, lows);
+    _mm256_storeu_si256((__m256i *)both, _mm256_add_epi8(highs, lows));
+}
+
+/* 4096 * high + 64 * (both - high - low) + low */
+WIDE sums32 sums_of_pieces(const int32_t *high, const int32_t *low, const int32_t *both)
+{
+    __m256i hh = _mm256_loadu_si256((const __m256i *)high);
+    __m256i ll = _mm256_loadu_si256((const __m256i *)low);
+    __m256i ss = _mm256_loadu_si256((const __m256i *)both);
+    __m256i cross = _mm256_sub_epi32(_mm256_sub_epi32(ss, hh), ll);
+    __m256i upper = _mm256_add_epi32(_mm256_slli_epi32(hh, 6), cross);
+
+    return _mm256_add_epi32(_mm256_slli_epi32(upper, 6), ll);
+}
+
 /* to += sum * (unit * units) */
 WIDE void sums_scale_add(sums32 sum, float unit, const float *units, float *to)
 {

@@ -68,6 +68,32 @@ WIDE __m128i sums_of_four(const sums32 sum[4])
     return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
 }
 
+/* 2 * WORDS words to bytes, in an order of their own: see cpu_many_tiles.h. */
+WIDE void words_to_pieces(const int16_t *from, int8_t *high, int8_t *low, int8_t *both)
+{
+    const __m512i low_bits = _mm512_set1_epi16(63);
+    __m512i a = words_load(from);
+    __m512i b = words_load(from + WORDS);
+    __m512i highs = _mm512_packs_epi16(_mm512_srai_epi16(a, 6), _mm512_srai_epi16(b, 6));
+    __m512i lows = _mm512_packs_epi16(_mm512_and_si512(a, low_bits), _mm512_and_si512(b, low_bits));
+
+    _mm512_storeu_si512(high, highs);
+    _mm512_storeu_si512(low, lows);
+    _mm512_storeu_si512(both, _mm512_add_epi8(highs, lows));
+}
+
+/* 4096 * high + 64 * (both - high - low) + low */
+WIDE sums32 sums_of_pieces(const int32_t *high, const int32_t *low, const int32_t *both)
+{
+    __m512i hh = _mm512_loadu_si512(high);
+    __m512i ll = _mm512_loadu_si512(low);
+    __m512i ss = _mm512_loadu_si512(both);
+    __m512i cross = _mm512_sub_epi32(_mm512_sub_epi32(ss, hh), ll);
+    __m512i upper = _mm512_add_epi32(_mm512_slli_epi32(hh, 6), cross);
+
+    return _mm512_add_epi32(_mm512_slli_epi32(upper, 6), ll);
+}
+
 /* to += sum * (unit * units) */
 WIDE void sums_scale_add(sums32 sum, float unit, const float *units, float *to)
 {
