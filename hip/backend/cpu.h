@@ -9,7 +9,7 @@
 
 /* What a matmul's activations are as integers; kept from one to the next. */
 struct cpu_activations {
-    int16_t *values; /* [strip_capacity][CPU_STRIP], or as bytes [CPU_STRIP_PIECES] */
+    int16_t *values; /* [strip_capacity], each group_row_bytes of the table */
     int16_t *sums;   /* [strip_capacity][2 * CPU_STRIP_SUMS] */
     float *units;    /* [strip_capacity] */
     uint64_t strip_capacity;

@@ -9,19 +9,13 @@ static uint32_t strips_of(uint32_t columns)
     return (columns + CPU_STRIP - 1) / CPU_STRIP;
 }
 
-/* Of a row's strip; what `few` wants is never more. */
-static uint32_t values_bytes(const struct cpu_kernels *kernels)
-{
-    return kernels->to_pieces != NULL ? CPU_STRIP_PIECES : CPU_STRIP * sizeof(int16_t);
-}
-
 static int reserve(struct cpu_activations *own, const struct cpu_kernels *kernels,
                    uint64_t strip_count, struct err *err)
 {
     if (strip_count <= own->strip_capacity)
         return 0;
     cpu_activations_release(own);
-    own->values = host_alloc(strip_count, values_bytes(kernels));
+    own->values = host_alloc(strip_count, kernels->group_row_bytes); /* `few` wants no more */
     own->sums = host_alloc(strip_count, 2 * CPU_STRIP_SUMS * sizeof(*own->sums));
     own->units = host_alloc(strip_count, sizeof(*own->units));
     if (own->values == NULL || own->sums == NULL || own->units == NULL)
@@ -35,7 +29,7 @@ uint64_t cpu_activations_bytes(const struct cpu_backend *cpu, uint32_t row_count
     uint64_t strips = (uint64_t)(row_count + CPU_GROUP) * strips_of(columns);
 
     return strips *
-           (values_bytes(cpu->kernels) + 2 * CPU_STRIP_SUMS * sizeof(int16_t) + sizeof(float));
+           (cpu->kernels->group_row_bytes + 2 * CPU_STRIP_SUMS * sizeof(int16_t) + sizeof(float));
 }
 
 struct convert_job {
@@ -64,52 +58,32 @@ static void convert_rows(const struct convert_job *job)
     }
 }
 
-enum { FOUR_BYTES = 4 }; /* a pair of integers, or pieces of four columns */
-
-/* COUNT times four bytes of one row to their places between those of the group's other rows. */
-static void interleave(const void *from, uint32_t count, void *group, uint32_t row)
-{
-    for (uint32_t i = 0; i < count; i++)
-        memcpy((char *)group + ((uint64_t)i * CPU_GROUP + row) * FOUR_BYTES,
-               (const char *)from + (uint64_t)i * FOUR_BYTES, FOUR_BYTES);
-}
-
-/* A strip of one row to its place in GROUP. */
-static void put_values(const struct cpu_kernels *kernels, const int16_t *values, void *group,
-                       uint32_t row)
-{
-    _Alignas(HOST_ALIGNMENT) int8_t pieces[CPU_STRIP_PIECES];
-
-    if (kernels->to_pieces == NULL) {
-        interleave(values, CPU_STRIP * sizeof(*values) / FOUR_BYTES, group, row);
-        return;
-    }
-    kernels->to_pieces(values, pieces);
-    interleave(pieces, CPU_STRIP_PIECES / FOUR_BYTES, group, row);
-}
-
 /* A strip of a group of rows for `many`; rows that are not there are zeroes. */
 static void convert_strip(const struct convert_job *job, uint32_t group, uint32_t strip)
 {
-    uint64_t place = (uint64_t)strip * job->group_count + group;
+    _Alignas(HOST_ALIGNMENT) int16_t values[CPU_GROUP][CPU_STRIP];
+    int16_t sums[CPU_GROUP][CPU_STRIP_SUMS][2] = {0};
+    uint64_t place = ((uint64_t)strip * job->group_count + group) * CPU_GROUP;
+    int16_t *sums_of_group = job->own->sums + place * 2 * CPU_STRIP_SUMS;
     uint32_t first = strip * CPU_STRIP;
     uint32_t left = job->columns - first;
+    uint32_t rows = job->row_count - group * CPU_GROUP;
 
     for (uint32_t r = 0; r < CPU_GROUP; r++) {
-        _Alignas(HOST_ALIGNMENT) int16_t values[CPU_STRIP] = {0};
-        int16_t sums[2 * CPU_STRIP_SUMS] = {0};
-        uint32_t row = group * CPU_GROUP + r;
-        float unit = 0.0f;
+        const float *x = job->x + (uint64_t)(group * CPU_GROUP + r) * job->columns + first;
 
-        if (row < job->row_count)
-            unit = job->kernels->to_integers(job->x + (uint64_t)row * job->columns + first,
-                                             left < CPU_STRIP ? left : CPU_STRIP, values, sums);
-        job->own->units[place * CPU_GROUP + r] = unit;
-        put_values(job->kernels, values,
-                   (char *)job->own->values + place * CPU_GROUP * values_bytes(job->kernels), r);
-        interleave(sums, CPU_STRIP_SUMS, job->own->sums + place * 2 * CPU_STRIP_SUMS * CPU_GROUP,
-                   r);
+        if (r >= rows)
+            memset(values[r], 0, sizeof(values[r]));
+        job->own->units[place + r] =
+            r < rows ? job->kernels->to_integers(x, left < CPU_STRIP ? left : CPU_STRIP, values[r],
+                                                 sums[r][0])
+                     : 0.0f;
+        for (uint32_t i = 0; i < CPU_STRIP_SUMS; i++)
+            memcpy(sums_of_group + ((uint64_t)i * CPU_GROUP + r) * 2, sums[r][i],
+                   sizeof(sums[r][i]));
     }
+    job->kernels->to_group(values[0],
+                           (char *)job->own->values + place * job->kernels->group_row_bytes);
 }
 
 static void convert_group(void *context, uint32_t group, uint32_t thread)

@@ -5,9 +5,9 @@
 #define CPU_VECTOR_512
 #include "hip/backend/cpu_many_tiles.h"
 
-WIDE_TARGET void cpu_amx_to_pieces(const int16_t *values, int8_t *pieces)
+WIDE_TARGET void cpu_amx_to_group(const int16_t *rows, void *group)
 {
-    strip_to_pieces(values, pieces);
+    rows_to_pieces(rows, group);
 }
 
 WIDE_TARGET void cpu_amx_many(const struct cpu_product *product)

@@ -287,6 +287,8 @@ const struct cpu_kernels CPU_KERNELS_AVX2 = {
     .many = cpu_avx2_many,
     .many_width = CPU_MANY_WIDTH,
     .many_step = CPU_MANY_STEP,
+    .to_group = cpu_avx2_to_group,
+    .group_row_bytes = CPU_STRIP_BYTES,
     .attend = cpu_avx2_attend,
 };
 
@@ -299,6 +301,8 @@ const struct cpu_kernels CPU_KERNELS_AVX512 = {
     .many = cpu_avx512_many,
     .many_width = CPU_MANY_WIDTH,
     .many_step = CPU_MANY_STEP,
+    .to_group = cpu_avx512_to_group,
+    .group_row_bytes = CPU_STRIP_BYTES,
 };
 
 const struct cpu_kernels CPU_KERNELS_AMX = {
@@ -306,7 +310,8 @@ const struct cpu_kernels CPU_KERNELS_AMX = {
     .many = cpu_amx_many,
     .many_width = CPU_TILE_WIDTH,
     .many_step = CPU_TILE_STEP,
-    .to_pieces = cpu_amx_to_pieces,
+    .to_group = cpu_amx_to_group,
+    .group_row_bytes = CPU_STRIP_PIECES,
 };
 
 #if defined(__clang__)

@@ -14,6 +14,11 @@ WIDE_TARGET float cpu_avx2_to_integers(const float *x, uint32_t count, int16_t *
     return to_integers(x, count, values, sums_of_x);
 }
 
+WIDE_TARGET void cpu_avx2_to_group(const int16_t *rows, void *group)
+{
+    interleave_rows(rows, CPU_STRIP_BYTES / FOUR_BYTES, group);
+}
+
 WIDE_TARGET void cpu_avx2_few(const struct cpu_product *product)
 {
     switch (product->type) {

@@ -26,7 +26,9 @@ enum {
     CPU_SUM_UNIT = 512,
     CPU_ACTIVATION_MAX = 4095,
     CPU_WEIGHT_MAX = 1900,
-    CPU_STRIP_PIECES = 3 * CPU_STRIP, /* bytes: see to_pieces */
+    /* Bytes of a row's strip in a group, as integers or as three pieces of each. */
+    CPU_STRIP_BYTES = 2 * CPU_STRIP,
+    CPU_STRIP_PIECES = 3 * CPU_STRIP,
 };
 
 /* Activations as integers: x = unit * value, one unit for each strip of a row, so that its largest
@@ -36,7 +38,7 @@ struct cpu_integers {
     uint32_t columns;
     /* For `few` [strip][row][CPU_STRIP], a strip's columns in an order of the table's own; for
      * `many` [strip][group][CPU_STRIP / 2][CPU_GROUP][2]: pairs of them of CPU_GROUP rows side by
-     * side; or, with to_pieces, [strip][group][CPU_STRIP_PIECES / 4][CPU_GROUP] of four bytes. */
+     * side; or what else to_group makes of a strip and group, CPU_GROUP * group_row_bytes. */
     const int16_t *values;
     /* Of each 32 columns of a strip their sum as a pair, sum % CPU_SUM_UNIT and sum / CPU_SUM_UNIT
      * rounded down, in the same arrangement: [strip][row][CPU_STRIP_SUMS][2] or
@@ -90,8 +92,9 @@ struct cpu_kernels {
     void (*many)(const struct cpu_product *product); /* up to many_width weights */
     uint32_t many_width;
     uint32_t many_step; /* multiples of that are fast */
-    /* A strip of integers to CPU_STRIP_PIECES bytes, if `many` wants activations so; or NULL. */
-    void (*to_pieces)(const int16_t *values, int8_t *pieces);
+    /* A strip of CPU_GROUP rows of integers, one after the other, as `many` wants it. */
+    void (*to_group)(const int16_t *rows, void *group);
+    uint32_t group_row_bytes; /* each row's share of that */
     /* out = x / sqrt(mean(x * x) + epsilon) * scale, or is that much more; out may be x. */
     void (*norm)(const float *x, const float *scale, float epsilon, uint32_t count, bool is_added,
                  float *out);
@@ -128,6 +131,7 @@ extern const struct cpu_kernels CPU_KERNELS_AVX512;
 extern const struct cpu_kernels CPU_KERNELS_AMX;
 
 float cpu_avx2_to_integers(const float *x, uint32_t count, int16_t *values, int16_t *sums);
+void cpu_avx2_to_group(const int16_t *rows, void *group);
 void cpu_avx2_few(const struct cpu_product *product);
 void cpu_avx2_many(const struct cpu_product *product);
 void cpu_avx2_attend(struct cpu_query *queries, uint32_t count, const uint16_t *k,
@@ -135,10 +139,11 @@ void cpu_avx2_attend(struct cpu_query *queries, uint32_t count, const uint16_t *
 void cpu_avx512_attend(struct cpu_query *queries, uint32_t count, const uint16_t *k,
                        const uint16_t *v, uint32_t first, uint32_t end);
 float cpu_avx512_to_integers(const float *x, uint32_t count, int16_t *values, int16_t *sums);
+void cpu_avx512_to_group(const int16_t *rows, void *group);
 void cpu_avx512_few(const struct cpu_product *product);
 void cpu_avx512_many(const struct cpu_product *product);
 void cpu_amx_many(const struct cpu_product *product);
-void cpu_amx_to_pieces(const int16_t *values, int8_t *pieces);
+void cpu_amx_to_group(const int16_t *rows, void *group);
 #endif
 
 #endif

@@ -80,14 +80,28 @@ WIDE void multiply_groups(const struct strip_job *job, uint32_t width, uint32_t 
         multiply_tile(job, first, 1, group, groups);
 }
 
+/* ROWS of a group, up to eight, from FROM [width][CPU_GROUP] on. */
+WIDE void put_eight_rows(const float *from, uint32_t rows, uint32_t width, float *out)
+{
+    uint32_t w = 0;
+
+    for (; rows == 8 && w + 8 <= width; w += 8)
+        transpose_eight(from + (uint64_t)w * CPU_GROUP, CPU_GROUP, out + w, width);
+    for (; w < width; w++) {
+        for (uint32_t r = 0; r < rows; r++)
+            out[(uint64_t)r * width + w] = from[w * CPU_GROUP + r];
+    }
+}
+
 WIDE void put_sums(const struct cpu_product *product)
 {
-    for (uint32_t r = 0; r < product->x->row_count; r++) {
-        const float *from =
-            product->sums + (uint64_t)(r / CPU_GROUP) * product->width * CPU_GROUP + r % CPU_GROUP;
+    uint64_t width = product->width;
 
-        for (uint32_t w = 0; w < product->width; w++)
-            product->out[(uint64_t)r * product->width + w] = from[w * CPU_GROUP];
+    for (uint32_t r = 0; r < product->x->row_count; r += 8) {
+        const float *from = product->sums + r / CPU_GROUP * width * CPU_GROUP + r % CPU_GROUP;
+        uint32_t left = product->x->row_count - r;
+
+        put_eight_rows(from, left < 8 ? left : 8, product->width, product->out + r * width);
     }
 }
 

@@ -46,6 +46,16 @@ WIDE void strip_to_pieces(const int16_t *strip, int8_t *pieces)
         words_to_pieces(strip + i, pieces + i, pieces + STRIP + i, pieces + 2 * STRIP + i);
 }
 
+/* Of a group of activations: CPU_GROUP rows, side by side. */
+WIDE void rows_to_pieces(const int16_t *rows, void *group)
+{
+    _Alignas(LINE_BYTES) int8_t pieces[CPU_GROUP][ROW_PIECES];
+
+    for (uint32_t r = 0; r < CPU_GROUP; r++)
+        strip_to_pieces(rows + (uint64_t)r * STRIP, pieces[r]);
+    interleave_rows(pieces, ROW_PIECES / FOUR_BYTES, group);
+}
+
 /* Of two groups of activations, by piece. */
 struct tile_sums {
     _Alignas(LINE_BYTES) int32_t of[PIECES][PAIR][PAIR_WIDTH][CPU_GROUP];

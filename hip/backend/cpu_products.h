@@ -19,6 +19,7 @@ enum {
     WEIGHT_WORDS = STRIP + 32,
     PREFETCH_BYTES = 1024, /* hip/SPEED.md */
     LINE_BYTES = 64,
+    FOUR_BYTES = 4, /* a pair of words */
 };
 
 /* PARTS, and the zeroes that make them as many as are put at once. */
@@ -45,6 +46,61 @@ WIDE void strip_to_words(uint32_t type, const uint8_t *strip, uint32_t parts,
         words_of_parts(type, strip, part, parts - part, scales, both);
         words_store(out + part * BLOCK, both[0]);
         words_store(out + part * BLOCK + WORDS, both[1]);
+    }
+}
+
+/* ---- four bytes at a time ---- */
+
+/* Two of 128 bits, each 64 of A and then of B. */
+WIDE __m256 halves_low(__m256 a, __m256 b)
+{
+    return _mm256_shuffle_ps(a, b, _MM_SHUFFLE(1, 0, 1, 0));
+}
+
+WIDE __m256 halves_high(__m256 a, __m256 b)
+{
+    return _mm256_shuffle_ps(a, b, _MM_SHUFFLE(3, 2, 3, 2));
+}
+
+/* Eight rows of eight times four bytes: row i of the one is column i of the other. Rows are STRIDE
+ * times four bytes apart. */
+WIDE void transpose_eight(const float *from, uint64_t stride, float *to, uint64_t to_stride)
+{
+    __m256 rows[8]; /* of which the lower and the upper halves are four columns each */
+    __m256 pairs[8];
+
+    UNROLL
+    for (uint32_t i = 0; i < 4; i++) {
+        rows[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from + i * stride)),
+                                       _mm_loadu_ps(from + (i + 4) * stride), 1);
+        rows[i + 4] =
+            _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from + i * stride + 4)),
+                                 _mm_loadu_ps(from + (i + 4) * stride + 4), 1);
+    }
+    UNROLL
+    for (uint32_t i = 0; i < 8; i += 2) {
+        pairs[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+        pairs[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+    }
+    UNROLL
+    for (uint32_t i = 0; i < 8; i += 4) {
+        _mm256_storeu_ps(to + i * to_stride, halves_low(pairs[i], pairs[i + 2]));
+        _mm256_storeu_ps(to + (i + 1) * to_stride, halves_high(pairs[i], pairs[i + 2]));
+        _mm256_storeu_ps(to + (i + 2) * to_stride, halves_low(pairs[i + 1], pairs[i + 3]));
+        _mm256_storeu_ps(to + (i + 3) * to_stride, halves_high(pairs[i + 1], pairs[i + 3]));
+    }
+}
+
+/* CPU_GROUP rows of COUNT times four bytes, a multiple of 8: side by side. */
+WIDE void interleave_rows(const void *rows, uint32_t count, void *group)
+{
+    const float *from = rows;
+    float *to = group;
+
+    for (uint32_t i = 0; i < count; i += 8) {
+        for (uint32_t row = 0; row < CPU_GROUP; row += 8)
+            transpose_eight(from + (uint64_t)row * count + i, count,
+                            to + (uint64_t)i * CPU_GROUP + row, CPU_GROUP);
     }
 }
 

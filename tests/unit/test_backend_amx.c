@@ -12,9 +12,9 @@
 #include "tests/amx_trap.h"
 #include "tests/extreme_blocks.h"
 
-static WIDE_TARGET void trapped_to_pieces(const int16_t *values, int8_t *pieces)
+static WIDE_TARGET void trapped_to_group(const int16_t *rows, void *group)
 {
-    strip_to_pieces(values, pieces);
+    rows_to_pieces(rows, group);
 }
 
 static void trapped_many(const struct cpu_product *product)
@@ -27,7 +27,8 @@ static const struct cpu_kernels TRAPPED = {
     .many = trapped_many,
     .many_width = CPU_TILE_WIDTH,
     .many_step = CPU_TILE_STEP,
-    .to_pieces = trapped_to_pieces,
+    .to_group = trapped_to_group,
+    .group_row_bytes = CPU_STRIP_PIECES,
 };
 
 /* ---- the same product by two tables ---- */

@@ -330,9 +330,8 @@ static void weights_of_one_op_may_be_of_any_types(void **state)
 
 static uint64_t taken_bytes(const struct cpu_backend *cpu)
 {
-    bool is_pieces = cpu->kernels->to_pieces != NULL;
-    uint64_t strip = (is_pieces ? CPU_STRIP_PIECES : CPU_STRIP * sizeof(int16_t)) +
-                     2 * CPU_STRIP_SUMS * sizeof(int16_t) + sizeof(float);
+    uint64_t strip =
+        cpu->kernels->group_row_bytes + 2 * CPU_STRIP_SUMS * sizeof(int16_t) + sizeof(float);
 
     return cpu->scratch_floats * sizeof(float) * pool_thread_count(cpu->pool) +
            cpu->activations.strip_capacity * strip;
