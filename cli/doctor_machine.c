@@ -60,7 +60,9 @@ void doctor_cpu(struct doctor *doctor)
         doctor_say(doctor, DOCTOR_WARNING, NULL,
                    "the processor has no AVX2, FMA and F16C: models run many times slower");
     else if (is_x86 && has_word(&text, "flags", "avx512_vnni"))
-        doctor_say(doctor, DOCTOR_OK, NULL, "the processor has AVX2 and AVX-512 VNNI");
+        doctor_say(doctor, DOCTOR_OK, NULL, "the processor has %s",
+                   has_word(&text, "flags", "amx_int8") ? "AVX2, AVX-512 VNNI and AMX"
+                                                        : "AVX2 and AVX-512 VNNI");
     else
         doctor_say(doctor, DOCTOR_OK, NULL, "the processor has %s",
                    is_x86 ? "AVX2" : "what is needed");

@@ -17,7 +17,8 @@
 
 #include <cmocka.h>
 
-static const char *const DEVICES[] = {"cpu", "cpu-plain", EMULATOR_32, EMULATOR_64, "cpu-avx2"};
+static const char *const DEVICES[] = {"cpu",       "cpu-plain", EMULATOR_32,
+                                      EMULATOR_64, "cpu-avx2",  "cpu-avx512"};
 static const uint32_t ROW_COUNTS[] = {1, 2, 3, 7, 8, 9, 31, 33, 64};
 
 /* backend.h's bounds: of ops in floats, and of products with quantised weights, which a planted
@@ -39,14 +40,21 @@ static inline struct backend *device_new(const char *name)
     return backend;
 }
 
-/* All but the last one are on every machine. */
+/* All but the last two are on every machine; who has the last one has both. */
 static inline size_t device_count(void)
 {
-    struct err err = ERR_INIT;
-    struct backend *last = backend_new(DEVICES[ARRAY_COUNT(DEVICES) - 1], 1, &err);
-    size_t count = last != NULL ? ARRAY_COUNT(DEVICES) : ARRAY_COUNT(DEVICES) - 1;
+    enum { EVERYWHERE = ARRAY_COUNT(DEVICES) - 2 };
+    size_t count = ARRAY_COUNT(DEVICES);
 
-    backend_free(last);
+    for (; count > EVERYWHERE; count--) {
+        struct err err = ERR_INIT;
+        struct backend *last = backend_new(DEVICES[count - 1], 1, &err);
+        bool is_there = last != NULL;
+
+        backend_free(last);
+        if (is_there)
+            break;
+    }
     return count;
 }
 

@@ -151,6 +151,12 @@ END
     run --separate-stderr rbee doctor --root "$ROOT" --json
     assert_finding cpu warning 'no AVX2'
     assert_finding memory warning 'only 78.1 MiB'
+    printf 'processor\t: 0\nflags\t\t: avx2 fma f16c avx512_vnni\n' >"$ROOT/proc/cpuinfo"
+    run --separate-stderr rbee doctor --root "$ROOT" --json
+    assert_finding cpu ok 'AVX2 and AVX-512 VNNI$'
+    printf 'processor\t: 0\nflags\t\t: avx2 fma f16c avx512_vnni amx_tile amx_int8\n' >"$ROOT/proc/cpuinfo"
+    run --separate-stderr rbee doctor --root "$ROOT" --json
+    assert_finding cpu ok 'AVX2, AVX-512 VNNI and AMX$'
     rm "$ROOT/proc/cpuinfo" "$ROOT/proc/meminfo"
     run --separate-stderr rbee doctor --root "$ROOT" --json
     assert_finding cpu warning 'not known'

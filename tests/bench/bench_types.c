@@ -45,7 +45,8 @@ static double thread_ps(void)
     return (double)now.tv_sec * 1e12 + (double)now.tv_nsec * 1e3;
 }
 
-/* Values as `few` wants them; `many` multiplies the same numbers in another order. */
+/* Values as `few` wants them; `many` multiplies the same numbers in another order, tiles their
+ * bytes and zeroes. */
 static struct cpu_integers integers_of(const struct cpu_kernels *kernels,
                                        const struct scratch *scratch, uint32_t rows)
 {
@@ -68,11 +69,12 @@ static struct cpu_integers integers_of(const struct cpu_kernels *kernels,
 static void multiply(const struct cpu_kernels *kernels, const struct matrix *matrix,
                      const struct cpu_integers *x, const struct scratch *scratch)
 {
-    for (uint32_t first = 0; first < WIDTH; first += CPU_MANY_WIDTH) {
+    for (uint32_t first = 0; first < WIDTH; first += kernels->many_width) {
+        uint32_t left = WIDTH - first;
         struct cpu_product product = {
             .type = matrix->type,
             .row_bytes = quant_row_bytes(matrix->type, COLUMNS),
-            .width = CPU_MANY_WIDTH,
+            .width = left < kernels->many_width ? left : kernels->many_width,
             .x = x,
             .out = scratch->out,
             .sums = scratch->sums,
@@ -139,12 +141,12 @@ int main(void)
 {
     AUTO_FREE float *values = xcalloc(WEIGHTS, sizeof(*values));
     AUTO_FREE float *x = xcalloc((size_t)ROW_MAX * COLUMNS, sizeof(*x));
-    AUTO_FREE int16_t *integers = xcalloc((size_t)ROW_MAX * COLUMNS, sizeof(*integers));
+    AUTO_FREE int16_t *integers = xcalloc((size_t)ROW_MAX * STRIPS, CPU_STRIP_PIECES);
     AUTO_FREE int16_t *strip_sums =
         xcalloc((size_t)ROW_MAX * STRIPS * 2 * CPU_STRIP_SUMS, sizeof(*strip_sums));
     AUTO_FREE float *units = xcalloc((size_t)ROW_MAX * STRIPS, sizeof(*units));
-    AUTO_FREE float *out = xcalloc((size_t)ROW_MAX * CPU_MANY_WIDTH, sizeof(*out));
-    AUTO_FREE float *sums = xcalloc((size_t)ROW_MAX * CPU_MANY_WIDTH, sizeof(*sums));
+    AUTO_FREE float *out = xcalloc((size_t)ROW_MAX * WIDTH, sizeof(*out));
+    AUTO_FREE float *sums = xcalloc((size_t)ROW_MAX * WIDTH, sizeof(*sums));
     struct scratch scratch = {x, integers, strip_sums, units, out, sums};
     uint64_t seed = 1;
 
@@ -153,6 +155,8 @@ int main(void)
     for (size_t i = 0; i < (size_t)ROW_MAX * COLUMNS; i++)
         x[i] = tiny_uniform(&seed);
 #if defined(__x86_64__)
+    if (cpu_has_amx())
+        run("AMX", &CPU_KERNELS_AMX, values, &scratch);
     if (cpu_has_avx512())
         run("AVX-512", &CPU_KERNELS_AVX512, values, &scratch);
     if (cpu_has_avx2())
