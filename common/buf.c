@@ -75,6 +75,21 @@ int buf_add_byte(struct buf *buf, char byte)
     return buf_add(buf, &byte, 1);
 }
 
+int buf_add_each(struct buf *buf, const char *const *texts, size_t count)
+{
+    size_t before_len = buf->len;
+
+    for (size_t i = 0; i < count; i++) {
+        if (buf_add_string(buf, texts[i]) == 0)
+            continue;
+        buf->len = before_len;
+        if (buf->capacity > 0)
+            buf->data[buf->len] = '\0';
+        return -1;
+    }
+    return 0;
+}
+
 /* Into what room there is; only what is longer is printed a second time. */
 int buf_printf(struct buf *buf, const char *format, ...)
 {

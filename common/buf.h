@@ -34,6 +34,11 @@ extern char buf_nothing[1];
 int buf_add(struct buf *buf, const void *data, size_t len);
 int buf_add_string(struct buf *buf, const char *text);
 int buf_add_byte(struct buf *buf, char byte);
+/* Each of the texts, for what is written too often for printf. */
+#define buf_add_texts(buf, ...)                                                                    \
+    buf_add_each(buf, (const char *const[]){__VA_ARGS__},                                          \
+                 ARRAY_COUNT(((const char *const[]){__VA_ARGS__})))
+int buf_add_each(struct buf *buf, const char *const *texts, size_t count);
 int buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Makes room for LEN more bytes at data + len; the caller writes them and raises len itself. */
 int buf_reserve(struct buf *buf, size_t len);

@@ -89,13 +89,28 @@ const char *clock_http_date_at(struct clock_http_date *date, int64_t wall_ms)
     return date->text;
 }
 
+/* A thread that writes many in the same second makes its date once. */
 void clock_format_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_BYTES])
 {
+    static _Thread_local char date[CLOCK_RFC3339_BYTES];
+    static _Thread_local int64_t date_s = -1;
+    static _Thread_local size_t date_len;
     int64_t ms = clock_clamp_ms(wall_ms);
-    struct tm utc = clock_utc(ms);
-    size_t len = strftime(out, CLOCK_RFC3339_BYTES, "%Y-%m-%dT%H:%M:%S", &utc);
+    int milli = (int)(ms % MS_PER_S);
 
-    (void)snprintf(out + len, CLOCK_RFC3339_BYTES - len, ".%03dZ", (int)(ms % MS_PER_S));
+    if (date_s != ms / MS_PER_S) {
+        struct tm utc = clock_utc(ms);
+
+        date_len = strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &utc);
+        date_s = ms / MS_PER_S;
+    }
+    memcpy(out, date, date_len);
+    out += date_len;
+    *out++ = '.';
+    *out++ = (char)('0' + milli / 100);
+    *out++ = (char)('0' + milli / 10 % 10);
+    *out++ = (char)('0' + milli % 10);
+    memcpy(out, "Z", sizeof("Z"));
 }
 
 bool clock_parse_rfc3339(const char *text, int64_t *out_wall_ms)

@@ -29,29 +29,49 @@ struct json_size {
     size_t values; /* no fewer than there are: each has a bracket or a comma before it */
 };
 
+/* The closing quote of the string whose first byte is at TEXT, or the end of the text. Looks at no
+ * byte twice for the same. */
+static const char *json_string_end(const char *text, const char *end)
+{
+    const char *quote = memchr(text, '"', (size_t)(end - text));
+    const char *escape = NULL;
+
+    while (quote != NULL && (escape = memchr(text, '\\', (size_t)(quote - text))) != NULL) {
+        text = escape + 2; /* an escaped byte ends no string */
+        if (text > quote)
+            quote = memchr(text, '"', (size_t)(end - text));
+    }
+    return quote == NULL ? end : quote;
+}
+
 /* Looks at what is outside strings. The parser is recursive and makes an object of each value: both
  * are counted before it runs. */
 static struct json_size json_measure(const char *text, size_t len)
 {
     struct json_size size = {.depth = 0, .values = 1};
+    const char *end = text + len;
     size_t depth = 0;
-    bool is_in_string = false;
 
-    for (size_t i = 0; i < len; i++) {
-        char c = text[i];
-
-        if (c == '\\' && is_in_string) {
-            i++; /* the escaped byte ends no string */
-        } else if (c == '"') {
-            is_in_string = !is_in_string;
-        } else if (!is_in_string && (c == '[' || c == '{')) {
+    for (; text < end; text++) {
+        switch (*text) {
+        case '"':
+            text = json_string_end(text + 1, end);
+            break;
+        case '[':
+        case '{':
             depth++;
             size.values++;
             size.depth = depth > size.depth ? depth : size.depth;
-        } else if (!is_in_string && c == ',') {
+            break;
+        case ',':
             size.values++;
-        } else if (!is_in_string && (c == ']' || c == '}') && depth > 0) {
-            depth--;
+            break;
+        case ']':
+        case '}':
+            depth -= depth > 0 ? 1 : 0;
+            break;
+        default:
+            break;
         }
     }
     return size;
@@ -93,15 +113,23 @@ json_t *json_parse(const char *text, size_t len, size_t max_bytes, struct err *e
     return json;
 }
 
+static int json_add_piece(const char *piece, size_t len, void *text)
+{
+    if (buf_add(text, piece, len) < 0)
+        mem_give_up();
+    return 0;
+}
+
 /* 0.005 is to read 0.005 and not 0.0050000000000000001: fifteen digits are what a double keeps of
  * any decimal number (DBL_DIG). */
 char *json_to_text(const json_t *json)
 {
-    char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(DBL_DIG));
+    AUTO_BUF struct buf text = BUF_INIT(SIZE_MAX - 1);
+    int rc = json_dump_callback(json, json_add_piece, &text,
+                                JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(DBL_DIG));
 
-    /* Every value in the program is finite and UTF-8; memory ends the process (json_init). */
-    assert(text != NULL);
-    return text;
+    assert(rc == 0); /* every value in the program is finite and UTF-8 */
+    return buf_take(&text);
 }
 
 /* What VALUE is, for a message. Containers are not shown: they may be large, or a prompt. */

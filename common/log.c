@@ -2,10 +2,12 @@
 #include "common/log.h"
 
 #include "common/clock.h"
+#include "common/units.h"
 #include "common/utf8.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -38,6 +40,15 @@ struct log_line {
     char text[LOG_LINE_MAX_BYTES];
     size_t len;
 };
+
+static void log_add_text(struct log_line *line, const char *text)
+{
+    size_t len = strlen(text);
+
+    assert(len < LOG_LINE_MAX_BYTES - line->len);
+    memcpy(line->text + line->len, text, len);
+    line->len += len;
+}
 
 /* How much of LINE may be filled: what is left is for a closing quote and the line's end. */
 enum { LOG_FILL_MAX_BYTES = LOG_LINE_MAX_BYTES - 2 };
@@ -99,12 +110,9 @@ static size_t log_escape(char out[static sizeof("\\xNN") * 4], const char *text,
     return len;
 }
 
-static void log_add_value(struct log_line *line, const char *text, size_t len)
+static void log_add_quoted(struct log_line *line, const char *text, size_t len)
 {
-    bool is_quoted = log_needs_quotes(text, len);
-
-    if (is_quoted)
-        line->text[line->len++] = '"';
+    line->text[line->len++] = '"';
     for (size_t at = 0; at < len;) {
         char escaped[sizeof("\\xNN") * 4];
         bool is_plain = false;
@@ -117,8 +125,21 @@ static void log_add_value(struct log_line *line, const char *text, size_t len)
         line->len += escaped_len;
         at += step;
     }
-    if (is_quoted)
-        line->text[line->len++] = '"';
+    line->text[line->len++] = '"';
+}
+
+static void log_add_value(struct log_line *line, const char *text, size_t len)
+{
+    size_t room = LOG_FILL_MAX_BYTES - line->len;
+
+    if (log_needs_quotes(text, len)) {
+        log_add_quoted(line, text, len);
+        return;
+    }
+    if (len > room)
+        len = utf8_cut_len(text, room);
+    memcpy(line->text + line->len, text, len);
+    line->len += len;
 }
 
 /* As snprintf with "%s": most of a line is this. */
@@ -128,6 +149,20 @@ static int log_convert_text(char *out, size_t size, const char *text)
 
     memcpy(out, text, len < size ? len : size - 1);
     return len < LOG_LINE_MAX_BYTES ? (int)len : LOG_LINE_MAX_BYTES;
+}
+
+static int log_convert_unsigned(char *out, size_t size, uint64_t number)
+{
+    char text[UNITS_TEXT_BYTES];
+
+    (void)units_format_whole(number, text);
+    return log_convert_text(out, size, text);
+}
+
+static int log_convert_signed(char *out, size_t size, int64_t number)
+{
+    return number < 0 ? snprintf(out, size, "%" PRId64, number)
+                      : log_convert_unsigned(out, size, (uint64_t)number);
 }
 
 /* Writes what the conversion at FORMAT makes of the next argument; returns its length, as snprintf
@@ -148,19 +183,19 @@ static int log_convert(char *out, size_t size, const char *format, va_list *args
     case 1:
         return snprintf(out, size, "%m");
     case 2:
-        return snprintf(out, size, "%d", va_arg(*args, int));
+        return log_convert_signed(out, size, va_arg(*args, int));
     case 3:
-        return snprintf(out, size, "%u", va_arg(*args, unsigned));
+        return log_convert_unsigned(out, size, va_arg(*args, unsigned));
     case 4:
-        return snprintf(out, size, "%ld", va_arg(*args, long));
+        return log_convert_signed(out, size, va_arg(*args, long));
     case 5:
-        return snprintf(out, size, "%lu", va_arg(*args, unsigned long));
+        return log_convert_unsigned(out, size, va_arg(*args, unsigned long));
     case 6:
-        return snprintf(out, size, "%zu", va_arg(*args, size_t));
+        return log_convert_unsigned(out, size, va_arg(*args, size_t));
     case 7:
-        return snprintf(out, size, "%lld", va_arg(*args, long long));
+        return log_convert_signed(out, size, va_arg(*args, long long));
     case 8:
-        return snprintf(out, size, "%llu", va_arg(*args, unsigned long long));
+        return log_convert_unsigned(out, size, va_arg(*args, unsigned long long));
     default:
         return 0;
     }
@@ -203,8 +238,12 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
     if (!log_is_enabled(level))
         return;
     clock_format_rfc3339(clock_wall_ms(), time_text);
-    line.len = (size_t)snprintf(line.text, sizeof(line.text), "%s %s %.64s", time_text,
-                                LEVEL_NAMES[level], event);
+    line.len = 0;
+    log_add_text(&line, time_text);
+    line.text[line.len++] = ' ';
+    log_add_text(&line, LEVEL_NAMES[level]);
+    line.text[line.len++] = ' ';
+    log_add_text(&line, event);
     va_start(args, format);
     while (*format != '\0') {
         size_t key_len = strcspn(format, "=") + 1;

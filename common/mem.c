@@ -9,7 +9,7 @@
 static const char *last_words = "fatal: out of memory\n";
 static int exit_code; /* 0: abort */
 
-static _Noreturn void mem_give_up(void)
+void mem_give_up(void)
 {
     (void)!write(STDERR_FILENO, last_words, strlen(last_words)); /* nobody is left to tell */
     if (exit_code != 0)

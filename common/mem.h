@@ -12,6 +12,8 @@
  * stderr, and _exit(CODE). Without it: abort(). */
 void mem_set_end(const char *words, int code);
 
+/* What the others do without memory, for who allocates in another way. */
+_Noreturn void mem_give_up(void);
 void *xmalloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *xcalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
 /* Room for COUNT elements of SIZE bytes; the product is checked. */

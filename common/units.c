@@ -100,6 +100,20 @@ int units_parse_number(const char *text, double min, double max, double *out, st
     return 0;
 }
 
+size_t units_format_whole(uint64_t number, char out[UNITS_TEXT_BYTES])
+{
+    char digits[UNITS_TEXT_BYTES];
+    size_t at = sizeof(digits);
+
+    digits[--at] = '\0';
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    memcpy(out, digits + at, sizeof(digits) - at);
+    return sizeof(digits) - at - 1;
+}
+
 void units_format_size(uint64_t bytes, char out[UNITS_TEXT_BYTES])
 {
     static const struct unit SHOWN[] = {{"TiB", 1ull << TIB_SHIFT},

@@ -18,6 +18,8 @@ int units_parse_integer(const char *text, int64_t min, int64_t max, int64_t *out
 int units_parse_number(const char *text, double min, double max, double *out, struct err *err);
 
 enum { UNITS_TEXT_BYTES = 24 };
+/* As printf does with "%llu", for who writes many. Returns the length. */
+size_t units_format_whole(uint64_t number, char out[UNITS_TEXT_BYTES]);
 /* "98.4 MB"-style for tables, powers of 1,024 with KiB, MiB, GiB. */
 void units_format_size(uint64_t bytes, char out[UNITS_TEXT_BYTES]);
 /* "350ms", "12s", "5m03s", "2h10m", "3d4h" */

@@ -13,6 +13,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/units.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -175,21 +176,23 @@ static void call_connect(struct http_call *call)
 static void call_write_request(struct http_call *call, const struct http_request *request)
 {
     struct buf *out = &call->conn.out;
+    char length[UNITS_TEXT_BYTES];
     int failed = 0;
 
     assert(conn_unsent_bytes(&call->conn) == 0);
     out->max = CLIENT_HEAD_MAX_BYTES + request->body_len;
-    failed |= buf_printf(out, "%s %s HTTP/1.1\r\nHost: %s\r\n", http_method_name(request->method),
-                         request->target, call->client->host);
+    failed |= buf_add_texts(out, http_method_name(request->method), " ", request->target,
+                            " HTTP/1.1\r\nHost: ", call->client->host, "\r\n");
     for (size_t i = 0; i < request->header_count; i++) {
         const struct http_header *header = &request->headers[i];
 
         /* Foreign text belongs into bodies, where it is escaped; here it could add headers. */
         assert(strpbrk(header->name, "\r\n: ") == NULL && strpbrk(header->value, "\r\n") == NULL);
-        failed |= buf_printf(out, "%s: %s\r\n", header->name, header->value);
+        failed |= buf_add_texts(out, header->name, ": ", header->value, "\r\n");
     }
+    (void)units_format_whole(request->body_len, length);
     if (request->body_len > 0 || request->method == HTTP_POST || request->method == HTTP_PUT)
-        failed |= buf_printf(out, "Content-Length: %zu\r\n", request->body_len);
+        failed |= buf_add_texts(out, "Content-Length: ", length, "\r\n");
     failed |= buf_add_string(out, "\r\n");
     failed |= buf_add(out, request->body, request->body_len);
     conn_flush_later(&call->conn, failed != 0);

@@ -6,6 +6,7 @@
 #include "common/json.h"
 #include "common/mem.h"
 #include "common/token.h"
+#include "common/units.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -179,7 +180,7 @@ void http_reply_header(struct http_exchange *x, const char *name, const char *va
     assert(!x->has_begun);
     /* Foreign text belongs into bodies, where it is escaped; here it could add headers. */
     assert(strpbrk(name, "\r\n: ") == NULL && strpbrk(value, "\r\n") == NULL);
-    if (buf_printf(&x->reply_headers, "%s: %s\r\n", name, value) < 0)
+    if (buf_add_texts(&x->reply_headers, name, ": ", value, "\r\n") < 0)
         assert(!"more reply headers than the limit");
 }
 
@@ -187,6 +188,7 @@ static void exchange_begin(struct http_exchange *x, int status, const char *cont
                            int64_t length)
 {
     struct buf *out = &x->conn->out;
+    char number[UNITS_TEXT_BYTES];
     int failed = 0;
 
     assert(!x->has_begun);
@@ -194,17 +196,19 @@ static void exchange_begin(struct http_exchange *x, int status, const char *cont
     x->reply_at = out->len;
     if (status == 400) /* its sender and we may not agree on where the next request begins */
         x->closes = true;
-    failed |= buf_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, exchange_reason(status),
-                         server_date(x->server));
+    (void)units_format_whole((uint64_t)status, number);
+    failed |= buf_add_texts(out, "HTTP/1.1 ", number, " ", exchange_reason(status),
+                            "\r\nDate: ", server_date(x->server), "\r\n");
     if (content_type != NULL)
-        failed |= buf_printf(out, "Content-Type: %s\r\n", content_type);
+        failed |= buf_add_texts(out, "Content-Type: ", content_type, "\r\n");
+    (void)units_format_whole(length >= 0 ? (uint64_t)length : 0, number);
     if (x->is_chunked)
         failed |= buf_add_string(out, "Transfer-Encoding: chunked\r\n");
     else if (length >= 0 && exchange_status_has_body(status))
-        failed |= buf_printf(out, "Content-Length: %" PRId64 "\r\n", length);
+        failed |= buf_add_texts(out, "Content-Length: ", number, "\r\n");
     if (x->closes)
         failed |= buf_add_string(out, "Connection: close\r\n");
-    failed |= buf_printf(out, "X-Request-Id: %s\r\n", http_exchange_request_id(x));
+    failed |= buf_add_texts(out, "X-Request-Id: ", http_exchange_request_id(x), "\r\n");
     failed |= buf_add(out, x->reply_headers.data, x->reply_headers.len);
     failed |= buf_add_string(out, "\r\n");
     conn_flush_later(x->conn, failed != 0);

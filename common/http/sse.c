@@ -94,6 +94,26 @@ static int sse_end_field(struct sse_parser *parser, struct err *err)
     return 0;
 }
 
+/* How many of the bytes are before the next end of a line. A piece at a time: with a CR at each end,
+ * the next LF may be far. */
+static size_t sse_line_len(const char *bytes, size_t len)
+{
+    enum { PIECE_BYTES = 256 };
+    size_t at = 0;
+
+    while (at < len) {
+        size_t piece_len = len - at < PIECE_BYTES ? len - at : PIECE_BYTES;
+        const char *lf = memchr(bytes + at, '\n', piece_len);
+        size_t before_lf = lf == NULL ? piece_len : (size_t)(lf - bytes) - at;
+        const char *cr = memchr(bytes + at, '\r', before_lf);
+
+        if (cr != NULL || lf != NULL)
+            return (size_t)((cr != NULL ? cr : lf) - bytes);
+        at += piece_len;
+    }
+    return len;
+}
+
 int sse_parser_feed(struct sse_parser *parser, const char *bytes, size_t len,
                     int (*on_event)(void *owner, const char *data, size_t len, struct err *err),
                     void *owner, struct err *err)
@@ -108,8 +128,7 @@ int sse_parser_feed(struct sse_parser *parser, const char *bytes, size_t len,
             continue;
         }
         parser->after_cr = false;
-        while (text_len < len && bytes[text_len] != '\n' && bytes[text_len] != '\r')
-            text_len++;
+        text_len = sse_line_len(bytes, len);
         if (buf_add(&parser->line, bytes, text_len) < 0)
             return err_set(err, ERR_PROTOCOL, "event of more than %d bytes", SSE_EVENT_MAX_BYTES);
         bytes += text_len;

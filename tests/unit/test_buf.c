@@ -42,11 +42,15 @@ static void what_does_not_fit_whole_is_not_added_at_all(void **state)
     assert_int_equal(buf_add_string(&buf, "abc"), 0);
     assert_int_equal(buf_add_string(&buf, "def"), -1);
     assert_int_equal(buf_printf(&buf, "%d", 1234), -1);
+    assert_int_equal(buf_add_texts(&buf, "d", "e", "f"), -1);
     assert_int_equal(buf_reserve(&buf, SIZE_MAX), -1);
     assert_int_equal(buf_reserve(&buf, 3), -1);
     assert_string_equal(buf.data, "abc");
     assert_int_equal(buf_printf(&buf, "%d", 12), 0);
     assert_string_equal(buf.data, "abc12");
+    buf_consume(&buf, 3);
+    assert_int_equal(buf_add_texts(&buf, "", "3", "45"), 0);
+    assert_string_equal(buf.data, "12345");
 }
 
 static void bytes_leave_at_the_front(void **state)

@@ -153,6 +153,18 @@ static void people_read_short_numbers(void **state)
     }
 }
 
+static void whole_numbers_are_written_as_printf_does(void **state)
+{
+    static const uint64_t NUMBERS[] = {0, 9, 10, 200, 4294967296, INT64_MAX, UINT64_MAX};
+    char expected[UNITS_TEXT_BYTES], text[UNITS_TEXT_BYTES];
+
+    for (size_t i = 0; i < ARRAY_COUNT(NUMBERS); i++) {
+        (void)snprintf(expected, sizeof(expected), "%" PRIu64, NUMBERS[i]);
+        assert_int_equal(units_format_whole(NUMBERS[i], text), strlen(expected));
+        assert_string_equal(text, expected);
+    }
+}
+
 static void times_come_back_from_their_text(void **state)
 {
     static const int64_t TIMES_MS[] = {0, 1, 999, 951782400000, 1795301467123, 253402300799999};
@@ -216,6 +228,7 @@ int main(void)
         cmocka_unit_test(whole_numbers_stay_in_their_range),
         cmocka_unit_test(numbers_are_finite),
         cmocka_unit_test(people_read_short_numbers),
+        cmocka_unit_test(whole_numbers_are_written_as_printf_does),
         cmocka_unit_test(times_come_back_from_their_text),
         cmocka_unit_test(http_dates_are_made_once_a_second),
     };
