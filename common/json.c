@@ -3,6 +3,7 @@
 #include "common/json.h"
 
 #include "common/buf.h"
+#include "common/json_cut.h"
 #include "common/mem.h"
 #include "common/utf8.h"
 
@@ -28,21 +29,6 @@ struct json_size {
     size_t depth;  /* deepest nesting of arrays and objects */
     size_t values; /* no fewer than there are: each has a bracket or a comma before it */
 };
-
-/* The closing quote of the string whose first byte is at TEXT, or the end of the text. Looks at no
- * byte twice for the same. */
-static const char *json_string_end(const char *text, const char *end)
-{
-    const char *quote = memchr(text, '"', (size_t)(end - text));
-    const char *escape = NULL;
-
-    while (quote != NULL && (escape = memchr(text, '\\', (size_t)(quote - text))) != NULL) {
-        text = escape + 2; /* an escaped byte ends no string */
-        if (text > quote)
-            quote = memchr(text, '"', (size_t)(end - text));
-    }
-    return quote == NULL ? end : quote;
-}
 
 /* Looks at what is outside strings. The parser is recursive and makes an object of each value: both
  * are counted before it runs. */

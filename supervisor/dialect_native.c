@@ -4,6 +4,7 @@
 #include "common/json.h"
 #include "common/mem.h"
 #include "supervisor/dialect.h"
+#include "supervisor/native_text.h"
 #include "supervisor/proxy.h"
 #include "supervisor/supervisor.h"
 
@@ -139,18 +140,26 @@ static void native_ask_drill(enum drill_kind kind, struct dialect_ask *out)
 
 /* The body as the client sent it, unknown fields included (the worker warns of them), but for what
  * was meant for us. */
-static void native_ask_inference(struct request *request, struct dialect_ask *out)
+static char *native_body(const struct request *request)
 {
     static const char *const OURS[] = {"context", "device",    "slots",
                                        "kv_type", "allow_cpu", "start"};
+    char *text = native_text_ask(request);
 
+    if (text != NULL)
+        return text;
     for (size_t i = 0; i < ARRAY_COUNT(OURS); i++)
         (void)json_object_del(request->body, OURS[i]); /* most are not there */
     (void)json_object_set_new(request->body, "model", json_string(request->worker->name));
     (void)json_object_set_new(request->body, "stream", json_true());
+    return json_to_text(request->body);
+}
+
+static void native_ask_inference(struct request *request, struct dialect_ask *out)
+{
     *out = (struct dialect_ask){.method = HTTP_POST,
                                 .target = "/v1/inference",
-                                .body = json_to_text(request->body),
+                                .body = native_body(request),
                                 .label = request->label,
                                 .deadline = request->deadline};
     memcpy(out->id, request->id, sizeof(out->id));
@@ -206,21 +215,35 @@ static int native_on_token(struct request *request, json_t *event, const char *t
 
 static const char *const ENDS_WITH[] = {"stop_reason", "usage", "timings"};
 
-static int native_on_end(struct request *request, json_t *event, const char *text, size_t len,
-                         struct err *err)
+static json_t *native_whole(const struct request *request, const json_t *event)
 {
-    AUTO_JSON json_t *answer = NULL;
+    json_t *answer = proxy_whole(request);
 
-    if (request->is_stream)
-        return proxy_finish(request, event, err);
-    answer = proxy_whole(request);
     if (request->wants_logprobs)
         (void)json_object_set_new(answer, "logprobs",
                                   request->logprobs == NULL ? json_array()
                                                             : json_incref(request->logprobs));
     for (size_t i = 0; i < ARRAY_COUNT(ENDS_WITH); i++)
         (void)json_object_set(answer, ENDS_WITH[i], json_object_get(event, ENDS_WITH[i]));
-    return proxy_finish(request, answer, err);
+    return answer;
+}
+
+static int native_on_end(struct request *request, json_t *event, const char *text, size_t len,
+                         struct err *err)
+{
+    AUTO_JSON json_t *answer = NULL;
+    AUTO_BUF struct buf out = BUF_INIT(SIZE_MAX - 1);
+    struct proxy_waits waits;
+
+    if (proxy_take_result(request, event, &waits, err) != 0)
+        return -1;
+    if (native_text_end(request, &waits, &(struct json_text){text, len}, &out)) {
+        proxy_finish_text(request, out.data, out.len);
+        return 0;
+    }
+    answer = request->is_stream ? json_incref(event) : native_whole(request, event);
+    proxy_finish(request, answer, &waits);
+    return 0;
 }
 
 /* The worker's own words become the reason of the failure. A code that we do not know, or that
@@ -267,13 +290,36 @@ static const struct {
     {"error", native_on_error}, {"queued", native_on_queued},
 };
 
+/* What nearly all events are, without a parser. False: it is something else. */
+static bool native_take_text(struct request *request, const char *text, size_t len, int *out_result,
+                             struct err *err)
+{
+    struct json_text piece;
+    bool has_escapes = false;
+
+    if (native_text_is_token(text, len, &piece, &has_escapes)) {
+        if (!request->is_stream && has_escapes)
+            return false;
+        *out_result = request->is_stream ? proxy_token(request, text, len, err)
+                                         : proxy_keep_token(request, piece.at, piece.len, err);
+        return true;
+    }
+    if (!native_text_is_started(request, text, len))
+        return false;
+    *out_result = proxy_start_text(request, text, len, err);
+    return true;
+}
+
 static int native_take_event(struct request *request, const char *text, size_t len, struct err *err)
 {
     AUTO_JSON json_t *event = NULL;
     const char *type = NULL;
+    int result = 0;
 
     if (strcmp(text, "[DONE]") == 0)
         return 0;
+    if (native_take_text(request, text, len, &result, err))
+        return result;
     event = proxy_parse_event(request, text, len, err);
     if (event == NULL)
         return -1;

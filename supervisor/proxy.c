@@ -27,44 +27,63 @@ static json_t *proxy_ms(double ms)
     return json_real((double)(int64_t)(ms * 1000) / 1000); /* microseconds are precise enough */
 }
 
-/* What was spent before the worker saw the request: ours to know. */
-static void proxy_add_waits(const struct request *request, json_t *timings)
+/* What was spent before the worker saw the request is ours to know. */
+static struct proxy_waits proxy_waits(const struct request *request, const json_t *timings)
 {
     double load_ms = (double)request->load_us / 1000;
     double wait_ms = (double)(request->dispatched_us - request->arrived_us) / 1000;
     double queue_ms = json_number_value(json_object_get(timings, "queue_ms"));
 
-    (void)json_object_set_new(timings, "queue_ms", proxy_ms(queue_ms + wait_ms - load_ms));
-    (void)json_object_set_new(timings, "load_ms", proxy_ms(load_ms));
+    return (struct proxy_waits){.queue_ms = queue_ms + wait_ms - load_ms, .load_ms = load_ms};
 }
 
-/* Reads and completes what `end` and an answer in one piece have in common. */
-static int proxy_take_result(struct request *request, json_t *result, struct err *err)
+int proxy_take_result(struct request *request, const json_t *result, struct proxy_waits *out_waits,
+                      struct err *err)
 {
     const char *stop_reason = json_string_value(json_object_get(result, "stop_reason"));
     const json_t *usage = json_object_get(result, "usage");
-    json_t *timings = json_object_get(result, "timings");
+    const json_t *timings = json_object_get(result, "timings");
 
+    if (!request->has_started)
+        return err_set(err, ERR_PROTOCOL, "worker %s ended before it started",
+                       request->worker->name);
     if (stop_reason == NULL || !json_is_object(usage) || !json_is_object(timings))
         return err_set(err, ERR_PROTOCOL, "worker %s ended without reason, usage or timings",
                        request->worker->name);
     (void)snprintf(request->stop_reason, sizeof(request->stop_reason), "%s", stop_reason);
     request->prompt_tokens = json_integer_value(json_object_get(usage, "prompt_tokens"));
     request->token_count = json_integer_value(json_object_get(usage, "completion_tokens"));
-    proxy_add_waits(request, timings);
+    *out_waits = proxy_waits(request, timings);
+    request->has_ended = true;
     worker_live_progress(request->worker);
+    return 0;
+}
+
+static int proxy_begin(struct request *request, struct err *err)
+{
+    if (request->has_started)
+        return err_set(err, ERR_PROTOCOL, "worker %s started twice", request->worker->name);
+    request->has_started = true;
     return 0;
 }
 
 int proxy_start(struct request *request, json_t *event, struct err *err)
 {
-    if (request->has_started)
-        return err_set(err, ERR_PROTOCOL, "worker %s started twice", request->worker->name);
-    request->has_started = true;
+    if (proxy_begin(request, err) != 0)
+        return -1;
     if (!request->is_stream)
         return 0;
     (void)json_object_set_new(event, "id", json_string(request->id));
     request_send_event(request, event);
+    return 0;
+}
+
+int proxy_start_text(struct request *request, const char *text, size_t len, struct err *err)
+{
+    if (proxy_begin(request, err) != 0)
+        return -1;
+    if (request->is_stream)
+        request_send_text(request, text, len);
     return 0;
 }
 
@@ -127,29 +146,29 @@ json_t *proxy_whole(const struct request *request)
                      json_text_lossy(request->reply.data, request->reply.len));
 }
 
-static void proxy_answer(struct request *request, json_t *result)
+void proxy_finish_text(struct request *request, const char *text, size_t len)
 {
-    proxy_add_warnings(request, result);
+    if (request->is_stream) {
+        request_send_text(request, text, len);
+        request_send_done(request);
+        return;
+    }
     api_release(request->exchange);
-    http_reply_json(request->exchange, 200, result);
+    http_reply(request->exchange, 200, "application/json", text, len);
     request->exchange = NULL;
 }
 
-int proxy_finish(struct request *request, json_t *result, struct err *err)
+void proxy_finish(struct request *request, json_t *result, const struct proxy_waits *waits)
 {
-    if (!request->has_started)
-        return err_set(err, ERR_PROTOCOL, "worker %s ended before it started",
-                       request->worker->name);
-    if (proxy_take_result(request, result, err) != 0)
-        return -1;
-    request->has_ended = true;
-    if (!request->is_stream) {
-        proxy_answer(request, result);
-        return 0;
-    }
-    request_send_event(request, result);
-    request_send_done(request);
-    return 0;
+    json_t *timings = json_object_get(result, "timings");
+    AUTO_FREE char *text = NULL;
+
+    (void)json_object_set_new(timings, "queue_ms", proxy_ms(waits->queue_ms));
+    (void)json_object_set_new(timings, "load_ms", proxy_ms(waits->load_ms));
+    if (!request->is_stream)
+        proxy_add_warnings(request, result);
+    text = json_to_text(result);
+    proxy_finish_text(request, text, strlen(text));
 }
 
 json_t *proxy_parse_event(const struct request *request, const char *text, size_t len,

@@ -19,6 +19,8 @@ void proxy_resume(struct request *request);
 
 /* The answer begins. EVENT is the started event, to which the request's id is added. */
 int proxy_start(struct request *request, json_t *event, struct err *err);
+/* The same of one that is text already, and has that id. */
+int proxy_start_text(struct request *request, const char *text, size_t len, struct err *err);
 /* TEXT is a token's event, one line of JSON. */
 int proxy_token(struct request *request, const char *text, size_t len, struct err *err);
 /* The same for an answer in one piece: TEXT is the token's own. */
@@ -29,9 +31,19 @@ json_t *proxy_whole(const struct request *request);
 void proxy_add_warnings(const struct request *request, json_t *object);
 /* A token has come for which there is no event. */
 void proxy_count_token(struct request *request);
-/* The answer is complete. RESULT has stop_reason, usage and timings, and is the end event for a
- * stream, else the whole answer. What was spent before the worker saw the request is added. */
-int proxy_finish(struct request *request, json_t *result, struct err *err);
+/* What was spent before the worker saw the request. */
+struct proxy_waits {
+    double queue_ms; /* with the worker's own, of its timings */
+    double load_ms;
+};
+/* The answer is complete: RESULT has stop_reason, usage and timings. One of the next two follows.
+ */
+int proxy_take_result(struct request *request, const json_t *result, struct proxy_waits *out_waits,
+                      struct err *err);
+/* RESULT is the end event of a stream, else the whole answer; WAITS are told in it. */
+void proxy_finish(struct request *request, json_t *result, const struct proxy_waits *waits);
+/* The same of one that is text already. */
+void proxy_finish_text(struct request *request, const char *text, size_t len);
 /* One event's JSON; a new reference. NULL with err when it is none. */
 json_t *proxy_parse_event(const struct request *request, const char *text, size_t len,
                           struct err *err);

@@ -94,8 +94,8 @@ static int sse_end_field(struct sse_parser *parser, struct err *err)
     return 0;
 }
 
-/* How many of the bytes are before the next end of a line. A piece at a time: with a CR at each end,
- * the next LF may be far. */
+/* How many of the bytes are before the next end of a line. A piece at a time: with a CR at each
+ * end, the next LF may be far. */
 static size_t sse_line_len(const char *bytes, size_t len)
 {
     enum { PIECE_BYTES = 256 };

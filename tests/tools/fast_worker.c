@@ -72,8 +72,7 @@ static const char READY[] =
     "12.5,\"decode_ms\":80.2,\"first_token_ms\":13.012}"
 static const char WHOLE[] = "{\"id\":\"r-bench\",\"model\":\"fast\",\"text\":\"Paris is a city of "
                             "light.\"," RESULT "}";
-static const char STARTED[] =
-    "data: {\"type\":\"started\",\"id\":\"r-bench\",\"model\":\"fast\"}\n\n";
+enum { STARTED_BYTES = 128 };
 static const char END[] = "data: {\"type\":\"end\"," RESULT "}\n\n";
 static const char DONE[] = "data: [DONE]\n\n";
 static const char TOKEN[] =
@@ -122,10 +121,25 @@ static void worker_tick(struct fast_worker *worker, bool on)
     worker->is_ticking = on;
 }
 
+/* With the id that the request came with, as rbee-worker has it. */
+static const char *conn_started(const struct conn *conn, char out[STARTED_BYTES])
+{
+    static const char ID[] = "x-inference-id: ";
+    const char *id = strcasestr(conn->request, ID);
+
+    id = id == NULL ? "r-bench" : id + strlen(ID);
+    (void)snprintf(out, STARTED_BYTES,
+                   "data: {\"type\":\"started\",\"id\":\"%.*s\",\"model\":\"fast\"}\n\n",
+                   (int)strcspn(id, "\r"), id);
+    return out;
+}
+
 static void conn_begin_stream(struct fast_worker *worker, struct conn *conn, enum conn_mode mode)
 {
+    char started[STARTED_BYTES];
+
     conn_send(conn, STREAM_HEAD, strlen(STREAM_HEAD));
-    conn_send_chunk(conn, STARTED);
+    conn_send_chunk(conn, conn_started(conn, started));
     conn->mode = mode;
     conn->sent_count = 0;
     conn->unsent_from = 0;
@@ -143,13 +157,13 @@ static void conn_begin_stream(struct fast_worker *worker, struct conn *conn, enu
 /* All of a stream in one piece: rbeed asks for one also where its client did not. */
 static void conn_send_short_stream(const struct conn *conn)
 {
-    static const char *const EVENTS[] = {STARTED, TOKEN, END, DONE};
-    char text[2048];
+    char started[STARTED_BYTES], text[2048];
+    const char *const events[] = {conn_started(conn, started), TOKEN, END, DONE};
     size_t len = strlen(STREAM_HEAD);
 
     memcpy(text, STREAM_HEAD, len);
-    for (size_t i = 0; i < ARRAY_COUNT(EVENTS); i++)
-        len += (size_t)chunk_make(text + len, sizeof(text) - len, EVENTS[i]);
+    for (size_t i = 0; i < ARRAY_COUNT(events); i++)
+        len += (size_t)chunk_make(text + len, sizeof(text) - len, events[i]);
     len += (size_t)snprintf(text + len, sizeof(text) - len, "0\r\n\r\n");
     conn_send(conn, text, len);
 }
