@@ -4,6 +4,7 @@
 
 #include "common/buf.h"
 #include "common/json_cut.h"
+#include "common/json_lift.h"
 #include "common/mem.h"
 #include "common/utf8.h"
 
@@ -15,6 +16,7 @@
 #include <string.h>
 
 enum {
+    JSON_LIFT_MIN_BYTES = 256,   /* below that it costs what it saves */
     JSON_SHOWN_VALUE_BYTES = 40, /* of a wrong value, in a message */
     HTTP_BAD_REQUEST = 400,
     HTTP_UNAUTHORIZED = 401,
@@ -75,6 +77,7 @@ void json_init(void)
 
 json_t *json_parse(const char *text, size_t len, size_t max_bytes, struct err *err)
 {
+    static const size_t FLAGS = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY;
     size_t valid_len = 0;
     struct json_size size;
     json_error_t why;
@@ -92,7 +95,9 @@ json_t *json_parse(const char *text, size_t len, size_t max_bytes, struct err *e
     if (size.values > JSON_VALUE_MAX_COUNT)
         return err_set_null(err, ERR_INVALID_JSON, "JSON of more than %d values",
                             JSON_VALUE_MAX_COUNT);
-    json = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+    json = json_load_lifted(text, len, JSON_LIFT_MIN_BYTES, FLAGS);
+    if (json == NULL)
+        json = json_loadb(text, len, FLAGS, &why);
     if (json == NULL)
         return err_set_null(err, ERR_INVALID_JSON, "invalid JSON at line %d, column %d: %s",
                             why.line, why.column, why.text);

@@ -1,6 +1,7 @@
 /* Owns the finding of members in the text of an object. Knows no values. */
 #include "common/json_cut.h"
 
+#include <stdint.h>
 #include <string.h>
 
 /* Looks at no byte twice for the same. */
@@ -15,6 +16,40 @@ const char *json_string_end(const char *text, const char *end)
             quote = memchr(text, '"', (size_t)(end - text));
     }
     return quote == NULL ? end : quote;
+}
+
+/* Eight at a time: prompts are looked at here. */
+static bool json_has_control_character(const char *text, size_t len)
+{
+    static const uint64_t ONES = 0x0101010101010101u;
+    static const uint64_t HIGH_BITS = 0x8080808080808080u;
+    uint64_t eight = 0;
+
+    for (; len >= sizeof(eight); text += sizeof(eight), len -= sizeof(eight)) {
+        memcpy(&eight, text, sizeof(eight));
+        if (((eight - ONES * ' ') & ~eight & HIGH_BITS) != 0)
+            return true;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)text[i] < ' ')
+            return true;
+    }
+    return false;
+}
+
+bool json_string_is_simple(const struct json_text *text)
+{
+    const char *at = text->at;
+    const char *end = at + text->len;
+
+    if (json_has_control_character(at, text->len))
+        return false;
+    while ((at = memchr(at, '\\', (size_t)(end - at))) != NULL) {
+        if (at + 1 == end || at[1] == '\0' || strchr("\"\\/bfnrt", at[1]) == NULL)
+            return false;
+        at += 2;
+    }
+    return true;
 }
 
 static bool json_is_blank(char c)

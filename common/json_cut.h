@@ -24,6 +24,9 @@ struct json_member {
 bool json_cut_member(struct json_text *rest, struct json_member *out);
 /* Whether TEXT is written like this, byte for byte. */
 bool json_text_is(const struct json_text *text, const char *written);
+/* Whether a JSON string may be written like this, with no escapes but those of one letter: \u has
+ * rules of its own. TEXT is UTF-8. */
+bool json_string_is_simple(const struct json_text *text);
 /* The closing quote of the string whose first byte is at TEXT, or END. */
 const char *json_string_end(const char *text, const char *end);
 

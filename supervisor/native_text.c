@@ -19,26 +19,6 @@ enum {
 
 /* ---- tokens ---- */
 
-/* What a string may hold as it is. */
-static bool text_is_plain(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if ((unsigned char)text[i] < ' ')
-            return false;
-    }
-    return utf8_is_valid(text, len);
-}
-
-/* With the escapes of one letter: \u has rules of its own. */
-static bool text_has_good_escapes(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] == '\\' && (++i == len || strchr("\"\\/bfnrt", text[i]) == NULL))
-            return false;
-    }
-    return true;
-}
-
 static bool text_takes(const char **text, const char *end, const char *expected, size_t len)
 {
     if ((size_t)(end - *text) < len || memcmp(*text, expected, len) != 0)
@@ -72,8 +52,7 @@ bool native_text_is_token(const char *text, size_t len, struct json_text *out_pi
     *out_has_escapes = memchr(text, '\\', out_piece->len) != NULL;
     text = piece_end;
     return TEXT_TAKES(&text, end, "\",\"i\":") && text_ends_with_index(text, end) &&
-           text_is_plain(out_piece->at, out_piece->len) &&
-           (!*out_has_escapes || text_has_good_escapes(out_piece->at, out_piece->len));
+           json_string_is_simple(out_piece) && utf8_is_valid(out_piece->at, out_piece->len);
 }
 
 /* ---- what comes before ---- */

@@ -294,6 +294,66 @@ static void what_is_no_envelope_is_a_protocol_error(void **state)
     }
 }
 
+/* TEXT with LONG for each @. */
+static char *with_long_strings(const char *text, const char *piece, size_t count)
+{
+    struct buf out = BUF_INIT(1 << 20);
+
+    for (; *text != '\0'; text++) {
+        for (size_t i = 0; *text == '@' && i < count; i++)
+            assert_int_equal(buf_add_string(&out, piece), 0);
+        if (*text != '@')
+            assert_int_equal(buf_add_byte(&out, *text), 0);
+    }
+    return buf_take(&out);
+}
+
+static void long_strings_are_what_jansson_reads(void **state)
+{
+    static const char *const TEXTS[] = {
+        "\"@\"",
+        "{\"prompt\":\"@\",\"model\":\"m\"}",
+        "[\"\",\"@\",\"x\",[\"@y\"],{\"@\":\"z@\"}]",
+        "{\"a\" : \"@\" , \"b\":{\"c\":[1,\"@\",null]},\"@\" : \"\"}",
+        "{\"a\":\"@\",\"a\":\"\"}",
+        "{\"@\":1,\"@\":2}",
+        "[\"@\"",
+        "[\"@]",
+        "\"@\":1",
+        "[\"@\" \"@\"]",
+        "[\"@\",]",
+        "\n\n[\"@\",\n x]",
+    };
+    static const char *const PIECES[] = {
+        "x",  "\\n", "\\\"\\\\\\/\\b\\f\\r\\t", "\303\244\360\237\220\235", "\\u00e4", "\\",
+        "\t", "\\q"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(TEXTS) * ARRAY_COUNT(PIECES); i++) {
+        AUTO_FREE char *text =
+            with_long_strings(TEXTS[i / ARRAY_COUNT(PIECES)], PIECES[i % ARRAY_COUNT(PIECES)], 400);
+        struct err err = ERR_INIT;
+        json_error_t why;
+        AUTO_JSON json_t *ours = json_parse(text, strlen(text), 1 << 20, &err);
+        AUTO_JSON json_t *theirs = json_loads(text, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+
+        assert_int_equal(ours == NULL, theirs == NULL);
+        assert_true(ours == NULL || json_equal(ours, theirs));
+        assert_true(ours != NULL || strstr(err.message, why.text) != NULL);
+    }
+}
+
+static void more_long_strings_than_are_lifted_are_read(void **state)
+{
+    AUTO_FREE char *piece = xasprintf("\"%0400d\",", 1);
+    AUTO_FREE char *text = with_long_strings("[@0]", piece, 100);
+    struct err err = ERR_INIT;
+    AUTO_JSON json_t *ours = json_parse(text, strlen(text), 1 << 20, &err);
+    AUTO_JSON json_t *theirs = json_loads(text, 0, NULL);
+
+    assert_int_equal(json_array_size(ours), 101);
+    assert_true(json_equal(ours, theirs));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +367,8 @@ int main(void)
         cmocka_unit_test(an_error_may_end_a_stream),
         cmocka_unit_test(a_strange_time_to_retry_is_ignored),
         cmocka_unit_test(what_is_no_envelope_is_a_protocol_error),
+        cmocka_unit_test(long_strings_are_what_jansson_reads),
+        cmocka_unit_test(more_long_strings_than_are_lifted_are_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
