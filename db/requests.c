@@ -14,7 +14,18 @@ static const struct store_column COLUMNS[] = {
 TABLE_IS(requests, request, .order = {"submitted_ms", "id"}, .time = "submitted_ms",
          .may_go = "ended_ms <> 0")
 TABLE_LOADS_LAST(requests, request)
-TABLE_PUTS(requests, request)
+
+int requests_put_begin(struct store *store, const struct request_row *row,
+                       struct store_place *place, struct err *err)
+{
+    return store_post_begin(store, store_table_write(&TABLE_requests, row), place, err);
+}
+
+int requests_put_end(struct store *store, const struct request_row *row, struct store_place *place,
+                     struct err *err)
+{
+    return store_post_end(store, store_table_write(&TABLE_requests, row), place, err);
+}
 
 static int requests_close_open(sqlite3 *db, int64_t *out_count, struct err *err)
 {

@@ -106,11 +106,22 @@ static bool store_queue_add(struct store_queue *queue, struct store_write *write
     return was_empty || is_awaited || queue->waiting_count == STORE_GROUP_MAX_ROWS;
 }
 
-int store_post(struct store *store, struct store_write *write, struct store_done done,
-               struct err *err)
+/* Under the lock. Whether there is room. */
+static bool store_queue_take(struct store_queue *queue, struct store_write *write)
 {
-    struct store_queue *queue = &store->queue;
-    bool is_full = false;
+    if (queue->is_closing || queue->row_count >= STORE_QUEUE_MAX_ROWS ||
+        queue->size_bytes + write->size_bytes > STORE_QUEUE_MAX_BYTES)
+        return false;
+    if (store_queue_add(queue, write))
+        (void)pthread_cond_signal(&queue->wake); /* cannot fail */
+    return true;
+}
+
+/* WRITE goes into the queue, and PLACE (may be NULL) knows of it. */
+static int store_post_at(struct store *store, struct store_write *write, struct store_place *place,
+                         struct err *err)
+{
+    bool is_taken = false;
 
     assert(store->is_started);
     if (write->size_bytes > STORE_ROW_MAX_BYTES) {
@@ -119,17 +130,69 @@ int store_post(struct store *store, struct store_write *write, struct store_done
         store_write_free(write);
         return -1;
     }
-    write->done = done;
-    store_queue_lock(queue);
-    is_full = queue->is_closing || queue->row_count >= STORE_QUEUE_MAX_ROWS ||
-              queue->size_bytes + write->size_bytes > STORE_QUEUE_MAX_BYTES;
-    if (!is_full && store_queue_add(queue, write))
-        (void)pthread_cond_signal(&queue->wake); /* cannot fail */
-    store_queue_unlock(queue);
-    if (is_full) {
-        store_write_free(write);
-        return err_set(err, ERR_BUSY, "the database's queue is full or closed");
+    store_queue_lock(&store->queue);
+    is_taken = store_queue_take(&store->queue, write);
+    if (is_taken && place != NULL) {
+        place->waiting = write;
+        write->place = place;
     }
+    store_queue_unlock(&store->queue);
+    if (is_taken)
+        return 0;
+    store_write_free(write);
+    return err_set(err, ERR_BUSY, "the database's queue is full or closed");
+}
+
+int store_post(struct store *store, struct store_write *write, struct store_done done,
+               struct err *err)
+{
+    write->done = done;
+    return store_post_at(store, write, NULL, err);
+}
+
+int store_post_begin(struct store *store, struct store_write *write, struct store_place *place,
+                     struct err *err)
+{
+    assert(place->waiting == NULL);
+    return store_post_at(store, write, place, err);
+}
+
+/* Under the lock: the row of WAITING becomes WRITE's, which gets the one before. */
+static void store_queue_replace(struct store_queue *queue, struct store_write *waiting,
+                                struct store_write *write)
+{
+    size_t size_bytes = waiting->size_bytes;
+
+    assert(write->table == waiting->table && write->operation == waiting->operation &&
+           write->value_count == waiting->value_count);
+    for (size_t i = 0; i < write->value_count; i++) {
+        struct store_value value = waiting->values[i];
+
+        waiting->values[i] = write->values[i];
+        write->values[i] = value;
+    }
+    queue->size_bytes += write->size_bytes - size_bytes;
+    waiting->size_bytes = write->size_bytes;
+    write->size_bytes = size_bytes;
+}
+
+int store_post_end(struct store *store, struct store_write *write, struct store_place *place,
+                   struct err *err)
+{
+    bool is_small = write->size_bytes <= STORE_ROW_MAX_BYTES;
+    struct store_write *waiting = NULL;
+
+    assert(store->is_started);
+    store_queue_lock(&store->queue);
+    waiting = take_ptr(place->waiting);
+    if (waiting != NULL)
+        waiting->place = NULL;
+    if (waiting != NULL && is_small)
+        store_queue_replace(&store->queue, waiting, write);
+    store_queue_unlock(&store->queue);
+    if (waiting == NULL || !is_small) /* what is too large is refused there */
+        return store_post(store, write, STORE_NOBODY, err);
+    store_write_free(write);
     return 0;
 }
 

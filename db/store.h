@@ -75,6 +75,13 @@ struct store_done {
 };
 #define STORE_NOBODY ((struct store_done){NULL, NULL})
 
+/* Where a row is that is put when something begins and again when it ends: one that still waits in
+ * the queue by then is written once, as it is at the end. All zero at first; its owner keeps it at
+ * one place until the end is put. */
+struct store_place {
+    struct store_write *waiting; /* under the queue's lock */
+};
+
 /* Opens the file PATH, made with mode 0600; its folder must be there. A file that is corrupt is set
  * aside as PATH.corrupt-TIME and a new one begun. A schema newer than ours, or a file that is
  * not ours: ERR_CONFIG, nothing is touched. Held by another process: ERR_CONFLICT. Else ERR_IO. */

@@ -54,7 +54,8 @@ struct store_write {
     const struct store_table *table;
     enum store_operation operation;
     struct store_done done;
-    size_t size_bytes; /* what it counts in the queue */
+    struct store_place *place; /* NULL: nobody knows where it is */
+    size_t size_bytes;         /* what it counts in the queue */
     size_t value_count;
     size_t value_max; /* room in the array */
     struct store_value values[];
@@ -70,6 +71,13 @@ void store_write_free(struct store_write *write);
  * ERR_INTERNAL: the row is larger than STORE_ROW_MAX_BYTES. */
 int store_post(struct store *store, struct store_write *write, struct store_done done,
                struct err *err);
+
+/* The same for a row that nobody waits for, of what begins: *PLACE knows of it from then on. */
+int store_post_begin(struct store *store, struct store_write *write, struct store_place *place,
+                     struct err *err);
+/* And of what ends: it takes the place of the row before it, if that still waits. */
+int store_post_end(struct store *store, struct store_write *write, struct store_place *place,
+                   struct err *err);
 
 /* The connection, while it is not yet the writer's. */
 sqlite3 *store_db(struct store *store);

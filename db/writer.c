@@ -36,7 +36,10 @@ struct writer {
     int wal_frames; /* in the log when the last commit was, 0 after a checkpoint */
     size_t rows_since_prune;
     uint64_t next_prune_us; /* at the latest; 0: there has been none */
-    sqlite3_stmt *statements[STORE_TABLE_COUNT][STORE_OPERATION_COUNT]; /* as they are needed */
+    /* Made as they are needed. */
+    sqlite3_stmt *begin;
+    sqlite3_stmt *commit;
+    sqlite3_stmt *statements[STORE_TABLE_COUNT][STORE_OPERATION_COUNT];
 };
 
 /* ---- in between ---- */
@@ -124,6 +127,14 @@ static void writer_work(struct writer *writer)
 
 /* ---- waiting for a group ---- */
 
+/* Under the lock: what is written is not changed any more. */
+static void writer_leave_place(struct store_write *write)
+{
+    if (write->place != NULL)
+        write->place->waiting = NULL;
+    write->place = NULL;
+}
+
 /* Under the lock: takes up to a group's worth of rows off the queue. */
 static void writer_take_group(struct writer *writer)
 {
@@ -132,6 +143,7 @@ static void writer_take_group(struct writer *writer)
 
     while (*end != NULL && writer->group_count < STORE_GROUP_MAX_ROWS) {
         queue->awaited_count -= (*end)->done.on_done != NULL ? 1 : 0;
+        writer_leave_place(*end);
         writer->group_count++;
         end = &(*end)->next;
     }
@@ -243,6 +255,16 @@ static bool writer_next_group(struct writer *writer)
 
 /* ---- writing one ---- */
 
+/* Runs SQL, which has no rows, as a statement that is kept. */
+static bool writer_run(struct writer *writer, sqlite3_stmt **stmt, const char *sql)
+{
+    if (*stmt == NULL &&
+        sqlite3_prepare_v3(writer->db, sql, -1, SQLITE_PREPARE_PERSISTENT, stmt, NULL) != SQLITE_OK)
+        return false;
+    (void)sqlite3_step(*stmt);
+    return sqlite3_reset(*stmt) == SQLITE_OK; /* says how the step went */
+}
+
 /* NULL when it cannot be prepared. */
 static sqlite3_stmt *writer_statement(struct writer *writer, const struct store_table *table,
                                       enum store_operation operation)
@@ -260,6 +282,8 @@ static sqlite3_stmt *writer_statement(struct writer *writer, const struct store_
 
 static void writer_finalize_statements(struct writer *writer)
 {
+    store_finalize(&writer->begin);
+    store_finalize(&writer->commit);
     for (size_t table = 0; table < STORE_TABLE_COUNT; table++) {
         for (size_t operation = 0; operation < STORE_OPERATION_COUNT; operation++)
             store_finalize(&writer->statements[table][operation]);
@@ -300,7 +324,7 @@ static int writer_try_group(struct writer *writer, struct store_write **out_bad,
 {
     *out_bad = NULL;
     writer->chain->now = writer->chain->stored;
-    if (sqlite3_exec(writer->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+    if (!writer_run(writer, &writer->begin, "BEGIN IMMEDIATE"))
         return store_file_fail(writer->db, err, "begin");
     for (struct store_write *write = writer->group; write != NULL; write = write->next) {
         int code = writer_write_row(writer, write);
@@ -313,7 +337,7 @@ static int writer_try_group(struct writer *writer, struct store_write **out_bad,
     }
     if (!err_is_set(err) && audit_has_moved(writer->chain))
         (void)audit_write_head(writer->chain, writer->db, err);
-    if (!err_is_set(err) && sqlite3_exec(writer->db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK) {
+    if (!err_is_set(err) && writer_run(writer, &writer->commit, "COMMIT")) {
         writer->chain->stored = writer->chain->now;
         return 0;
     }
@@ -365,7 +389,8 @@ static void writer_finish_group(struct writer *writer, bool is_lost, const struc
     writer->queue->audit_head = writer->chain->stored;
     if (!is_lost)
         writer_set_health(writer, result);
-    store_queue_wake_loop(writer->queue);
+    if (writer->queue->notices != NULL || writer->queue->is_health_new)
+        store_queue_wake_loop(writer->queue);
     store_queue_unlock(writer->queue);
 }
 

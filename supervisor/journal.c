@@ -162,8 +162,9 @@ void journal_worker_removed(struct supervisor *supervisor, const char *name)
     journal_judge(supervisor, breakers_remove(supervisor->store, key, STORE_NOBODY, &err), &err);
 }
 
-void journal_request(const struct request *request, const char *outcome)
+void journal_request(struct request *request, const char *outcome)
 {
+    struct store *store = request->supervisor->store;
     struct err err = ERR_INIT;
     bool has_ended = outcome[0] != '\0';
     struct request_row row = {
@@ -181,7 +182,9 @@ void journal_request(const struct request *request, const char *outcome)
     };
 
     journal_judge(request->supervisor,
-                  requests_put(request->supervisor->store, &row, STORE_NOBODY, &err), &err);
+                  has_ended ? requests_put_end(store, &row, &request->row, &err)
+                            : requests_put_begin(store, &row, &request->row, &err),
+                  &err);
 }
 
 void journal_event(struct supervisor *supervisor, const char *kind, const char *worker,

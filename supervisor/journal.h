@@ -29,8 +29,8 @@ int journal_device_awaited(const struct device *device, struct store_done done);
 void journal_failure(const struct worker *worker, const struct device_set *devices,
                      enum fault_class fault, int64_t load_ms, int64_t now_ms);
 void journal_worker_removed(struct supervisor *supervisor, const char *name);
-/* OUTCOME "" while it runs. */
-void journal_request(const struct request *request, const char *outcome);
+/* When it comes, with OUTCOME "", and when it has ended. */
+void journal_request(struct request *request, const char *outcome);
 /* WORKER and REQUEST may be "". Takes over DETAILS (an object; NULL: none). */
 void journal_event(struct supervisor *supervisor, const char *kind, const char *worker,
                    const char *request, json_t *details);

@@ -16,6 +16,7 @@
 #include "common/http/sse.h"
 #include "common/inference.h"
 #include "common/token.h"
+#include "db/store.h"
 #include "supervisor/api.h"
 
 #include <jansson.h>
@@ -70,6 +71,7 @@ struct request {
     struct worker *worker; /* NULL while resolving */
     struct resolve *resolve;
     json_t *body;
+    struct store_place row;
     struct worker_options *options; /* what it asks of its worker */
     struct audit_origin *origin;    /* in whose name; NULL: nothing is audited */
     bool is_stream;

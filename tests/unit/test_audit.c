@@ -216,7 +216,8 @@ static void interrupted_requests_get_their_rows_with_their_end(void **state)
     int64_t count = 0;
 
     fill(fixture);
-    assert_int_equal(requests_put(fixture->store, &open_request, STORE_NOBODY, &err), 0);
+    assert_int_equal(
+        requests_put_end(fixture->store, &open_request, &(struct store_place){NULL}, &err), 0);
     close_store(fixture);
     open_store(fixture);
     assert_int_equal(audit_open(fixture->store, KEY, false, &report, &err), 0);

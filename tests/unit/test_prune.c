@@ -42,7 +42,7 @@ static void fill_requests(struct store *store)
         AUTO_FREE char *id = xasprintf("r-%06d", i);
         struct request_row row = {.id = id, .submitted_ms = i, .ended_ms = i % 3 == 0 ? 0 : i};
 
-        assert_int_equal(requests_put(store, &row, STORE_NOBODY, &err), 0);
+        assert_int_equal(requests_put_end(store, &row, &(struct store_place){NULL}, &err), 0);
     }
 }
 

@@ -14,6 +14,7 @@
 #include "db/workers.h"
 #include "tests/store_fixture.h"
 
+#include <sched.h>
 #include <sqlite3.h>
 #include <string.h>
 
@@ -132,7 +133,7 @@ static void put_samples(struct fixture *fixture)
 
     assert_int_equal(workers_put(store, &WORKER, STORE_NOBODY, &err), 0);
     assert_int_equal(models_put(store, &MODEL, STORE_NOBODY, &err), 0);
-    assert_int_equal(requests_put(store, &REQUEST, STORE_NOBODY, &err), 0);
+    assert_int_equal(requests_put_end(store, &REQUEST, &(struct store_place){NULL}, &err), 0);
     assert_int_equal(breakers_put(store, &BREAKER, STORE_NOBODY, &err), 0);
     assert_int_equal(events_append(store, &EVENT, STORE_NOBODY, NULL, &err), 0);
     assert_int_equal(failures_append(store, &FAILURE, STORE_NOBODY, NULL, &err), 0);
@@ -308,9 +309,12 @@ static void requests_without_an_end_were_interrupted(void **state)
     open_store(fixture);
     assert_int_equal(end_interrupted(fixture), 0);
     start_store(fixture);
-    assert_int_equal(requests_put(fixture->store, &running, STORE_NOBODY, &err), 0);
-    assert_int_equal(requests_put(fixture->store, &ended, STORE_NOBODY, &err), 0);
-    assert_int_equal(requests_put(fixture->store, &ahead, STORE_NOBODY, &err), 0);
+    assert_int_equal(requests_put_end(fixture->store, &running, &(struct store_place){NULL}, &err),
+                     0);
+    assert_int_equal(requests_put_end(fixture->store, &ended, &(struct store_place){NULL}, &err),
+                     0);
+    assert_int_equal(requests_put_end(fixture->store, &ahead, &(struct store_place){NULL}, &err),
+                     0);
     close_store(fixture);
     open_store(fixture);
     assert_int_equal(end_interrupted(fixture), 2);
@@ -326,6 +330,56 @@ static void requests_without_an_end_were_interrupted(void **state)
     close_store(fixture);
     open_store(fixture);
     assert_int_equal(end_interrupted(fixture), 0);
+}
+
+static void a_request_that_is_over_at_once_is_one_row_on_its_way(void **state)
+{
+    enum { COUNT = 100 };
+    struct fixture *fixture = *state;
+    struct store_place places[COUNT] = {{NULL}};
+    struct err err = ERR_INIT;
+    uint64_t posted_before = 0;
+    char ids[COUNT][16];
+
+    open_store(fixture);
+    start_store(fixture);
+    posted_before = store_posted_count(fixture->store);
+    for (int i = 0; i < COUNT; i++) {
+        struct request_row row = {.id = ids[i], .submitted_ms = 1000 + i};
+
+        (void)snprintf(ids[i], sizeof(ids[i]), "r-%d", i);
+        assert_int_equal(requests_put_begin(fixture->store, &row, &places[i], &err), 0);
+        row.ended_ms = 2000;
+        row.outcome = "completed, with more words than before";
+        assert_int_equal(requests_put_end(fixture->store, &row, &places[i], &err), 0);
+        assert_null(places[i].waiting);
+    }
+    assert_true(store_posted_count(fixture->store) - posted_before < 2 * (uint64_t)COUNT);
+    close_store(fixture);
+    assert_int_equal(query(fixture->path, "SELECT count(*) FROM requests WHERE ended_ms = 2000 AND "
+                                          "outcome LIKE 'completed, with more%'"),
+                     COUNT);
+}
+
+static void a_request_that_takes_its_time_is_written_when_it_comes(void **state)
+{
+    struct fixture *fixture = *state;
+    struct request_row row = {.id = "r-long", .submitted_ms = 1000};
+    struct store_place place = {NULL};
+    struct err err = ERR_INIT;
+
+    open_store(fixture);
+    start_store(fixture);
+    assert_int_equal(requests_put_begin(fixture->store, &row, &place, &err), 0);
+    while (store_queued_count(fixture->store) > 0)
+        (void)sched_yield();
+    assert_null(place.waiting);
+    row.ended_ms = 2000;
+    assert_int_equal(requests_put_end(fixture->store, &row, &place, &err), 0);
+    assert_int_equal(store_posted_count(fixture->store), 2);
+    close_store(fixture);
+    assert_int_equal(query(fixture->path, "SELECT count(*) FROM requests WHERE ended_ms = 2000"),
+                     1);
 }
 
 /* ---- migrations ---- */
@@ -393,6 +447,8 @@ int main(void)
         WITH_FILE(a_put_replaces_and_a_removal_removes),
         WITH_FILE(events_are_numbered_on_over_restarts_and_never_change),
         WITH_FILE(requests_without_an_end_were_interrupted),
+        WITH_FILE(a_request_that_is_over_at_once_is_one_row_on_its_way),
+        WITH_FILE(a_request_that_takes_its_time_is_written_when_it_comes),
         WITH_FILE(rows_of_schema_1_are_kept_and_get_the_defaults),
     };
 
