@@ -12,6 +12,7 @@
 enum {
     TOKEN_INDEX_MAX_DIGITS = 18, /* any of them is an integer to jansson */
     US_PER_MS = 1000,
+    TEXT_SETTINGS_MAX_BYTES = CONFIG_NAME_MAX_BYTES + 64, /* what the body may grow by */
     DECIMALS = 3, /* of milliseconds that are microseconds */
     /* A double has 15 digits for certain: microseconds above that would be written otherwise. */
     WAIT_MAX_MS = 1000000000,
@@ -72,8 +73,8 @@ bool native_text_is_started(const struct request *request, const char *text, siz
 
 static bool text_is_ours(const struct json_text *name)
 {
-    static const char *const OURS[] = {"model", "stream",  "context",   "device",
-                                       "slots", "kv_type", "allow_cpu", "start"};
+    static const char *const OURS[] = {"context", "device",    "slots",
+                                       "kv_type", "allow_cpu", "start"};
 
     for (size_t i = 0; i < ARRAY_COUNT(OURS); i++) {
         if (json_text_is(name, OURS[i]))
@@ -82,28 +83,59 @@ static bool text_is_ours(const struct json_text *name)
     return false;
 }
 
+/* What has another value there, in the place of the client's or at the end. A worker's name needs
+ * no escapes (config_name_check). */
+struct text_setting {
+    const char *name;
+    const char *before;
+    const char *value;
+    const char *after;
+    bool is_set;
+};
+
+static int text_set(struct buf *out, struct text_setting *setting)
+{
+    setting->is_set = true;
+    return buf_add_texts(out, setting->before, setting->value, setting->after);
+}
+
+static int text_add_field(struct buf *out, const struct json_member *member,
+                          struct text_setting *settings, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (json_text_is(&member->name, settings[i].name))
+            return text_set(out, &settings[i]);
+    }
+    if (text_is_ours(&member->name))
+        return 0;
+    return buf_add(out, member->whole.at, member->whole.len) | buf_add_byte(out, ',');
+}
+
 char *native_text_ask(const struct request *request)
 {
+    struct text_setting settings[] = {
+        {.name = "model", .before = "\"model\":\"", request->worker->name, "\","},
+        {.name = "stream", .before = "\"stream\":", "true", ","},
+    };
     AUTO_BUF struct buf out = BUF_INIT(SIZE_MAX - 1);
     struct json_text rest;
     struct json_member member;
     int failed = 0;
 
     rest.at = http_exchange_body(request->exchange, &rest.len);
-    failed |= buf_reserve(&out, rest.len + CONFIG_NAME_MAX_BYTES +
-                                    sizeof("\"model\":\"\",\"stream\":true}"));
+    failed |= buf_reserve(&out, rest.len + TEXT_SETTINGS_MAX_BYTES);
     failed |= buf_add_byte(&out, '{');
     while (json_cut_member(&rest, &member)) {
         if (memchr(member.name.at, '\\', member.name.len) != NULL)
             return NULL;
-        if (text_is_ours(&member.name))
-            continue;
-        failed |= buf_add(&out, member.whole.at, member.whole.len);
-        failed |= buf_add_byte(&out, ',');
+        failed |= text_add_field(&out, &member, settings, ARRAY_COUNT(settings));
     }
-    /* A worker's name needs no escapes (config_name_check). */
-    failed |= buf_add_texts(&out, "\"model\":\"", request->worker->name, "\",\"stream\":true}");
-    return failed != 0 ? NULL : buf_take(&out);
+    for (size_t i = 0; i < ARRAY_COUNT(settings); i++)
+        failed |= settings[i].is_set ? 0 : text_set(&out, &settings[i]);
+    if (failed != 0)
+        return NULL;
+    out.data[out.len - 1] = '}'; /* over the last comma */
+    return buf_take(&out);
 }
 
 /* ---- the end ---- */
