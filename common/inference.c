@@ -50,22 +50,48 @@ static int inference_read_NUMBER(const json_t *body, const char *field,
     return 0;
 }
 
-static void inference_note_given(const json_t *body, const char *name, enum inference_field field,
-                                 struct inference_request *out)
+static const char *const PLAIN_FIELDS[INFERENCE_FIELD_COUNT] = {
+#define FIELD(field, member, type, bounds, min, max) [INFERENCE_FIELD_##field] = #field,
+#include "common/inference_fields.def"
+#undef FIELD
+};
+
+/* COUNT: it is none of them. Their first letters tell most names apart. */
+static size_t inference_find(const char *name, const char *const *names, size_t count)
 {
-    const json_t *value = json_object_get(body, name);
+    size_t i = 0;
+
+    while (i < count && (names[i][0] != name[0] || strcmp(names[i], name) != 0))
+        i++;
+    return i;
+}
+
+/* Of the many fields there are, a body has a few: only those are read. */
+static uint32_t inference_given(const json_t *body)
+{
+    uint32_t given = 0;
+    const char *name = NULL;
+    json_t *value = NULL;
 
     static_assert(INFERENCE_FIELD_COUNT <= 32, "each has a bit of inference_request.given");
-    if (value != NULL && !json_is_null(value))
-        out->given |= 1U << field;
+    /* Read only; jansson's iteration wants a pointer that is not const. */
+    json_object_foreach((json_t *)(uintptr_t)body, name, value)
+    {
+        size_t field = inference_find(name, PLAIN_FIELDS, INFERENCE_FIELD_COUNT);
+
+        if (field < INFERENCE_FIELD_COUNT && !json_is_null(value))
+            given |= 1U << field;
+    }
+    return given;
 }
 
 static int inference_read_plain(const json_t *body, struct inference_request *out, struct err *err)
 {
+    out->given = inference_given(body);
 #define FIELD(field, member, type, bounds, min, max)                                               \
-    if (inference_read_##type(body, #field, BOUNDS_##bounds, min, max, &out->member, err) < 0)     \
-        return -1;                                                                                 \
-    inference_note_given(body, #field, INFERENCE_FIELD_##field, out);
+    if ((out->given & 1U << INFERENCE_FIELD_##field) != 0 &&                                       \
+        inference_read_##type(body, #field, BOUNDS_##bounds, min, max, &out->member, err) < 0)     \
+        return -1;
 #include "common/inference_fields.def"
 #undef FIELD
     if (out->max_tokens == 0)
@@ -175,15 +201,8 @@ static int inference_read_bias(const json_t *body, struct inference_request *out
 
 /* ---- what is not ours ---- */
 
-static bool inference_is_one_of(const char *name, const char *const *names)
-{
-    while (*names != NULL && strcmp(*names, name) != 0)
-        names++;
-    return *names != NULL;
-}
-
 static void inference_note_unknown(const json_t *object, const char *const *known,
-                                   const char *prefix, json_t *unknown)
+                                   size_t known_count, const char *prefix, json_t *unknown)
 {
     const char *name = NULL;
     json_t *value = NULL;
@@ -194,7 +213,7 @@ static void inference_note_unknown(const json_t *object, const char *const *know
         char shown[INFERENCE_MESSAGE_FIELD_BYTES + INFERENCE_UNKNOWN_MAX_BYTES];
         size_t len = strlen(name);
 
-        if (inference_is_one_of(name, known) ||
+        if (inference_find(name, known, known_count) < known_count ||
             json_array_size(unknown) >= INFERENCE_UNKNOWN_MAX_COUNT)
             continue;
         if (len > INFERENCE_UNKNOWN_MAX_BYTES - 1)
@@ -209,8 +228,8 @@ static void inference_note_unknown(const json_t *object, const char *const *know
 static int inference_read_message(const json_t *message, size_t index, json_t *unknown,
                                   struct err *err)
 {
-    static const char *const KNOWN[] = {"role", "content", NULL};
-    static const char *const ROLES[] = {"system", "user", "assistant", NULL};
+    static const char *const KNOWN[] = {"role", "content"};
+    static const char *const ROLES[] = {"system", "user", "assistant"};
     char prefix[INFERENCE_MESSAGE_FIELD_BYTES];
     const char *role = NULL;
     const char *content = NULL;
@@ -221,14 +240,14 @@ static int inference_read_message(const json_t *message, size_t index, json_t *u
     if (json_read_text(message, "role", &role, err) < 0 ||
         json_read_text(message, "content", &content, err) < 0)
         return err_wrap(err, "%s", prefix);
-    if (role == NULL || !inference_is_one_of(role, ROLES))
+    if (role == NULL || inference_find(role, ROLES, ARRAY_COUNT(ROLES)) == ARRAY_COUNT(ROLES))
         return err_set(err, ERR_INVALID_FIELD,
                        "%s.role must be system, user or assistant, not \"%.40s\"", prefix,
                        role != NULL ? role : "");
     if (content == NULL)
         return err_set(err, ERR_INVALID_FIELD, "%s.content is missing", prefix);
     (void)snprintf(prefix, sizeof(prefix), "messages[%zu].", index);
-    inference_note_unknown(message, KNOWN, prefix, unknown);
+    inference_note_unknown(message, KNOWN, ARRAY_COUNT(KNOWN), prefix, unknown);
     return 0;
 }
 
@@ -278,7 +297,7 @@ int inference_parse(const json_t *body, struct inference_request *out, json_t *u
 #define FIELD(field, member, type, bounds, min, max) #field,
 #include "common/inference_fields.def"
 #undef FIELD
-        "model", "prompt", "messages", "stop", "device", "kv_type", "logit_bias", NULL};
+        "model", "prompt", "messages", "stop", "device", "kv_type", "logit_bias"};
     struct inference_request request = {
         .max_tokens = -1,
         .temperature = 0.8,
@@ -303,7 +322,7 @@ int inference_parse(const json_t *body, struct inference_request *out, json_t *u
         inference_read_stop(body, &request, err) < 0 ||
         inference_read_bias(body, &request, err) < 0)
         return -1;
-    inference_note_unknown(body, KNOWN, "", unknown);
+    inference_note_unknown(body, KNOWN, ARRAY_COUNT(KNOWN), "", unknown);
     if (inference_read_input(body, &request, unknown, err) < 0)
         return -1;
     *out = request;

@@ -3,15 +3,32 @@
 #include "common/token.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { TOKEN_ID_RANDOM_BYTES = 16 }; /* 22 characters of base64 */
+enum {
+    TOKEN_ID_RANDOM_BYTES = 16, /* 22 characters of base64 */
+    TOKEN_ID_STOCK_BYTES = 256, /* for 16 ids: what the kernel gives in one call, and at once */
+};
+
+/* Random bytes for ids to come: each would cost a system call, and a request has two. */
+struct token_stock {
+    unsigned char bytes[TOKEN_ID_STOCK_BYTES];
+    size_t left;
+};
+static _Thread_local struct token_stock token_stock;
+
+/* In a child that fork() made: its ids are not to be its parent's. */
+static void token_drop_stock(void)
+{
+    token_stock.left = 0;
+}
 
 void token_init(void)
 {
-    if (sodium_init() < 0) {
+    if (sodium_init() < 0 || pthread_atfork(NULL, NULL, token_drop_stock) != 0) {
         static const char LAST_WORDS[] = "fatal: the system has no randomness\n";
 
         (void)!write(STDERR_FILENO, LAST_WORDS, sizeof(LAST_WORDS) - 1); /* the end anyway */
@@ -35,18 +52,23 @@ uint32_t token_random(void)
 
 void token_new_id(char prefix, char out[TOKEN_ID_BYTES])
 {
-    unsigned char random[TOKEN_ID_RANDOM_BYTES];
+    struct token_stock *stock = &token_stock;
 
     static_assert(
         sodium_base64_ENCODED_LEN(TOKEN_ID_RANDOM_BYTES, sodium_base64_VARIANT_URLSAFE_NO_PADDING) +
                 2 ==
             TOKEN_ID_BYTES,
         "an id is a letter, a dash and 22 characters");
-    randombytes_buf(random, sizeof(random));
+    static_assert(TOKEN_ID_STOCK_BYTES % TOKEN_ID_RANDOM_BYTES == 0, "for whole ids");
+    if (stock->left == 0) {
+        randombytes_buf(stock->bytes, sizeof(stock->bytes));
+        stock->left = sizeof(stock->bytes);
+    }
+    stock->left -= TOKEN_ID_RANDOM_BYTES;
     out[0] = prefix;
     out[1] = '-';
-    (void)sodium_bin2base64(out + 2, TOKEN_ID_BYTES - 2, random, sizeof(random),
-                            sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    (void)sodium_bin2base64(out + 2, TOKEN_ID_BYTES - 2, stock->bytes + stock->left,
+                            TOKEN_ID_RANDOM_BYTES, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 }
 
 void token_hash(const char *token, struct token_hash *out)

@@ -59,6 +59,7 @@ static int auth_find_group(struct auth *auth, struct err *err)
 
 int auth_init(struct auth *auth, struct err *err)
 {
+    auth->own_uid = geteuid();
     if (tokens_take_environment(&auth->environment, err) != 0 ||
         tokens_load(&auth->tokens, auth->config, &auth->environment, err) != 0)
         return -1;
@@ -236,14 +237,14 @@ static void auth_read_unix_peer(const struct auth *auth, const struct http_excha
     const struct http_peer *peer = http_exchange_peer(exchange);
 
     auth_peer_actor(peer, out->actor);
-    if (peer->uid == geteuid() || peer->uid == 0)
+    if (peer->uid == auth->own_uid || peer->uid == 0)
         out->may = AUTH_ADMIN;
     else if (auth->has_group && http_exchange_peer_has_group(exchange, auth->group))
         out->may = AUTH_INFER;
 }
 
-static int auth_check_role(const struct auth_caller *caller, enum auth_who who,
-                           enum auth_failure *out_failure, struct err *err)
+static int auth_check_role(const struct auth *auth, const struct auth_caller *caller,
+                           enum auth_who who, enum auth_failure *out_failure, struct err *err)
 {
     if (caller->may >= who)
         return 0;
@@ -252,7 +253,7 @@ static int auth_check_role(const struct auth_caller *caller, enum auth_who who,
         return auth_refuse(out_failure, AUTH_FAILED_BY_ROLE);
     }
     err_fill(err, ERR_FORBIDDEN, "%s may not do this: the socket belongs to uid %u", caller->actor,
-             (unsigned)geteuid());
+             (unsigned)auth->own_uid);
     return auth_refuse(out_failure, AUTH_FAILED_BY_PEER);
 }
 
@@ -265,7 +266,7 @@ static int auth_decide(const struct auth *auth, const struct http_exchange *exch
 
     if (peer->is_unix) {
         auth_read_unix_peer(auth, exchange, out);
-        return auth_check_role(out, who, out_failure, err);
+        return auth_check_role(auth, out, who, out_failure, err);
     }
     if (auth_check_browser(auth, head, out_failure, err) != 0)
         return -1;
@@ -273,7 +274,7 @@ static int auth_decide(const struct auth *auth, const struct http_exchange *exch
         return 0;
     if (auth_check_token(auth, head, out, out_failure, err) != 0)
         return -1;
-    return auth_check_role(out, who, out_failure, err);
+    return auth_check_role(auth, out, who, out_failure, err);
 }
 
 /* The one place where a caller has been let in or refused: what counts, limits or writes down

@@ -47,6 +47,7 @@ struct auth {
     const struct http_address *address; /* that we listen on */
     struct metrics *metrics;
 
+    uid_t own_uid; /* the supervisor's, asked for once */
     struct tokens tokens;
     struct token_known environment; /* the token that came in it, which nobody can change now */
     bool has_group;                 /* socket_group */
