@@ -140,6 +140,8 @@ static void reply_add_outcome(json_t *object, const struct engine_outcome *outco
                                   reply_ms(outcome->first_token_us)));
 }
 
+/* rbeed passes these events on by their form (supervisor/native_text.c): one that changes is slower
+ * there until that knows it. */
 static void reply_tell_started(struct reply *reply)
 {
     json_t *event = json_pack("{s:s, s:s, s:s}", "type", "started", "id", reply->id, "model",

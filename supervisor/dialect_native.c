@@ -228,21 +228,24 @@ static json_t *native_whole(const struct request *request, const json_t *event)
     return answer;
 }
 
+static void native_finish(struct request *request, json_t *event, const struct proxy_waits *waits)
+{
+    AUTO_JSON json_t *answer =
+        request->is_stream ? json_incref(event) : native_whole(request, event);
+
+    proxy_finish(request, answer, waits);
+}
+
 static int native_on_end(struct request *request, json_t *event, const char *text, size_t len,
                          struct err *err)
 {
-    AUTO_JSON json_t *answer = NULL;
-    AUTO_BUF struct buf out = BUF_INIT(SIZE_MAX - 1);
+    struct proxy_result result;
     struct proxy_waits waits;
 
-    if (proxy_take_result(request, event, &waits, err) != 0)
+    if (proxy_read_result(request, event, &result, err) != 0 ||
+        proxy_take_result(request, &result, &waits, err) != 0)
         return -1;
-    if (native_text_end(request, &waits, &(struct json_text){text, len}, &out)) {
-        proxy_finish_text(request, out.data, out.len);
-        return 0;
-    }
-    answer = request->is_stream ? json_incref(event) : native_whole(request, event);
-    proxy_finish(request, answer, &waits);
+    native_finish(request, event, &waits);
     return 0;
 }
 
@@ -290,23 +293,47 @@ static const struct {
     {"error", native_on_error}, {"queued", native_on_queued},
 };
 
+static int native_pass_end(struct request *request, const struct native_text_end *end,
+                           struct err *err)
+{
+    AUTO_BUF struct buf out = BUF_INIT(SIZE_MAX - 1);
+    AUTO_JSON json_t *event = NULL;
+    struct proxy_waits waits;
+
+    if (proxy_take_result(request, &end->result, &waits, err) != 0)
+        return -1;
+    if (native_text_write_end(request, end, &waits, &out)) {
+        proxy_finish_text(request, out.data, out.len);
+        return 0;
+    }
+    event = proxy_parse_event(request, end->text.at, end->text.len, err);
+    if (event != NULL)
+        native_finish(request, event, &waits);
+    return event == NULL ? -1 : 0;
+}
+
 /* What nearly all events are, without a parser. False: it is something else. */
 static bool native_take_text(struct request *request, const char *text, size_t len, int *out_result,
                              struct err *err)
 {
+    const struct json_text event = {text, len};
+    struct native_text_end end;
     struct json_text piece;
     bool has_escapes = false;
 
-    if (native_text_is_token(text, len, &piece, &has_escapes)) {
+    if (native_text_is_token(&event, &piece, &has_escapes)) {
         if (!request->is_stream && has_escapes)
             return false;
         *out_result = request->is_stream ? proxy_token(request, text, len, err)
                                          : proxy_keep_token(request, piece.at, piece.len, err);
         return true;
     }
-    if (!native_text_is_started(request, text, len))
+    if (native_text_is_started(request, &event))
+        *out_result = proxy_start_text(request, text, len, err);
+    else if (native_text_is_end(&event, &end))
+        *out_result = native_pass_end(request, &end, err);
+    else
         return false;
-    *out_result = proxy_start_text(request, text, len, err);
     return true;
 }
 

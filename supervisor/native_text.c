@@ -1,4 +1,5 @@
-/* Owns the passing on of text. Must not judge it, but for the one form of a token. */
+/* Owns the passing on of text, and the forms in which rbee-worker (hip/reply.c) writes it. Must not
+ * judge what has no such form. */
 #include "supervisor/native_text.h"
 
 #include "common/json.h"
@@ -7,10 +8,11 @@
 #include "supervisor/proxy.h"
 #include "supervisor/supervisor.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum {
-    TOKEN_INDEX_MAX_DIGITS = 18, /* any of them is an integer to jansson */
+    NUMBER_MAX_DIGITS = 15,
     US_PER_MS = 1000,
     TEXT_SETTINGS_MAX_BYTES = CONFIG_NAME_MAX_BYTES + 64, /* what the body may grow by */
     DECIMALS = 3, /* of milliseconds that are microseconds */
@@ -18,55 +20,82 @@ enum {
     WAIT_MAX_MS = 1000000000,
 };
 
-/* ---- tokens ---- */
+/* ---- forms ---- */
 
-static bool text_takes(const char **text, const char *end, const char *expected, size_t len)
+static size_t text_digits(const char *text, const char *end)
 {
-    if ((size_t)(end - *text) < len || memcmp(*text, expected, len) != 0)
-        return false;
-    *text += len;
-    return true;
-}
-#define TEXT_TAKES(text, end, expected) text_takes(text, end, expected, sizeof(expected) - 1)
+    size_t count = 0;
 
-/* A whole number, and then the end of the object and of the text. */
-static bool text_ends_with_index(const char *text, const char *end)
-{
-    size_t digits = 0;
-
-    while (text + digits < end && text[digits] >= '0' && text[digits] <= '9')
-        digits++;
-    return digits > 0 && digits <= TOKEN_INDEX_MAX_DIGITS && (digits == 1 || text[0] != '0') &&
-           end - text == (ptrdiff_t)digits + 1 && text[digits] == '}';
+    while (text + count < end && text[count] >= '0' && text[count] <= '9')
+        count++;
+    return count;
 }
 
-bool native_text_is_token(const char *text, size_t len, struct json_text *out_piece,
+/* The length of the number at TEXT, so short that no reader of JSON makes another of it; 0: none.
+ */
+static size_t text_number_len(const char *text, const char *end, bool may_have_fraction)
+{
+    size_t len = text_digits(text, end);
+    size_t decimals = 0;
+
+    if (len == 0 || len > NUMBER_MAX_DIGITS || (len > 1 && text[0] == '0'))
+        return 0;
+    if (!may_have_fraction || text + len == end || text[len] != '.')
+        return len;
+    decimals = text_digits(text + len + 1, end);
+    return decimals == 0 || decimals > NUMBER_MAX_DIGITS ? 0 : len + 1 + decimals;
+}
+
+static bool text_is_string(const struct json_text *text)
+{
+    return json_string_is_simple(text) && utf8_is_valid(text->at, text->len);
+}
+
+/* Whether TEXT is FORM, byte for byte, but for what that leaves open: $ what a string holds, # a
+ * whole number, ~ a number that may have a fraction. Each is one of PARTS. */
+static bool text_has_form(const struct json_text *text, const char *form, struct json_text *parts)
+{
+    const char *at = text->at;
+    const char *end = at + text->len;
+
+    for (; *form != '\0'; form++) {
+        bool is_string = *form == '$';
+        const char *part_end = NULL;
+
+        if (!is_string && *form != '#' && *form != '~') {
+            if (at == end || *at++ != *form)
+                return false;
+            continue;
+        }
+        part_end =
+            is_string ? json_string_end(at, end) : at + text_number_len(at, end, *form == '~');
+        *parts = (struct json_text){at, (size_t)(part_end - at)};
+        if (is_string ? !text_is_string(parts) : parts->len == 0)
+            return false;
+        parts++;
+        at = part_end;
+    }
+    return at == end;
+}
+
+bool native_text_is_token(const struct json_text *text, struct json_text *out_piece,
                           bool *out_has_escapes)
 {
-    const char *end = text + len;
-    const char *piece_end = NULL;
+    struct json_text parts[2];
 
-    if (!TEXT_TAKES(&text, end, "{\"type\":\"token\",\"t\":\""))
+    if (!text_has_form(text, "{\"type\":\"token\",\"t\":\"$\",\"i\":#}", parts))
         return false;
-    piece_end = json_string_end(text, end);
-    *out_piece = (struct json_text){text, (size_t)(piece_end - text)};
-    *out_has_escapes = memchr(text, '\\', out_piece->len) != NULL;
-    text = piece_end;
-    return TEXT_TAKES(&text, end, "\",\"i\":") && text_ends_with_index(text, end) &&
-           json_string_is_simple(out_piece) && utf8_is_valid(out_piece->at, out_piece->len);
+    *out_piece = parts[0];
+    *out_has_escapes = memchr(out_piece->at, '\\', out_piece->len) != NULL;
+    return true;
 }
 
-/* ---- what comes before ---- */
-
-bool native_text_is_started(const struct request *request, const char *text, size_t len)
+bool native_text_is_started(const struct request *request, const struct json_text *text)
 {
-    const char *end = text + len;
+    struct json_text parts[2];
 
-    return TEXT_TAKES(&text, end, "{\"type\":\"started\",\"id\":\"") &&
-           text_takes(&text, end, request->id, strlen(request->id)) &&
-           TEXT_TAKES(&text, end, "\",\"model\":\"") &&
-           text_takes(&text, end, request->worker->name, strlen(request->worker->name)) &&
-           TEXT_TAKES(&text, end, "\"}") && text == end;
+    return text_has_form(text, "{\"type\":\"started\",\"id\":\"$\",\"model\":\"$\"}", parts) &&
+           json_text_is(&parts[0], request->id) && json_text_is(&parts[1], request->worker->name);
 }
 
 /* ---- the body ---- */
@@ -159,34 +188,32 @@ static bool text_add_ms(struct buf *out, double ms)
     return buf_add_texts(out, whole, ".") == 0 && buf_add(out, decimals, len) == 0;
 }
 
-/* The worker's timings, but for the two that are ours. */
-static bool text_add_timings(struct buf *out, const struct json_text *timings,
-                             const struct proxy_waits *waits)
+#define END_BEGIN "{\"type\":\"end\""
+
+bool native_text_is_end(const struct json_text *text, struct native_text_end *out)
 {
-    struct json_text rest = *timings;
-    struct json_member member;
-    bool has_queue = false, has_load = false;
+    static const char FORM[] = END_BEGIN
+        ",\"stop_reason\":\"$\",\"usage\":{\"prompt_tokens\":#,\"cached_tokens\":#,"
+        "\"completion_tokens\":#},\"timings\":{\"queue_ms\":~,\"load_ms\":~,\"prefill_ms\":~,"
+        "\"decode_ms\":~,\"first_token_ms\":~}}";
+    const struct json_text *reason = &out->parts[END_STOP_REASON];
+    struct proxy_result *result = &out->result;
 
-    for (const char *before = "{"; json_cut_member(&rest, &member); before = ",") {
-        bool is_queue = json_text_is(&member.name, "queue_ms");
-        bool is_load = json_text_is(&member.name, "load_ms");
-
-        has_queue = has_queue || is_queue;
-        has_load = has_load || is_load;
-        if (buf_add_string(out, before) != 0)
-            return false;
-        if (!is_queue && !is_load) {
-            if (buf_add(out, member.whole.at, member.whole.len) != 0)
-                return false;
-        } else if (buf_add_string(out, is_queue ? "\"queue_ms\":" : "\"load_ms\":") != 0 ||
-                   !text_add_ms(out, is_queue ? waits->queue_ms : waits->load_ms)) {
-            return false;
-        }
-    }
-    return has_queue && has_load && buf_add_byte(out, '}') == 0;
+    out->text = *text;
+    if (!text_has_form(text, FORM, out->parts) || reason->len >= sizeof(result->stop_reason) ||
+        memchr(reason->at, '\\', reason->len) != NULL)
+        return false;
+    memcpy(result->stop_reason, reason->at, reason->len);
+    result->stop_reason[reason->len] = '\0';
+    /* Behind each number is what ends it. */
+    result->prompt_tokens = strtoll(out->parts[END_PROMPT_TOKENS].at, NULL, 10);
+    result->token_count = strtoll(out->parts[END_COMPLETION_TOKENS].at, NULL, 10);
+    result->queue_ms = strtod(out->parts[END_QUEUE_MS].at, NULL);
+    return true;
 }
 
-/* What the answer in one piece has before the rest: the same for every worker, in proxy_whole(). */
+/* What the answer in one piece has in place of its type: the same for every worker, in
+ * proxy_whole(). */
 static bool text_begin_whole(const struct request *request, struct buf *out)
 {
     AUTO_JSON json_t *piece = json_text_lossy(request->reply.data, request->reply.len);
@@ -196,30 +223,23 @@ static bool text_begin_whole(const struct request *request, struct buf *out)
                          "\",\"text\":", text) == 0;
 }
 
-bool native_text_end(const struct request *request, const struct proxy_waits *waits,
-                     const struct json_text *text, struct buf *out)
+static bool text_add(struct buf *out, const char *from, const char *until)
 {
-    static const char BEGIN[] = "{\"type\":\"end\",\"stop_reason\":";
-    static const char *const NAMES[] = {"stop_reason", "usage", "timings"};
-    struct json_text rest = *text;
-    struct json_member member;
-    size_t count = 0;
+    return buf_add(out, from, (size_t)(until - from)) == 0;
+}
 
-    /* rbee-worker's, without blanks: what follows is written in the same way. */
-    if (text->len < sizeof(BEGIN) || memcmp(text->at, BEGIN, sizeof(BEGIN) - 1) != 0 ||
-        request->wants_logprobs || request->warnings != NULL)
-        return false;
-    (void)json_cut_member(&rest, &member); /* its type */
-    if (!(request->is_stream ? buf_add_string(out, "{\"type\":\"end\"") == 0
-                             : text_begin_whole(request, out)))
-        return false;
-    for (; json_cut_member(&rest, &member); count++) {
-        if (count == ARRAY_COUNT(NAMES) || !json_text_is(&member.name, NAMES[count]) ||
-            buf_add_texts(out, ",\"", NAMES[count], "\":") != 0)
-            return false;
-        if (count < ARRAY_COUNT(NAMES) - 1 ? buf_add(out, member.value.at, member.value.len) != 0
-                                           : !text_add_timings(out, &member.value, waits))
-            return false;
-    }
-    return count == ARRAY_COUNT(NAMES) && buf_add_byte(out, '}') == 0;
+bool native_text_write_end(const struct request *request, const struct native_text_end *end,
+                           const struct proxy_waits *waits, struct buf *out)
+{
+    const struct json_text *queue = &end->parts[END_QUEUE_MS];
+    const struct json_text *load = &end->parts[END_LOAD_MS];
+    const char *rest = end->text.at + strlen(END_BEGIN);
+
+    if (!request->is_stream && (request->wants_logprobs || request->warnings != NULL))
+        return false; /* they have a place of their own */
+    return (request->is_stream ? text_add(out, end->text.at, rest)
+                               : text_begin_whole(request, out)) &&
+           text_add(out, rest, queue->at) && text_add_ms(out, waits->queue_ms) &&
+           text_add(out, queue->at + queue->len, load->at) && text_add_ms(out, waits->load_ms) &&
+           text_add(out, load->at + load->len, end->text.at + end->text.len);
 }

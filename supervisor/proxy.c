@@ -27,35 +27,47 @@ static json_t *proxy_ms(double ms)
     return json_real((double)(int64_t)(ms * 1000) / 1000); /* microseconds are precise enough */
 }
 
-/* What was spent before the worker saw the request is ours to know. */
-static struct proxy_waits proxy_waits(const struct request *request, const json_t *timings)
+static int proxy_check_started(const struct request *request, struct err *err)
 {
-    double load_ms = (double)request->load_us / 1000;
-    double wait_ms = (double)(request->dispatched_us - request->arrived_us) / 1000;
-    double queue_ms = json_number_value(json_object_get(timings, "queue_ms"));
-
-    return (struct proxy_waits){.queue_ms = queue_ms + wait_ms - load_ms, .load_ms = load_ms};
+    if (request->has_started)
+        return 0;
+    return err_set(err, ERR_PROTOCOL, "worker %s ended before it started", request->worker->name);
 }
 
-int proxy_take_result(struct request *request, const json_t *result, struct proxy_waits *out_waits,
+int proxy_read_result(const struct request *request, const json_t *end, struct proxy_result *out,
                       struct err *err)
 {
-    const char *stop_reason = json_string_value(json_object_get(result, "stop_reason"));
-    const json_t *usage = json_object_get(result, "usage");
-    const json_t *timings = json_object_get(result, "timings");
+    const char *stop_reason = json_string_value(json_object_get(end, "stop_reason"));
+    const json_t *usage = json_object_get(end, "usage");
+    const json_t *timings = json_object_get(end, "timings");
 
-    if (!request->has_started)
-        return err_set(err, ERR_PROTOCOL, "worker %s ended before it started",
-                       request->worker->name);
+    if (proxy_check_started(request, err) != 0)
+        return -1;
     if (stop_reason == NULL || !json_is_object(usage) || !json_is_object(timings))
         return err_set(err, ERR_PROTOCOL, "worker %s ended without reason, usage or timings",
                        request->worker->name);
-    (void)snprintf(request->stop_reason, sizeof(request->stop_reason), "%s", stop_reason);
-    request->prompt_tokens = json_integer_value(json_object_get(usage, "prompt_tokens"));
-    request->token_count = json_integer_value(json_object_get(usage, "completion_tokens"));
-    *out_waits = proxy_waits(request, timings);
+    (void)snprintf(out->stop_reason, sizeof(out->stop_reason), "%s", stop_reason);
+    out->prompt_tokens = json_integer_value(json_object_get(usage, "prompt_tokens"));
+    out->token_count = json_integer_value(json_object_get(usage, "completion_tokens"));
+    out->queue_ms = json_number_value(json_object_get(timings, "queue_ms"));
+    return 0;
+}
+
+int proxy_take_result(struct request *request, const struct proxy_result *result,
+                      struct proxy_waits *out_waits, struct err *err)
+{
+    double load_ms = (double)request->load_us / 1000;
+    double wait_ms = (double)(request->dispatched_us - request->arrived_us) / 1000;
+
+    if (proxy_check_started(request, err) != 0)
+        return -1;
+    memcpy(request->stop_reason, result->stop_reason, sizeof(request->stop_reason));
+    request->prompt_tokens = result->prompt_tokens;
+    request->token_count = result->token_count;
     request->has_ended = true;
     worker_live_progress(request->worker);
+    *out_waits =
+        (struct proxy_waits){.queue_ms = result->queue_ms + wait_ms - load_ms, .load_ms = load_ms};
     return 0;
 }
 

@@ -3,11 +3,10 @@
 #define RBEE_SUPERVISOR_PROXY_H
 
 #include "common/err.h"
+#include "supervisor/request.h"
 
 #include <jansson.h>
 #include <stddef.h>
-
-struct request;
 
 /* Sends REQUEST, which is in the running list of its worker, to that worker. What comes of it is
  * told from the loop, never from inside this call. */
@@ -36,10 +35,19 @@ struct proxy_waits {
     double queue_ms; /* with the worker's own, of its timings */
     double load_ms;
 };
-/* The answer is complete: RESULT has stop_reason, usage and timings. One of the next two follows.
- */
-int proxy_take_result(struct request *request, const json_t *result, struct proxy_waits *out_waits,
+/* What an end says of its answer. */
+struct proxy_result {
+    char stop_reason[REQUEST_STOP_REASON_MAX_BYTES + 1];
+    int64_t prompt_tokens;
+    int64_t token_count;
+    double queue_ms; /* at the worker */
+};
+/* Reads it from an end or a whole answer: -1 when stop_reason, usage or timings is not there. */
+int proxy_read_result(const struct request *request, const json_t *end, struct proxy_result *out,
                       struct err *err);
+/* The answer is complete; of *out_waits the client is to be told. One of the next two follows. */
+int proxy_take_result(struct request *request, const struct proxy_result *result,
+                      struct proxy_waits *out_waits, struct err *err);
 /* RESULT is the end event of a stream, else the whole answer; WAITS are told in it. */
 void proxy_finish(struct request *request, json_t *result, const struct proxy_waits *waits);
 /* The same of one that is text already. */

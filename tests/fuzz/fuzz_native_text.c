@@ -15,18 +15,33 @@ static json_t *fuzz_parse(const char *text, size_t len)
     return json_parse(text, len, FUZZ_TEXT_MAX_BYTES, &err);
 }
 
-static void fuzz_token(const char *text, size_t len, const json_t *json)
+static void fuzz_token(const struct json_text *text, const json_t *json)
 {
     struct json_text piece;
     bool has_escapes = false;
     const char *value = json_string_value(json_object_get(json, "t"));
 
-    if (!native_text_is_token(text, len, &piece, &has_escapes))
+    if (!native_text_is_token(text, &piece, &has_escapes))
         return;
     assert(json_object_size(json) == 3 && value != NULL);
     assert(strcmp(json_string_value(json_object_get(json, "type")), "token") == 0);
     assert(json_is_integer(json_object_get(json, "i")));
     assert(has_escapes || json_text_is(&piece, value));
+}
+
+static void fuzz_end(const struct json_text *text, const json_t *json)
+{
+    static const struct request REQUEST = {.has_started = true};
+    struct err err = ERR_INIT;
+    struct native_text_end end;
+    struct proxy_result read;
+
+    if (!native_text_is_end(text, &end))
+        return;
+    assert(proxy_read_result(&REQUEST, json, &read, &err) == 0);
+    assert(strcmp(read.stop_reason, end.result.stop_reason) == 0);
+    assert(read.prompt_tokens == end.result.prompt_tokens);
+    assert(read.token_count == end.result.token_count && read.queue_ms == end.result.queue_ms);
 }
 
 static void fuzz_members(struct json_text rest, json_t *json)
@@ -56,7 +71,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct json_text rest = {text, len};
     struct json_member member;
 
-    fuzz_token(text, len, json);
+    fuzz_token(&rest, json);
+    fuzz_end(&rest, json);
     if (json_is_object(json))
         fuzz_members(rest, json);
     else

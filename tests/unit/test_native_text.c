@@ -33,15 +33,16 @@ static void a_token_of_the_one_form_is_one_to_jansson(void **state)
         TOKEN("\\n\\\"\\\\\\/\\b\\f\\r\\t"),
         TOKEN("\177"),
         "{\"type\":\"token\",\"t\":\"x\",\"i\":0}",
-        "{\"type\":\"token\",\"t\":\"x\",\"i\":123456789012345678}",
+        "{\"type\":\"token\",\"t\":\"x\",\"i\":123456789012345}",
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(GOOD); i++) {
         AUTO_JSON json_t *event = parse(GOOD[i], strlen(GOOD[i]));
+        const struct json_text text = {GOOD[i], strlen(GOOD[i])};
         struct json_text piece;
         bool has_escapes = false;
 
-        assert_true(native_text_is_token(GOOD[i], strlen(GOOD[i]), &piece, &has_escapes));
+        assert_true(native_text_is_token(&text, &piece, &has_escapes));
         assert_string_equal(json_string_value(json_object_get(event, "type")), "token");
         assert_true(json_is_integer(json_object_get(event, "i")));
         assert_int_equal(has_escapes, strchr(GOOD[i], '\\') != NULL);
@@ -68,7 +69,7 @@ static void a_token_of_another_form_is_left_to_jansson(void **state)
         "{\"type\":\"token\",\"t\":\"x\",\"i\":01}",
         "{\"type\":\"token\",\"t\":\"x\",\"i\":-1}",
         "{\"type\":\"token\",\"t\":\"x\",\"i\":1.5}",
-        "{\"type\":\"token\",\"t\":\"x\",\"i\":1234567890123456789}",
+        "{\"type\":\"token\",\"t\":\"x\",\"i\":1234567890123456}",
         "{\"type\":\"token\",\"t\":\"x\",\"i\":1",
         "{\"type\":\"token\",\"t\":\"x",
         "{\"type\":\"token\",\"t\":\"x\",\"i\":1,\"logprobs\":[]}",
@@ -78,13 +79,15 @@ static void a_token_of_another_form_is_left_to_jansson(void **state)
         "",
         "{",
     };
+    static const char NUL[] = TOKEN("a\0b");
     struct json_text piece;
     bool has_escapes = false;
 
     for (size_t i = 0; i < ARRAY_COUNT(OTHER); i++)
-        assert_false(native_text_is_token(OTHER[i], strlen(OTHER[i]), &piece, &has_escapes));
+        assert_false(native_text_is_token(&(struct json_text){OTHER[i], strlen(OTHER[i])}, &piece,
+                                          &has_escapes));
     assert_false(
-        native_text_is_token(TOKEN("a\0b"), sizeof(TOKEN("a\0b")) - 1, &piece, &has_escapes));
+        native_text_is_token(&(struct json_text){NUL, sizeof(NUL) - 1}, &piece, &has_escapes));
 }
 
 static void members_are_where_jansson_finds_them(void **state)
@@ -138,85 +141,130 @@ static void text_that_is_no_object_has_an_end(void **state)
     }
 }
 
-#define END(rest) "{\"type\":\"end\",\"stop_reason\":\"stop\",\"usage\":{\"prompt_tokens\":5}," rest
+#define TIMINGS(queue, rest)                                                                       \
+    "\"timings\":{\"queue_ms\":" queue ",\"load_ms\":0,\"prefill_ms\":12.5,\"decode_ms\":80,"      \
+    "\"first_token_ms\":13.012" rest "}}"
+#define END(reason, tokens, timings)                                                               \
+    "{\"type\":\"end\",\"stop_reason\":" reason                                                    \
+    ",\"usage\":{\"prompt_tokens\":5,\"cached_tokens\":0,"                                         \
+    "\"completion_tokens\":" tokens "}," timings
 
-static json_t *end_as_told(const struct request *request, const char *text, bool *out_is_told)
+/* Whether TEXT is an end of the form, and how REQUEST's client gets it. */
+static bool tell_end(const struct request *request, const char *text,
+                     const struct proxy_waits *waits, struct buf *out)
 {
-    static const struct proxy_waits WAITS = {.queue_ms = 3.25, .load_ms = 1200};
-    AUTO_BUF struct buf out = BUF_INIT(TEXT_MAX_BYTES);
+    struct native_text_end end;
 
-    *out_is_told = native_text_end(request, &WAITS, &(struct json_text){text, strlen(text)}, &out);
-    return *out_is_told ? parse(out.data, out.len) : NULL;
+    buf_clear(out);
+    return native_text_is_end(&(struct json_text){text, strlen(text)}, &end) &&
+           native_text_write_end(request, &end, waits, out);
+}
+
+static void an_end_means_what_jansson_reads(void **state)
+{
+    static const char TEXT[] = END("\"stop_string\"", "100", TIMINGS("0.012", ""));
+    static const struct request REQUEST = {.has_started = true};
+    AUTO_JSON json_t *event = parse(TEXT, strlen(TEXT));
+    struct err err = ERR_INIT;
+    struct proxy_result read;
+    struct native_text_end end;
+
+    assert_int_equal(proxy_read_result(&REQUEST, event, &read, &err), 0);
+    assert_true(native_text_is_end(&(struct json_text){TEXT, strlen(TEXT)}, &end));
+    assert_string_equal(end.result.stop_reason, read.stop_reason);
+    assert_int_equal(end.result.prompt_tokens, read.prompt_tokens);
+    assert_int_equal(end.result.token_count, read.token_count);
+    assert_true(end.result.queue_ms == read.queue_ms && read.queue_ms == 0.012);
 }
 
 static void an_end_is_told_with_our_waits(void **state)
 {
-    static const char TEXT[] =
-        END("\"timings\":{\"queue_ms\":0.012,\"load_ms\":0,\"prefill_ms\":12.5}}");
-    static const char WANTED[] =
-        "\"stop_reason\":\"stop\",\"usage\":{\"prompt_tokens\":5},\"timings\""
-        ":{\"queue_ms\":3.25,\"load_ms\":1200.0,\"prefill_ms\":12.5}}";
+    static const char TEXT[] = END("\"stop\"", "7", TIMINGS("0.012", ""));
+    static const char REST[] =
+        "\"stop_reason\":\"stop\",\"usage\":{\"prompt_tokens\":5,\"cached_tokens\":0,"
+        "\"completion_tokens\":7},\"timings\":{\"queue_ms\":3.25,\"load_ms\":1200.0,\"prefill_ms\":"
+        "12.5,"
+        "\"decode_ms\":80,\"first_token_ms\":13.012}}";
+    static const struct proxy_waits WAITS = {.queue_ms = 3.25, .load_ms = 1200};
     static struct worker worker = {.name = "w"};
     struct request request = {.worker = &worker, .id = "r-1", .is_stream = true};
-    AUTO_FREE char *stream = xasprintf("{\"type\":\"end\",%s", WANTED);
+    AUTO_FREE char *stream = xasprintf("{\"type\":\"end\",%s", REST);
     AUTO_FREE char *whole =
-        xasprintf("{\"id\":\"r-1\",\"model\":\"w\",\"text\":\"a \\\"b\\\"\",%s", WANTED);
-    struct proxy_waits waits = {.queue_ms = 3.25, .load_ms = 1200};
+        xasprintf("{\"id\":\"r-1\",\"model\":\"w\",\"text\":\"a \\\"b\\\"\",%s", REST);
     AUTO_BUF struct buf out = BUF_INIT(TEXT_MAX_BYTES);
 
-    assert_true(native_text_end(&request, &waits, &(struct json_text){TEXT, strlen(TEXT)}, &out));
+    assert_true(tell_end(&request, TEXT, &WAITS, &out));
     assert_string_equal(out.data, stream);
-    buf_clear(&out);
     request.is_stream = false;
     buf_init(&request.reply, TEXT_MAX_BYTES);
     assert_int_equal(buf_add_string(&request.reply, "a \"b\""), 0);
-    assert_true(native_text_end(&request, &waits, &(struct json_text){TEXT, strlen(TEXT)}, &out));
+    assert_true(tell_end(&request, TEXT, &WAITS, &out));
     assert_string_equal(out.data, whole);
+    request.wants_logprobs = true;
+    assert_false(tell_end(&request, TEXT, &WAITS, &out));
     buf_release(&request.reply);
 }
 
 static void waits_are_written_as_jansson_does(void **state)
 {
     static const double MS[] = {0, 0.001, 0.01, 0.1, 1, 1.5, 12.345, 999.999, 100, 86400000.125};
+    static const double OTHER[] = {-0.001, 1e9};
+    static const char TEXT[] = END("\"stop\"", "7", TIMINGS("0", ""));
     static struct worker worker = {.name = "w"};
     const struct request request = {.worker = &worker, .id = "r-1", .is_stream = true};
+    AUTO_BUF struct buf out = BUF_INIT(TEXT_MAX_BYTES);
 
     for (size_t i = 0; i < ARRAY_COUNT(MS); i++) {
         const struct proxy_waits waits = {.queue_ms = MS[i], .load_ms = MS[i]};
-        static const char TEXT[] = END("\"timings\":{\"queue_ms\":0,\"load_ms\":0}}");
         AUTO_JSON json_t *number = json_real((double)(int64_t)(MS[i] * 1000) / 1000);
         AUTO_FREE char *written = json_to_text(number);
-        AUTO_FREE char *wanted = xasprintf("{\"queue_ms\":%s,\"load_ms\":%s}}", written, written);
-        AUTO_BUF struct buf out = BUF_INIT(TEXT_MAX_BYTES);
+        AUTO_FREE char *wanted = xasprintf("{\"queue_ms\":%s,\"load_ms\":%s,", written, written);
 
-        assert_true(
-            native_text_end(&request, &waits, &(struct json_text){TEXT, strlen(TEXT)}, &out));
+        assert_true(tell_end(&request, TEXT, &waits, &out));
         assert_non_null(strstr(out.data, wanted));
     }
+    for (size_t i = 0; i < ARRAY_COUNT(OTHER); i++)
+        assert_false(tell_end(&request, TEXT, &(struct proxy_waits){.queue_ms = OTHER[i]}, &out));
 }
 
 static void an_end_of_another_form_is_left_to_jansson(void **state)
 {
     static const char *const OTHER[] = {
-        END("\"timings\":{\"queue_ms\":1}}"),
-        END("\"timings\":{\"load_ms\":0}}"),
-        END("\"timings\":{\"queue_ms\":1,\"load_ms\":0},\"more\":1}"),
-        END("\"more\":1,\"timings\":{\"queue_ms\":1,\"load_ms\":0}}"),
-        END("\"tim\\u0069ngs\":{\"queue_ms\":1,\"load_ms\":0}}"),
-        END("\"timings\":{\"queue_m\\u0073\":1,\"load_ms\":0}}"),
-        "{\"type\": \"end\",\"stop_reason\":\"stop\",\"usage\":{},\"timings\":{\"queue_ms\":1,"
-        "\"load_ms\":0}}",
+        END("\"stop\"", "7", TIMINGS("-1", "")),
+        END("\"stop\"", "7", TIMINGS("1e3", "")),
+        END("\"stop\"", "7", TIMINGS("1.", "")),
+        END("\"stop\"", "7", TIMINGS("01", "")),
+        END("\"stop\"", "7", TIMINGS("1 ", "")),
+        END("\"stop\"", "7", TIMINGS("1", ",\"more\":1")),
+        END("\"stop\"", "7.0", TIMINGS("1", "")),
+        END("\"stop\"", "", TIMINGS("1", "")),
+        END("\"st\\\"op\"", "7", TIMINGS("1", "")),
+        END("\"a reason of more bytes than a request keeps\"", "7", TIMINGS("1", "")),
+        END("null", "7", TIMINGS("1", "")),
+        END("\"stop\"", "7", TIMINGS("1", "")) " ",
+        END("\"stop\"", "7", "\"timings\":{\"queue_ms\":1}}"),
+    };
+    struct native_text_end end;
+
+    for (size_t i = 0; i < ARRAY_COUNT(OTHER); i++)
+        assert_false(native_text_is_end(&(struct json_text){OTHER[i], strlen(OTHER[i])}, &end));
+}
+
+static void a_start_is_passed_on_with_its_own_id_alone(void **state)
+{
+    static const char *const TEXTS[] = {
+        "{\"type\":\"started\",\"id\":\"r-1\",\"model\":\"w\"}",
+        "{\"type\":\"started\",\"id\":\"r-2\",\"model\":\"w\"}",
+        "{\"type\":\"started\",\"id\":\"r-1\",\"model\":\"v\"}",
+        "{\"type\":\"started\",\"id\":\"r-1\",\"model\":\"w\",\"warnings\":[]}",
     };
     static struct worker worker = {.name = "w"};
-    struct request request = {.worker = &worker, .id = "r-1", .is_stream = true};
-    bool is_told = true;
+    const struct request request = {.worker = &worker, .id = "r-1"};
 
-    for (size_t i = 0; i < ARRAY_COUNT(OTHER); i++) {
-        AUTO_JSON json_t *told = end_as_told(&request, OTHER[i], &is_told);
-
-        assert_null(told);
-        assert_false(is_told);
-    }
+    for (size_t i = 0; i < ARRAY_COUNT(TEXTS); i++)
+        assert_int_equal(
+            native_text_is_started(&request, &(struct json_text){TEXTS[i], strlen(TEXTS[i])}),
+            i == 0);
 }
 
 int main(void)
@@ -226,6 +274,8 @@ int main(void)
         cmocka_unit_test(a_token_of_another_form_is_left_to_jansson),
         cmocka_unit_test(members_are_where_jansson_finds_them),
         cmocka_unit_test(text_that_is_no_object_has_an_end),
+        cmocka_unit_test(a_start_is_passed_on_with_its_own_id_alone),
+        cmocka_unit_test(an_end_means_what_jansson_reads),
         cmocka_unit_test(an_end_is_told_with_our_waits),
         cmocka_unit_test(waits_are_written_as_jansson_does),
         cmocka_unit_test(an_end_of_another_form_is_left_to_jansson),
