@@ -389,8 +389,7 @@ static void writer_finish_group(struct writer *writer, bool is_lost, const struc
     writer->queue->audit_head = writer->chain->stored;
     if (!is_lost)
         writer_set_health(writer, result);
-    if (writer->queue->notices != NULL || writer->queue->is_health_new)
-        store_queue_wake_loop(writer->queue);
+    store_queue_wake_loop(writer->queue);
     store_queue_unlock(writer->queue);
 }
 

@@ -226,9 +226,14 @@ static int auth_check_token(const struct auth *auth, const struct http_head *hea
 
 void auth_peer_actor(const struct http_peer *peer, char out[AUTH_ACTOR_BYTES])
 {
+    static const char UID[] = "uid:";
+    char number[UNITS_TEXT_BYTES];
+
     out[0] = '\0';
-    if (peer->is_unix)
-        (void)snprintf(out, AUTH_ACTOR_BYTES, "uid:%u", (unsigned)peer->uid); /* fits */
+    if (!peer->is_unix)
+        return;
+    memcpy(out, UID, sizeof(UID));
+    memcpy(out + strlen(UID), number, units_format_whole(peer->uid, number) + 1); /* ten digits */
 }
 
 static void auth_read_unix_peer(const struct auth *auth, const struct http_exchange *exchange,

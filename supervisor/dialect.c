@@ -28,7 +28,8 @@ static size_t dialect_add_deadline(const struct deadline *deadline, struct http_
 struct http_call *dialect_send(struct worker *worker, struct dialect_ask *ask,
                                const struct http_call_events *events, void *owner)
 {
-    char bearer[sizeof("Bearer ") + TOKEN_TEXT_BYTES];
+    static const char BEARER[] = "Bearer ";
+    char bearer[sizeof(BEARER) + TOKEN_TEXT_BYTES];
     char wall[DEADLINE_TEXT_BYTES];
     char left[DEADLINE_TEXT_BYTES];
     struct http_header headers[DIALECT_HEADER_MAX_COUNT];
@@ -40,7 +41,8 @@ struct http_call *dialect_send(struct worker *worker, struct dialect_ask *ask,
                                 .is_alone = ask->is_alone};
     struct http_call *call = NULL;
 
-    (void)snprintf(bearer, sizeof(bearer), "Bearer %s", worker->process.token);
+    memcpy(bearer, BEARER, sizeof(BEARER));
+    memcpy(bearer + strlen(BEARER), worker->process.token, strlen(worker->process.token) + 1);
     if (worker->process.token[0] != '\0')
         headers[http.header_count++] = (struct http_header){"Authorization", bearer};
     if (ask->body != NULL)

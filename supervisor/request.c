@@ -21,20 +21,28 @@
 
 enum {
     PING_MS = 15000, /* a comment after so much silence keeps proxies from hanging up */
-    TIMER_MAX_EVENT_BYTES = SSE_EVENT_MAX_BYTES + 64,
+    PING_MAX_BYTES = 64,
 };
 
 /* ---- timer ---- */
 
+/* Each event of a stream puts the next ping off: the timer is left as it is then, and looks again
+ * when it fires. */
 void request_arm_timer(struct request *request, enum request_timer purpose, uint64_t ms)
 {
+    bool is_put_off = purpose == REQUEST_TIMER_PING && request->is_timer_set &&
+                      request->timer_purpose == REQUEST_TIMER_PING;
+
     request->timer_purpose = purpose;
-    timer_arm_after(request->timer, (int64_t)ms);
+    request->timer_due_ms = clock_monotonic_ms() + ms;
+    if (!is_put_off)
+        timer_arm_after(request->timer, (int64_t)ms);
+    request->is_timer_set = true;
 }
 
 static void request_ping(struct request *request)
 {
-    AUTO_BUF struct buf text = BUF_INIT(TIMER_MAX_EVENT_BYTES);
+    AUTO_BUF struct buf text = BUF_INIT(PING_MAX_BYTES);
 
     if (request->exchange == NULL || !http_exchange_has_begun(request->exchange))
         return;
@@ -46,8 +54,14 @@ static void request_ping(struct request *request)
 static void request_on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct request *request = arg;
+    uint64_t now_ms = clock_monotonic_ms();
     struct err err = ERR_INIT;
 
+    if (now_ms < request->timer_due_ms) {
+        timer_arm_after(request->timer, (int64_t)(request->timer_due_ms - now_ms));
+        return;
+    }
+    request->is_timer_set = false;
     switch (request->timer_purpose) {
     case REQUEST_TIMER_PING:
         request_ping(request);
@@ -96,6 +110,11 @@ static struct worker_options *request_read_options(const struct inference_reques
     return options;
 }
 
+static void request_set_label(struct request *request, const char *label)
+{
+    memcpy(request->label, label, strnlen(label, REQUEST_LABEL_MAX_BYTES)); /* it was all zero */
+}
+
 struct request *request_new(struct api_call *call, json_t *body,
                             const struct inference_request *parsed)
 {
@@ -107,8 +126,7 @@ struct request *request_new(struct api_call *call, json_t *body,
                                       .on_drained = request_on_drained,
                                       .on_deadline = request_on_deadline};
     token_new_id('r', request->id);
-    (void)snprintf(request->label, sizeof(request->label), "%s",
-                   http_exchange_request_id(call->exchange));
+    request_set_label(request, http_exchange_request_id(call->exchange));
     request->body = json_incref(body);
     request->options = request_read_options(parsed);
     request->is_stream = parsed->stream;
@@ -182,17 +200,14 @@ json_t *request_record(const struct request *request)
 
 void request_send_text(struct request *request, const char *text, size_t len)
 {
-    AUTO_BUF struct buf event = BUF_INIT(TIMER_MAX_EVENT_BYTES);
-
-    if (request->exchange == NULL)
+    if (request->exchange == NULL ||
+        len > SSE_EVENT_MAX_BYTES) /* the parser let no longer one in */
         return;
-    if (sse_append(&event, text, len) != 0)
-        return; /* the parser let no longer one in */
     if (!http_exchange_has_begun(request->exchange)) {
         http_reply_header(request->exchange, "Cache-Control", "no-store");
         http_stream_begin(request->exchange, 200, "text/event-stream");
     }
-    http_stream_write(request->exchange, event.data, event.len);
+    http_stream_event_text(request->exchange, text, len);
     request_arm_timer(request, REQUEST_TIMER_PING, PING_MS);
 }
 

@@ -89,6 +89,8 @@ struct request {
     bool is_paused;       /* the client is slow: its worker is not read */
     struct event *timer;
     enum request_timer timer_purpose;
+    bool is_timer_set;
+    uint64_t timer_due_ms;
 
     int64_t submitted_ms; /* wall time, for the store */
     int64_t started_ms;

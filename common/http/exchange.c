@@ -324,31 +324,53 @@ static int exchange_add_chunk_size(struct buf *out, size_t len)
     return buf_add(out, text + at, sizeof(text) - at);
 }
 
-void http_stream_write(struct http_exchange *x, const void *data, size_t len)
+static bool exchange_takes_chunks(const struct http_exchange *x)
 {
-    struct buf *out = &x->conn->out;
-    int failed = 0;
-
     assert(x->has_begun && !x->has_ended);
-    if (x->is_head_request || len == 0) /* an empty chunk would be the last one */
-        return;
+    return !x->is_head_request;
+}
+
+/* BODY of the chunk is in place; FAILED: not all of it. */
+static void exchange_end_chunk(struct http_exchange *x, int failed)
+{
     if (x->is_chunked)
-        failed |= exchange_add_chunk_size(out, len);
-    failed |= buf_add(out, data, len);
-    if (x->is_chunked)
-        failed |= buf_add_string(out, "\r\n");
+        failed |= buf_add_string(&x->conn->out, "\r\n");
     conn_flush_later(x->conn, failed != 0);
     if (conn_unsent_bytes(x->conn) > HTTP_UNSENT_HIGH_BYTES)
         x->is_over_high = true;
 }
 
+void http_stream_write(struct http_exchange *x, const void *data, size_t len)
+{
+    struct buf *out = &x->conn->out;
+    int failed = 0;
+
+    if (!exchange_takes_chunks(x) || len == 0) /* an empty chunk would be the last one */
+        return;
+    if (x->is_chunked)
+        failed |= exchange_add_chunk_size(out, len);
+    exchange_end_chunk(x, failed | buf_add(out, data, len));
+}
+
+void http_stream_event_text(struct http_exchange *x, const char *text, size_t len)
+{
+    struct buf *out = &x->conn->out;
+    int failed = 0;
+
+    if (!exchange_takes_chunks(x))
+        return;
+    if (x->is_chunked)
+        failed |= exchange_add_chunk_size(out, SSE_AROUND_BYTES + len);
+    exchange_end_chunk(x, failed | sse_append(out, text, len));
+}
+
 void http_stream_event(struct http_exchange *x, const json_t *event)
 {
     AUTO_FREE char *text = json_to_text(event);
-    AUTO_BUF struct buf out = BUF_INIT(SSE_EVENT_MAX_BYTES * 2);
+    size_t len = strlen(text);
 
-    if (sse_append(&out, text, strlen(text)) == 0)
-        http_stream_write(x, out.data, out.len);
+    if (len <= SSE_EVENT_MAX_BYTES * 2 - SSE_AROUND_BYTES)
+        http_stream_event_text(x, text, len);
 }
 
 void http_stream_end(struct http_exchange *x)

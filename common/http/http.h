@@ -184,6 +184,8 @@ void http_stream_write(struct http_exchange *x, const void *data, size_t len);
 /* One event of text/event-stream. The caller keeps EVENT far below SSE_EVENT_MAX_BYTES: a larger
  * one is not sent. */
 void http_stream_event(struct http_exchange *x, const json_t *event);
+/* The same of one that is text already, one line. */
+void http_stream_event_text(struct http_exchange *x, const char *text, size_t len);
 void http_stream_end(struct http_exchange *x);
 bool http_exchange_has_begun(const struct http_exchange *x); /* some reply has been begun */
 size_t http_exchange_unsent_bytes(const struct http_exchange *x);

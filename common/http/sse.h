@@ -12,6 +12,7 @@
 enum { SSE_EVENT_MAX_BYTES = 1 << 20 };
 
 /* Appends "data: TEXT\n\n". TEXT holds no newline (compact JSON or "[DONE]"). */
+enum { SSE_AROUND_BYTES = sizeof("data: \n\n") - 1 }; /* what it adds to the text */
 int sse_append(struct buf *buf, const char *text, size_t len);
 /* The same with "id: ID" before it: a client that comes back says the last one it has seen
  * (Last-Event-ID). */
