@@ -142,14 +142,18 @@ static void native_ask_drill(enum drill_kind kind, struct dialect_ask *out)
  * was meant for us. */
 static char *native_body(const struct request *request)
 {
-    static const char *const OURS[] = {"context", "device",    "slots",
-                                       "kv_type", "allow_cpu", "start"};
     char *text = native_text_ask(request);
+    const char *name = NULL;
+    json_t *value = NULL;
+    void *next = NULL;
 
     if (text != NULL)
         return text;
-    for (size_t i = 0; i < ARRAY_COUNT(OURS); i++)
-        (void)json_object_del(request->body, OURS[i]); /* most are not there */
+    json_object_foreach_safe(request->body, next, name, value)
+    {
+        if (native_text_is_ours(&(struct json_text){name, strlen(name)}))
+            (void)json_object_del(request->body, name); /* it is there */
+    }
     (void)json_object_set_new(request->body, "model", json_string(request->worker->name));
     (void)json_object_set_new(request->body, "stream", json_true());
     return json_to_text(request->body);

@@ -51,29 +51,37 @@ static bool text_is_string(const struct json_text *text)
     return json_string_is_simple(text) && utf8_is_valid(text->at, text->len);
 }
 
+static bool text_take_part(const char mark, const char **at, const char *end, struct json_text *out)
+{
+    bool is_string = mark == '$';
+    const char *part_end =
+        is_string ? json_string_end(*at, end) : *at + text_number_len(*at, end, mark == '%');
+
+    *out = (struct json_text){*at, (size_t)(part_end - *at)};
+    *at = part_end;
+    return is_string ? text_is_string(out) : out->len > 0;
+}
+
 /* Whether TEXT is FORM, byte for byte, but for what that leaves open: $ what a string holds, # a
- * whole number, ~ a number that may have a fraction. Each is one of PARTS. */
+ * whole number, % a number that may have a fraction. Each is one of PARTS. */
 static bool text_has_form(const struct json_text *text, const char *form, struct json_text *parts)
 {
     const char *at = text->at;
     const char *end = at + text->len;
 
     for (; *form != '\0'; form++) {
-        bool is_string = *form == '$';
-        const char *part_end = NULL;
-
-        if (!is_string && *form != '#' && *form != '~') {
+        switch (*form) {
+        case '#':
+        case '$':
+        case '%':
+            if (!text_take_part(*form, &at, end, parts++))
+                return false;
+            break;
+        default:
             if (at == end || *at++ != *form)
                 return false;
-            continue;
+            break;
         }
-        part_end =
-            is_string ? json_string_end(at, end) : at + text_number_len(at, end, *form == '~');
-        *parts = (struct json_text){at, (size_t)(part_end - at)};
-        if (is_string ? !text_is_string(parts) : parts->len == 0)
-            return false;
-        parts++;
-        at = part_end;
     }
     return at == end;
 }
@@ -100,7 +108,7 @@ bool native_text_is_started(const struct request *request, const struct json_tex
 
 /* ---- the body ---- */
 
-static bool text_is_ours(const struct json_text *name)
+bool native_text_is_ours(const struct json_text *name)
 {
     static const char *const OURS[] = {"context", "device",    "slots",
                                        "kv_type", "allow_cpu", "start"};
@@ -135,7 +143,7 @@ static int text_add_field(struct buf *out, const struct json_member *member,
         if (json_text_is(&member->name, settings[i].name))
             return text_set(out, &settings[i]);
     }
-    if (text_is_ours(&member->name))
+    if (native_text_is_ours(&member->name))
         return 0;
     return buf_add(out, member->whole.at, member->whole.len) | buf_add_byte(out, ',');
 }
@@ -194,8 +202,8 @@ bool native_text_is_end(const struct json_text *text, struct native_text_end *ou
 {
     static const char FORM[] = END_BEGIN
         ",\"stop_reason\":\"$\",\"usage\":{\"prompt_tokens\":#,\"cached_tokens\":#,"
-        "\"completion_tokens\":#},\"timings\":{\"queue_ms\":~,\"load_ms\":~,\"prefill_ms\":~,"
-        "\"decode_ms\":~,\"first_token_ms\":~}}";
+        "\"completion_tokens\":#},\"timings\":{\"queue_ms\":%,\"load_ms\":%,\"prefill_ms\":%,"
+        "\"decode_ms\":%,\"first_token_ms\":%}}";
     const struct json_text *reason = &out->parts[END_STOP_REASON];
     struct proxy_result *result = &out->result;
 

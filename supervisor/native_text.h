@@ -44,6 +44,8 @@ bool native_text_is_end(const struct json_text *text, struct native_text_end *ou
  * in one piece. False: it cannot be written like this. */
 bool native_text_write_end(const struct request *request, const struct native_text_end *end,
                            const struct proxy_waits *waits, struct buf *out);
+/* A field that is meant for us, and not for the worker. */
+bool native_text_is_ours(const struct json_text *name);
 /* The body of REQUEST, which has been read, as its worker wants it: without what was meant for us,
  * as a stream, its model by the worker's name. NULL: a field's name has escapes. The caller frees
  * it. */

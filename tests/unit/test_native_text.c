@@ -1,6 +1,7 @@
 /* What goes through as text says the same as what jansson would have made of it. */
 #include "supervisor/native_text.h"
 
+#include "common/http/server.h"
 #include "common/json.h"
 #include "common/mem.h"
 #include "supervisor/proxy.h"
@@ -267,6 +268,41 @@ static void a_start_is_passed_on_with_its_own_id_alone(void **state)
             i == 0);
 }
 
+static void a_body_goes_on_but_for_what_was_ours(void **state)
+{
+    static const struct {
+        const char *body;
+        const char *wanted; /* NULL: jansson's */
+    } CASES[] = {
+        {"{}", "{\"model\":\"w\",\"stream\":true}"},
+        {"{\"prompt\":\"hi\"}", "{\"prompt\":\"hi\",\"model\":\"w\",\"stream\":true}"},
+        {"{\"stream\":false,\"prompt\":\"hi\",\"model\":\"/m.gguf\",\"x\":{\"model\":1}}",
+         "{\"stream\":true,\"prompt\":\"hi\",\"model\":\"w\",\"x\":{\"model\":1}}"},
+        {"{\"context\":1,\"device\":\"cpu\",\"slots\":2,\"prompt\":\"\\\"model\\\":\",\"kv_type\":"
+         "\"f16\","
+         "\"allow_cpu\":true,\"start\":false}",
+         "{\"prompt\":\"\\\"model\\\":\",\"model\":\"w\",\"stream\":true}"},
+        {" {\n \"prompt\" : [1, 2] ,\"seed\":1e0 } ",
+         "{\"prompt\" : [1, 2],\"seed\":1e0,\"model\":\"w\",\"stream\":true}"},
+        {"{\"mod\\u0065l\":\"m\",\"prompt\":\"hi\"}", NULL},
+    };
+    static struct worker worker = {.name = "w"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct http_exchange exchange = {.body = BUF_INIT(TEXT_MAX_BYTES)};
+        const struct request request = {.worker = &worker, .exchange = &exchange};
+        AUTO_FREE char *asked = NULL;
+
+        assert_int_equal(buf_add_string(&exchange.body, CASES[i].body), 0);
+        asked = native_text_ask(&request);
+        if (CASES[i].wanted == NULL)
+            assert_null(asked);
+        else
+            assert_string_equal(asked, CASES[i].wanted);
+        buf_release(&exchange.body);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +310,7 @@ int main(void)
         cmocka_unit_test(a_token_of_another_form_is_left_to_jansson),
         cmocka_unit_test(members_are_where_jansson_finds_them),
         cmocka_unit_test(text_that_is_no_object_has_an_end),
+        cmocka_unit_test(a_body_goes_on_but_for_what_was_ours),
         cmocka_unit_test(a_start_is_passed_on_with_its_own_id_alone),
         cmocka_unit_test(an_end_means_what_jansson_reads),
         cmocka_unit_test(an_end_is_told_with_our_waits),
