@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,11 +54,16 @@ int buf_reserve(struct buf *buf, size_t len)
     return 0;
 }
 
+static bool buf_has_room(const struct buf *buf, size_t len)
+{
+    return len <= buf->max - buf->len && len < buf->capacity - buf->len;
+}
+
 int buf_add(struct buf *buf, const void *data, size_t len)
 {
     if (len == 0)
         return 0;
-    if (buf_reserve(buf, len) < 0)
+    if (!buf_has_room(buf, len) && buf_reserve(buf, len) < 0)
         return -1;
     memcpy(buf->data + buf->len, data, len);
     buf->len += len;

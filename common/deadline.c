@@ -4,7 +4,6 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <strings.h>
 
 enum {
     US_PER_MS = 1000,
@@ -19,7 +18,7 @@ static int deadline_find(const struct http_head *head, const char *name, const c
 {
     *out = NULL;
     for (size_t i = 0; i < head->header_count; i++) {
-        if (strcasecmp(head->headers[i].name, name) != 0)
+        if (!http_name_is(head->headers[i].name, name))
             continue;
         if (*out != NULL)
             return err_set(err, ERR_INVALID_DEADLINE, "more than one %s", name);

@@ -72,10 +72,12 @@ static size_t log_measure(const char *text, size_t len, bool *out_is_plain)
 static bool log_needs_quotes(const char *text, size_t len)
 {
     for (size_t at = 0; at < len;) {
-        bool is_plain = false;
-        size_t step = log_measure(text + at, len - at, &is_plain);
+        bool is_plain = text[at] > ' ' && text[at] <= '~' && text[at] != '"' && text[at] != '\\';
+        size_t step = 1;
 
-        if (!is_plain || text[at] == ' ')
+        if (!is_plain && text[at] != ' ')
+            step = log_measure(text + at, len - at, &is_plain);
+        if (!is_plain)
             return true;
         at += step;
     }

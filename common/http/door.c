@@ -182,7 +182,7 @@ static const struct http_header *door_find(const struct door_message *message, c
 
     *out_count = 0;
     for (size_t i = 0; i < message->head->header_count; i++) {
-        if (strcasecmp(message->head->headers[i].name, name) != 0)
+        if (!http_name_is(message->head->headers[i].name, name))
             continue;
         if (*out_count == 0)
             found = &message->head->headers[i];

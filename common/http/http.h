@@ -63,6 +63,8 @@ struct http_head {
     size_t header_count;
 };
 
+/* Whether a header's NAME is WANTED, in whatever case. Most are not by their first letter. */
+bool http_name_is(const char *name, const char *wanted);
 /* The value of the header NAME (case-insensitive), NULL when there is none. */
 const char *http_head_find(const struct http_head *head, const char *name);
 const char *http_method_name(enum http_method method);
