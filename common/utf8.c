@@ -160,8 +160,13 @@ void utf8_make_printable(char *text, size_t len)
 
     while (at < len) {
         uint32_t codepoint = 0;
-        size_t step = utf8_decode(text + at, len - at, &codepoint);
+        size_t step = 0;
 
+        if (text[at] >= ' ' && text[at] <= '~') { /* nearly all */
+            at++;
+            continue;
+        }
+        step = utf8_decode(text + at, len - at, &codepoint);
         if (step == 0)
             text[at] = '?';
         else if (text[at] == '\t' || text[at] == '\n' || text[at] == '\r')

@@ -62,7 +62,7 @@ bool audit_has_moved(const struct audit_chain *chain)
     return chain->now.seq != chain->stored.seq;
 }
 
-int audit_write_head(const struct audit_chain *chain, sqlite3 *db, struct err *err)
+struct store_write *audit_head_write(const struct audit_chain *chain)
 {
     const struct audit_head *head = &chain->now;
     char mac[KEYED_HASH_TEXT_BYTES];
@@ -77,12 +77,16 @@ int audit_write_head(const struct audit_chain *chain, sqlite3 *db, struct err *e
         .broken = audit_fault_name(head->broken),
         .mac = mac,
     };
-    struct store_write *write = NULL;
-    int rc = 0;
 
     audit_head_mac(chain, head, mac);
-    write = store_table_write(&TABLE_audit_head, &row);
-    rc = store_write_now(write, db, err);
+    return store_table_write(&TABLE_audit_head, &row);
+}
+
+int audit_write_head(const struct audit_chain *chain, sqlite3 *db, struct err *err)
+{
+    struct store_write *write = audit_head_write(chain);
+    int rc = store_write_now(write, db, err);
+
     store_write_free(write);
     return rc;
 }

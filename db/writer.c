@@ -318,6 +318,16 @@ static bool writer_is_row_fault(int code)
     }
 }
 
+/* Behind the rows of the audit trail that are in the transaction. */
+static void writer_write_head(struct writer *writer, struct err *err)
+{
+    struct store_write *head = audit_head_write(writer->chain);
+
+    if (writer_write_row(writer, head) != SQLITE_DONE)
+        (void)store_file_fail(writer->db, err, "write the head of the audit trail");
+    store_write_free(head);
+}
+
 /* One transaction for the group. On failure nothing of it is in the file, and *out_bad is the row
  * whose fault it was, if it was one's. */
 static int writer_try_group(struct writer *writer, struct store_write **out_bad, struct err *err)
@@ -336,7 +346,7 @@ static int writer_try_group(struct writer *writer, struct store_write **out_bad,
         break;
     }
     if (!err_is_set(err) && audit_has_moved(writer->chain))
-        (void)audit_write_head(writer->chain, writer->db, err);
+        writer_write_head(writer, err);
     if (!err_is_set(err) && writer_run(writer, &writer->commit, "COMMIT")) {
         writer->chain->stored = writer->chain->now;
         return 0;
