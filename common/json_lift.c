@@ -138,10 +138,15 @@ static int lift_place_all(struct lift *lift, json_t *value)
 
 json_t *json_load_lifted(const char *text, size_t len, size_t min_bytes, size_t flags)
 {
-    struct lift lift = {.min_bytes = min_bytes, .rest = BUF_INIT(SIZE_MAX - 1)};
+    struct lift lift; /* of its strings only those that are counted are set */
     json_t *json = NULL;
 
-    if (len > min_bytes && lift_read(&lift, text, text + len) == 0 && lift.count > 0)
+    if (len <= min_bytes)
+        return NULL;
+    lift.min_bytes = min_bytes;
+    lift.count = lift.placed_count = lift.seen_count = 0;
+    buf_init(&lift.rest, SIZE_MAX - 1);
+    if (lift_read(&lift, text, text + len) == 0 && lift.count > 0)
         json = json_loadb(lift.rest.data, lift.rest.len, flags, NULL);
     buf_release(&lift.rest);
     lift.seen_count = 0;
