@@ -46,8 +46,8 @@ struct request_teller {
  * store_start. TELLER.on_request may be NULL. */
 int requests_end_interrupted(struct store *store, struct request_teller teller, int64_t *out_count,
                              struct err *err);
-/* The row when a request comes, and when it has ended; ROW is copied. ERR_BUSY when the queue is
- * full. */
+/* The row when a request comes, and when it has ended; ROW is copied. PLACE as in
+ * store_post_begin(). ERR_BUSY when the queue is full. */
 int requests_put_begin(struct store *store, const struct request_row *row,
                        struct store_place *place, struct err *err);
 int requests_put_end(struct store *store, const struct request_row *row, struct store_place *place,

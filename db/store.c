@@ -153,11 +153,13 @@ int store_post(struct store *store, struct store_write *write, struct store_done
 int store_post_begin(struct store *store, struct store_write *write, struct store_place *place,
                      struct err *err)
 {
-    assert(place->waiting == NULL);
+    assert(place == NULL || place->waiting == NULL);
     return store_post_at(store, write, place, err);
 }
 
-/* Under the lock: the row of WAITING becomes WRITE's, which gets the one before. */
+/* Under the lock: the row of WAITING becomes WRITE's, which gets the one before. It may be larger
+ * than that, by texts that are at most STORE_ROW_MAX_BYTES: whether there is room is not asked
+ * again. */
 static void store_queue_replace(struct store_queue *queue, struct store_write *waiting,
                                 struct store_write *write)
 {

@@ -72,7 +72,8 @@ void store_write_free(struct store_write *write);
 int store_post(struct store *store, struct store_write *write, struct store_done done,
                struct err *err);
 
-/* The same for a row that nobody waits for, of what begins: *PLACE knows of it from then on. */
+/* The same for a row that nobody waits for, of what begins: *PLACE knows of it from then on. NULL:
+ * the row stays where it is, before all that is posted later. */
 int store_post_begin(struct store *store, struct store_write *write, struct store_place *place,
                      struct err *err);
 /* And of what ends: it takes the place of the row before it, if that still waits. */

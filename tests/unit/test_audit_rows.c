@@ -4,6 +4,7 @@
 
 #include "common/json.h"
 #include "supervisor/audit_strangers.h"
+#include "supervisor/journal.h"
 #include "supervisor/supervisor.h"
 #include "tests/allocations.h"
 #include "tests/store_fixture.h"
@@ -49,6 +50,38 @@ static void off_it_writes_allocates_and_hashes_nothing(void **state)
     assert_null(supervisor.audit.strangers);
     audit_release(&supervisor.audit);
     config_free(supervisor.config);
+}
+
+/* ---- on ---- */
+
+/* The rows that COUNT requests, which are over at once, are posted as. */
+static uint64_t rows_of_requests(struct fixture *fixture, bool is_audited, uint32_t count)
+{
+    struct supervisor supervisor = {.store = fixture->store, .audit.is_on = is_audited};
+    uint64_t before = store_posted_count(fixture->store);
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct request request = {.supervisor = &supervisor, .submitted_ms = 1000};
+
+        (void)snprintf(request.id, sizeof(request.id), "r-%d-%u", is_audited, i);
+        journal_request(&request, "");
+        journal_request(&request, "completed");
+    }
+    return store_posted_count(fixture->store) - before;
+}
+
+/* Else a request may be over on disk while the trail, whose rows come between the two, has no end.
+ */
+static void a_request_in_the_trail_is_two_rows(void **state)
+{
+    enum { COUNT = 100 };
+    struct fixture *fixture = *state;
+
+    open_store(fixture);
+    start_store(fixture);
+    assert_true(rows_of_requests(fixture, false, COUNT) < 2 * (uint64_t)COUNT);
+    assert_true(rows_of_requests(fixture, true, COUNT) == 2 * (uint64_t)COUNT);
+    close_store(fixture);
 }
 
 /* ---- texts ---- */
@@ -158,6 +191,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_FILE(off_it_writes_allocates_and_hashes_nothing),
+        WITH_FILE(a_request_in_the_trail_is_two_rows),
         cmocka_unit_test(a_text_keeps_no_control_character_and_no_override),
         cmocka_unit_test(a_long_text_is_cut_and_says_so),
         cmocka_unit_test(details_are_clean_and_stay_json),
