@@ -44,6 +44,8 @@ static struct json_size json_measure(const char *text, size_t len)
         switch (*text) {
         case '"':
             text = json_string_end(text + 1, end);
+            if (text == end)
+                return size;
             break;
         case '[':
         case '{':

@@ -27,7 +27,6 @@ enum {
     /* An answer in one piece; the largest context there is (1,048,576 tokens) at 16 bytes a token.
      */
     REPLY_TEXT_MAX_BYTES = 16 << 20,
-    REPLY_BODY_MAX_BYTES = 4 << 20, /* as HTTP_LIMITS_DEFAULT */
     REPLY_ID_MAX_LEN = 64,
     /* Unknown fields are named, but nobody can make us repeat a whole body. */
     REPLY_WARNING_MAX_COUNT = 16,
@@ -425,7 +424,7 @@ static int reply_submit(struct reply *reply, struct err *err)
 
     if (reply_read_deadline(reply->x, &deadline, err) < 0)
         return -1;
-    body = json_parse(text, len, REPLY_BODY_MAX_BYTES, err);
+    body = json_parse(text, len, HTTP_BODY_MAX_BYTES, err);
     if (body == NULL || inference_parse(body, &asked, unknown, err) < 0 ||
         reply_take_id(reply, err) < 0)
         return -1;

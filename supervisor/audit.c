@@ -162,7 +162,8 @@ char *audit_details_text(json_t *details)
         if (!json_is_string(value))
             continue;
         clean = audit_clean(json_string_value(value), json_string_length(value));
-        if (strcmp(clean, json_string_value(value)) != 0)
+        if (strlen(clean) != json_string_length(value) ||
+            memcmp(clean, json_string_value(value), strlen(clean)) != 0)
             (void)json_string_set(value, clean); /* it is UTF-8 */
     }
     return json_to_text(owned);

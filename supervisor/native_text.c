@@ -169,7 +169,7 @@ char *native_text_ask(const struct request *request)
     }
     for (size_t i = 0; i < ARRAY_COUNT(settings); i++)
         failed |= settings[i].is_set ? 0 : text_set(&out, &settings[i]);
-    if (failed != 0)
+    if (failed != 0 || out.len > HTTP_BODY_MAX_BYTES)
         return NULL;
     out.data[out.len - 1] = '}'; /* over the last comma */
     return buf_take(&out);

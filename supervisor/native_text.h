@@ -47,8 +47,8 @@ bool native_text_write_end(const struct request *request, const struct native_te
 /* A field that is meant for us, and not for the worker. */
 bool native_text_is_ours(const struct json_text *name);
 /* The body of REQUEST, which has been read, as its worker wants it: without what was meant for us,
- * as a stream, its model by the worker's name. NULL: a field's name has escapes. The caller frees
- * it. */
+ * as a stream, its model by the worker's name. NULL: a field's name has escapes, or the text as it
+ * is is longer than the worker takes, which its value need not be. The caller frees it. */
 char *native_text_ask(const struct request *request);
 
 #endif

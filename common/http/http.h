@@ -95,10 +95,13 @@ struct http_limits {
     uint64_t body_time_ms; /* absolute, from the end of the head */
     uint64_t idle_time_ms; /* between requests, and for a client that takes no bytes */
 };
+/* What rbee-worker takes, and rbeed unless its settings say otherwise. */
+enum { HTTP_BODY_MAX_BYTES = 4 << 20 };
 #define HTTP_LIMITS_DEFAULT                                                                        \
     {                                                                                              \
-        .body_max_bytes = 4 << 20, .bodies_max_bytes = 64 << 20, .client_max_count = 512,          \
-        .head_time_ms = 10000, .body_time_ms = 30000, .idle_time_ms = 60000                        \
+        .body_max_bytes = HTTP_BODY_MAX_BYTES, .bodies_max_bytes = 64 << 20,                       \
+        .client_max_count = 512, .head_time_ms = 10000, .body_time_ms = 30000,                     \
+        .idle_time_ms = 60000                                                                      \
     }
 
 enum { HTTP_PEER_ADDRESS_BYTES = 46 }; /* the longest IPv6 address and its NUL */

@@ -303,6 +303,29 @@ static void a_body_goes_on_but_for_what_was_ours(void **state)
     }
 }
 
+/* What is longer than a worker takes may be shorter when jansson has written it. */
+static void a_body_that_the_worker_would_refuse_is_left_to_jansson(void **state)
+{
+    enum { LONGEST_PROMPT = HTTP_BODY_MAX_BYTES - 40 };
+    static struct worker worker = {.name = "w"};
+
+    for (size_t more = 0; more <= 40; more += 40) {
+        struct http_exchange exchange = {.body = BUF_INIT(2 * HTTP_BODY_MAX_BYTES)};
+        const struct request request = {.worker = &worker, .exchange = &exchange};
+        AUTO_FREE char *prompt = xmalloc(LONGEST_PROMPT + more);
+        AUTO_FREE char *asked = NULL;
+
+        memset(prompt, 'x', LONGEST_PROMPT + more);
+        assert_int_equal(buf_add_string(&exchange.body, "{\"prompt\":\""), 0);
+        assert_int_equal(buf_add(&exchange.body, prompt, LONGEST_PROMPT + more), 0);
+        assert_int_equal(buf_add_string(&exchange.body, "\"}"), 0);
+        asked = native_text_ask(&request);
+        assert_int_equal(asked == NULL, more > 0);
+        assert_true(asked == NULL || strlen(asked) <= HTTP_BODY_MAX_BYTES);
+        buf_release(&exchange.body);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +334,7 @@ int main(void)
         cmocka_unit_test(members_are_where_jansson_finds_them),
         cmocka_unit_test(text_that_is_no_object_has_an_end),
         cmocka_unit_test(a_body_goes_on_but_for_what_was_ours),
+        cmocka_unit_test(a_body_that_the_worker_would_refuse_is_left_to_jansson),
         cmocka_unit_test(a_start_is_passed_on_with_its_own_id_alone),
         cmocka_unit_test(an_end_means_what_jansson_reads),
         cmocka_unit_test(an_end_is_told_with_our_waits),
