@@ -90,7 +90,7 @@ static void workers_are_counted_where_they_are(void **state)
     scene_init(&scene, *state);
     (void)scene_add(&scene, LIFE_READY);
     (void)scene_add(&scene, LIFE_READY);
-    scene_add(&scene, LIFE_READY)->devices = device_set_of(&scene.gpu);
+    (void)snprintf(scene_add(&scene, LIFE_READY)->running.device, WORKER_DEVICE_MAX_BYTES, "gpu:0");
     scene_add(&scene, LIFE_OPEN)->command = &command;
     /* Never started: where it would be. */
     (void)snprintf(scene_add(&scene, LIFE_DOWN)->options.device, WORKER_DEVICE_MAX_BYTES, "gpu:1");
