@@ -62,7 +62,7 @@ bool audit_has_moved(const struct audit_chain *chain)
     return chain->now.seq != chain->stored.seq;
 }
 
-struct store_write *audit_head_write(const struct audit_chain *chain)
+struct store_write *audit_head_row(const struct audit_chain *chain)
 {
     const struct audit_head *head = &chain->now;
     char mac[KEYED_HASH_TEXT_BYTES];
@@ -84,7 +84,7 @@ struct store_write *audit_head_write(const struct audit_chain *chain)
 
 int audit_write_head(const struct audit_chain *chain, sqlite3 *db, struct err *err)
 {
-    struct store_write *write = audit_head_write(chain);
+    struct store_write *write = audit_head_row(chain);
     int rc = store_write_now(write, db, err);
 
     store_write_free(write);

@@ -14,7 +14,7 @@ void audit_link_behind(struct audit_chain *chain, const char *before, struct sto
 /* Whether rows were linked since the last commit. */
 bool audit_has_moved(const struct audit_chain *chain);
 /* The head's row; the caller frees it. */
-struct store_write *audit_head_write(const struct audit_chain *chain);
+struct store_write *audit_head_row(const struct audit_chain *chain);
 int audit_write_head(const struct audit_chain *chain, sqlite3 *db, struct err *err);
 
 /* A transaction of its own, in which rows are linked and the head is written at the end. With RC

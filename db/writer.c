@@ -321,7 +321,7 @@ static bool writer_is_row_fault(int code)
 /* Behind the rows of the audit trail that are in the transaction. */
 static void writer_write_head(struct writer *writer, struct err *err)
 {
-    struct store_write *head = audit_head_write(writer->chain);
+    struct store_write *head = audit_head_row(writer->chain);
 
     if (writer_write_row(writer, head) != SQLITE_DONE)
         (void)store_file_fail(writer->db, err, "write the head of the audit trail");
