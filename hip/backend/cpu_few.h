@@ -22,7 +22,7 @@ WIDE void prefetch_strip(uint32_t type, const struct cpu_product *product, const
 
 /* A strip of FEW_WIDTH weights by ROWS rows of activations, 1 or 2, a strip after the other: exact
  * sums. Behind the last column activations are zeroes, so a whole strip is always right. */
-WIDE void multiply_strip(int16_t weights[FEW_WIDTH][WEIGHT_WORDS], const int16_t *x, uint32_t rows,
+WIDE void multiply_strip(int16_t weights[FEW_WIDTH][STRIP], const int16_t *x, uint32_t rows,
                          __m128i out[2])
 {
     sums32 sum[2][FEW_WIDTH];
@@ -51,7 +51,7 @@ struct few_job {
     const struct cpu_product *product;
     const uint8_t *rows[FEW_WIDTH];
     struct strip_rows prepared[2]; /* of a strip, and of the next one */
-    _Alignas(LINE_BYTES) int16_t weights[FEW_WIDTH][WEIGHT_WORDS];
+    _Alignas(LINE_BYTES) int16_t weights[FEW_WIDTH][STRIP];
     __m128 totals[CPU_FEW_ROWS];
 };
 

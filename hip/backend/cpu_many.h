@@ -7,7 +7,11 @@
 
 #if defined(__x86_64__)
 
-enum { MANY_STRIP_WIDTH = 32 }; /* CPU_MANY_WIDTH, and two tiles of cpu_many_tiles.h */
+enum {
+    MANY_STRIP_WIDTH = 32, /* CPU_MANY_WIDTH, and two tiles of cpu_many_tiles.h */
+    /* Words of a weight's strip and its offsets, in whole cache lines. */
+    WEIGHT_WORDS = STRIP + 32,
+};
 
 /* What a tile is part of: words of weights by activations, or offsets by sums. */
 struct strip_job {
@@ -126,8 +130,13 @@ WIDE void many_words(uint32_t type, const struct cpu_product *product, uint32_t 
             product->weights + row * product->row_bytes + (uint64_t)strip_index * strip_bytes(type);
     }
     prepare_strips(type, strips, parts, &prepared);
-    for (uint32_t w = 0; w < ROWS_AT_ONCE; w++)
-        strip_to_words(type, strips[w], parts, &prepared, w, out->weights[first + w]);
+    for (uint32_t w = 0; w < ROWS_AT_ONCE; w++) {
+        int16_t *row = out->weights[first + w];
+
+        strip_to_words(type, strips[w], parts, &prepared, w, row);
+        if (has_exact_words(type))
+            memcpy(row + STRIP, prepared.offsets[w], sizeof(prepared.offsets[w]));
+    }
     memcpy(out->units + first, prepared.units, sizeof(prepared.units));
     if (has_exact_words(type))
         memcpy(out->offset_units + first, prepared.offset_units, sizeof(prepared.offset_units));

@@ -15,8 +15,6 @@ enum {
     FEW_WIDTH = ROWS_AT_ONCE, /* of a weight */
     SUM_LANES = WORDS / 2,
     GROUP_VECTORS = CPU_GROUP / SUM_LANES,
-    /* Words of a weight's strip and its offsets, in whole cache lines. */
-    WEIGHT_WORDS = STRIP + 32,
     PREFETCH_BYTES = 1024, /* hip/SPEED.md */
     LINE_BYTES = 64,
     FOUR_BYTES = 4, /* a pair of words */
@@ -28,15 +26,12 @@ WIDE uint32_t whole_parts(uint32_t parts)
     return (parts + PARTS_AT_ONCE - 1) / PARTS_AT_ONCE * PARTS_AT_ONCE;
 }
 
-/* Row ROW of what was prepared: its words in the order that to_integers() has, too, and behind them
- * the offsets. */
+/* Row ROW of what was prepared: its words, in the order that to_integers() has, too. */
 WIDE void strip_to_words(uint32_t type, const uint8_t *strip, uint32_t parts,
                          const struct strip_rows *prepared, uint32_t row, int16_t *out)
 {
     const struct word_scales *scales = &prepared->scales[row];
 
-    if (has_exact_words(type))
-        memcpy(out + STRIP, prepared->offsets[row], sizeof(prepared->offsets[row]));
     FOR_EACH_PART
     for (uint32_t part = 0; part < STRIP_PARTS; part += PARTS_AT_ONCE) {
         words both[2];
