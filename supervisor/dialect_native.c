@@ -243,11 +243,9 @@ static void native_finish(struct request *request, json_t *event, const struct p
 static int native_on_end(struct request *request, json_t *event, const char *text, size_t len,
                          struct err *err)
 {
-    struct proxy_result result;
     struct proxy_waits waits;
 
-    if (proxy_read_result(request, event, &result, err) != 0 ||
-        proxy_take_result(request, &result, &waits, err) != 0)
+    if (proxy_take_end(request, event, &waits, err) != 0)
         return -1;
     native_finish(request, event, &waits);
     return 0;

@@ -356,7 +356,6 @@ static int openai_end(struct request *request, struct err *err)
     AUTO_JSON json_t *result =
         request->is_stream ? json_pack("{s:s}", "type", "end") : proxy_whole(request);
     bool has_prompt_tokens = request->prompt_tokens >= 0; /* unknown is not zero */
-    struct proxy_result read;
     struct proxy_waits waits;
     json_t *usage = json_pack("{s:o, s:I}", "prompt_tokens",
                               has_prompt_tokens ? json_integer((json_int_t)request->prompt_tokens)
@@ -369,8 +368,7 @@ static int openai_end(struct request *request, struct err *err)
     if (request->has_started && request->stop_reason[0] == '\0')
         return err_set(err, ERR_PROTOCOL, "worker %s ended without a finish_reason",
                        request->worker->name);
-    if (proxy_read_result(request, result, &read, err) != 0 ||
-        proxy_take_result(request, &read, &waits, err) != 0)
+    if (proxy_take_end(request, result, &waits, err) != 0)
         return -1;
     proxy_finish(request, result, &waits);
     return 0;

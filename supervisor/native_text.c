@@ -5,7 +5,6 @@
 #include "common/json.h"
 #include "common/units.h"
 #include "common/utf8.h"
-#include "supervisor/proxy.h"
 #include "supervisor/supervisor.h"
 
 #include <stdlib.h>
@@ -51,7 +50,7 @@ static bool text_is_string(const struct json_text *text)
     return json_string_is_simple(text) && utf8_is_valid(text->at, text->len);
 }
 
-static bool text_take_part(const char mark, const char **at, const char *end, struct json_text *out)
+static bool text_take_part(char mark, const char **at, const char *end, struct json_text *out)
 {
     bool is_string = mark == '$';
     const char *part_end =

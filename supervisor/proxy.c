@@ -71,6 +71,16 @@ int proxy_take_result(struct request *request, const struct proxy_result *result
     return 0;
 }
 
+int proxy_take_end(struct request *request, const json_t *end, struct proxy_waits *out_waits,
+                   struct err *err)
+{
+    struct proxy_result result;
+
+    if (proxy_read_result(request, end, &result, err) != 0)
+        return -1;
+    return proxy_take_result(request, &result, out_waits, err);
+}
+
 static int proxy_begin(struct request *request, struct err *err)
 {
     if (request->has_started)

@@ -42,12 +42,17 @@ struct proxy_result {
     int64_t token_count;
     double queue_ms; /* at the worker */
 };
-/* Reads it from an end or a whole answer: -1 when stop_reason, usage or timings is not there. */
+/* Reads it from an end event or a whole answer: -1 when stop_reason, usage or timings is not there.
+ */
 int proxy_read_result(const struct request *request, const json_t *end, struct proxy_result *out,
                       struct err *err);
-/* The answer is complete; of *out_waits the client is to be told. One of the next two follows. */
+/* The answer is complete; of *out_waits the client is to be told. proxy_finish() or
+ * proxy_finish_text() follows. */
 int proxy_take_result(struct request *request, const struct proxy_result *result,
                       struct proxy_waits *out_waits, struct err *err);
+/* The same, read from END. */
+int proxy_take_end(struct request *request, const json_t *end, struct proxy_waits *out_waits,
+                   struct err *err);
 /* RESULT is the end event of a stream, else the whole answer; WAITS are told in it. */
 void proxy_finish(struct request *request, json_t *result, const struct proxy_waits *waits);
 /* The same of one that is text already. */
